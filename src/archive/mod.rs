@@ -1,0 +1,108 @@
+//! The zip: its name, its end, its rules, and the one data file in it.
+//!
+//! [`name`] judges names, [`end`] says from a file's last bytes whether the upload is whole, [`inspect`] holds the archive
+//! against the packaging rules and against itself, and [`open`] reads the data file. The `zip` crate reads members, and
+//! opens exactly what our own check found: the crate keeps entries by name, so that duplicates vanish, and believes
+//! declared sizes.
+//!
+//! Bytes in, values out: this room has not heard of SFTP, SQL, configuration or the clock.
+
+use std::io::{self, Read, Seek};
+
+use serde::{Deserialize, Serialize};
+
+use crate::verdict::Violation;
+
+pub mod name;
+
+pub use name::{FeedName, NameClass, classify};
+
+/// How much of a file's end is read first.
+pub const TAIL_BYTES: u64 = 64 * 1024;
+
+/// Bounds on what an archive may unpack to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Largest data file, in bytes. Without it a bomb fills the time until somebody notices.
+    pub unpacked_bytes: u64,
+    /// Largest ratio of unpacked to packed size; it counts only beyond 256 MiB unpacked.
+    pub ratio: u64,
+}
+
+/// What the last bytes of a file say of the upload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// A zip's end, and the directory it points to lies where it says.
+    Whole,
+    /// No zip's end: the upload is incomplete (or no zip at all).
+    Missing,
+    /// To be sure, the bytes from this offset on are needed as well (never more than 1 MiB from the end).
+    Needs {
+        /// Where to begin to read.
+        from: u64,
+    },
+}
+
+/// Says from the last bytes of a file of `size` bytes whether it ends as a zip does.
+pub fn end(_tail: &[u8], _size: u64) -> End {
+    unimplemented!()
+}
+
+/// The data file in an archive, and where it lies: all that is needed to read it again. Frozen with each import.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its name as the central directory has it.
+    pub name: String,
+    /// Index in the central directory, from 0.
+    pub index: usize,
+    /// Compression method (APPNOTE 4.4.5).
+    pub method: u16,
+    /// Offset of the local header.
+    pub header_offset: u64,
+    /// Offset of the first byte of compressed data.
+    pub data_offset: u64,
+    /// Bytes, packed.
+    pub compressed_size: u64,
+    /// Bytes, unpacked, as declared.
+    pub size: u64,
+    /// CRC-32 of the unpacked bytes, as declared.
+    pub crc32: u32,
+}
+
+/// What an archive holds, held against the packaging rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contents {
+    /// Names of the files in it (directories are not files), control characters escaped, at most the first 100.
+    pub files: Vec<String>,
+    /// Packaging rules that are not observed.
+    pub violations: Vec<Violation>,
+    /// The data file to import leniently: the one of the right name, else the only `.json`, else none.
+    pub member: Option<Member>,
+}
+
+/// Why an archive cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The archive's own fault: a value for the receipt.
+    #[error("{}: {}", .0.code, .0.detail)]
+    Fault(Violation),
+    /// The local disk's fault: to be tried again.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Holds a whole archive of `size` bytes against its rules and against itself, without unpacking anything.
+pub fn inspect<R: Read + Seek>(_archive: &mut R, _size: u64, _name: &FeedName, _limits: &Limits) -> Result<Contents, Error> {
+    unimplemented!()
+}
+
+/// Opens the data file for reading. Size, ratio and CRC-32 are checked while it is read; a fault found then comes as an
+/// [`io::Error`] that [`fault_in`] recognises.
+pub fn open<'a, R: Read + Seek + Send + 'a>(_archive: R, _member: &Member, _limits: &Limits) -> Result<Box<dyn Read + Send + 'a>, Error> {
+    unimplemented!()
+}
+
+/// The archive's fault inside an error of the reader that [`open`] returned; `None` if it is the disk's.
+pub fn fault_in(_error: &io::Error) -> Option<&Violation> {
+    unimplemented!()
+}

@@ -1,0 +1,183 @@
+//! What is true of every archive: SQLite, one writer, many readers.
+//!
+//! The only room with the ledger's SQL. It has not heard of SFTP or of any wire format. Each verb is one transaction; the
+//! closing one gives an import its `seq`. `schema.sql` says what is kept, for people with `sqlite3`.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use roaring::RoaringTreemap;
+use rusqlite::{Connection, Transaction};
+use serde::{Deserialize, Serialize};
+
+use crate::archive::{Limits, Member};
+use crate::feed::Options;
+
+mod open;
+
+pub use open::SCHEMA_VERSION;
+
+/// A place in everything ever imported: the next event is number `index` of the import that was closed as number `seq`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub struct Cursor {
+    /// Order of commit, from 1.
+    pub seq: i64,
+    /// Index of the entry in the feed, from 0.
+    pub index: u64,
+}
+
+/// All that reading an archive depended on, frozen when it is closed: deliveries use this, never today's configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// [`crate::feed::READER_VERSION`] at the time.
+    pub reader: u32,
+    /// The data file and where it lies.
+    pub member: Member,
+    /// How its entries were read.
+    pub options: Options,
+    /// Bounds on unpacking.
+    pub limits: Limits,
+    /// SHA-256 of the event definitions that were in force, in hex; `None` where there were none.
+    pub definitions: Option<String>,
+}
+
+/// Where an archive's bytes lie in the spool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    /// The spool file, relative to the spool's directory.
+    pub file: String,
+    /// Offset of the archive's first byte in it.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub len: u64,
+}
+
+/// An import that took events in, with all that is needed to read them again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Import {
+    /// Its name for people.
+    pub id: i64,
+    /// Its place in the order of commits.
+    pub seq: i64,
+    /// The source's configured name.
+    pub source: String,
+    /// The archive's file name.
+    pub archive: String,
+    /// SHA-256 of the archive.
+    pub sha256: [u8; 32],
+    /// The time that stands for absent timestamps, UTC milliseconds.
+    pub imported_at: i64,
+    /// Elements of the array.
+    pub entries: u64,
+    /// Of these, events.
+    pub accepted: u64,
+    /// The frozen reading.
+    pub reading: Reading,
+    /// Indices of the rejected entries.
+    pub rejected: RoaringTreemap,
+    /// Where its bytes lie; `None` when they left the spool at [`Import::pruned_at`].
+    pub stored: Option<Stored>,
+    /// When its bytes left the spool.
+    pub pruned_at: Option<i64>,
+}
+
+/// What can go wrong with the ledger. None of it is ever an archive's fault.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// There is no ledger yet.
+    #[error("opening the ledger `{}`: there is none; `feedgate run` or `feedgate once` makes it (is `state_dir` right?)", .0.display())]
+    Missing(PathBuf),
+    /// It was written by a newer program.
+    #[error("opening the ledger `{}`: its schema is version {found}, this program knows up to {known}; use the newer feedgate", path.display())]
+    Newer {
+        /// Where it lies.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// SQLite says otherwise: disk full, locked, damaged.
+    #[error("{doing}: {source}")]
+    Sql {
+        /// What was being done.
+        doing: String,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// The writing thread is gone: the program is ending.
+    #[error("{doing}: the ledger is closed")]
+    Closed {
+        /// What was being done.
+        doing: String,
+    },
+}
+
+/// One piece of work for the writing thread.
+type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+
+/// The ledger. Cheap to clone; the file is closed when the last clone is gone.
+#[derive(Clone)]
+pub struct Ledger {
+    path: PathBuf,
+    writer: std::sync::mpsc::Sender<Job>,
+    readers: Arc<Mutex<Vec<Connection>>>,
+}
+
+impl Ledger {
+    /// Where the file lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs `f` in one immediate transaction on the writing thread; it is on disk when this returns `Ok`.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        f: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            let result = connection
+                .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+                .and_then(|transaction| {
+                    let value = f(&transaction)?;
+                    transaction.commit()?;
+                    Ok(value)
+                })
+                .map_err(|source| LedgerError::Sql { doing: doing.to_owned(), source });
+            // Whoever asked may have gone; the transaction stands all the same.
+            answer.send(result).ok();
+        });
+        let closed = || LedgerError::Closed { doing: doing.to_owned() };
+        self.writer.send(job).map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())?
+    }
+
+    /// Runs `f` on a reading connection, off the runtime.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        f: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let this = self.clone();
+        let work = tokio::task::spawn_blocking(move || {
+            let pooled = this.readers.lock().map(|mut readers| readers.pop()).unwrap_or_default();
+            let connection = match pooled {
+                Some(connection) => connection,
+                None => open::reader(&this.path)?,
+            };
+            let result = f(&connection).map_err(|source| LedgerError::Sql { doing: doing.to_owned(), source });
+            if let Ok(mut readers) = this.readers.lock() {
+                readers.push(connection);
+            }
+            result
+        });
+        work.await.map_err(|_| LedgerError::Closed { doing: doing.to_owned() })?
+    }
+}
+
+/// Milliseconds since 1970, UTC: the clock, where a room that must not know it is handed a reading.
+pub fn now() -> i64 {
+    chrono::Utc::now().timestamp_millis()
+}

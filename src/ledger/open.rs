@@ -1,0 +1,87 @@
+//! Opening the ledger: pragmas first, then one transaction for set-up or upgrade.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{Job, Ledger, LedgerError};
+
+/// The schema this program writes; SQLite's `user_version`.
+pub const SCHEMA_VERSION: i64 = 1;
+
+/// How long a statement waits for another process (`feedgate retry` beside the daemon) before it gives up.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Ledger {
+    /// Opens the ledger in `path`, makes it if it is not there, and upgrades an older one.
+    pub fn open(path: &Path) -> Result<Ledger, LedgerError> {
+        let connection = connect(path, OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        set_up(connection, path)
+    }
+
+    /// Opens an existing ledger beside a daemon that may be running: nothing is made.
+    pub fn open_beside(path: &Path) -> Result<Ledger, LedgerError> {
+        if !path.exists() {
+            return Err(LedgerError::Missing(path.to_owned()));
+        }
+        let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        set_up(connection, path)
+    }
+}
+
+fn set_up(mut connection: Connection, path: &Path) -> Result<Ledger, LedgerError> {
+    let doing = |source| LedgerError::Sql { doing: format!("opening the ledger `{}`", path.display()), source };
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(doing)?;
+    if found > SCHEMA_VERSION {
+        return Err(LedgerError::Newer { path: path.to_owned(), found, known: SCHEMA_VERSION });
+    }
+    if found < SCHEMA_VERSION {
+        upgrade(&mut connection).map_err(doing)?;
+    }
+    let (writer, jobs) = mpsc::channel::<Job>();
+    std::thread::Builder::new()
+        .name("ledger".to_owned())
+        .spawn(move || {
+            for job in jobs {
+                job(&mut connection);
+            }
+        })
+        .map_err(|error| doing(rusqlite::Error::ToSqlConversionFailure(Box::new(error))))?;
+    Ok(Ledger { path: path.to_owned(), writer, readers: Arc::new(Mutex::new(Vec::new())) })
+}
+
+/// Brings an older ledger, or an empty file, to the present schema: one step a version, all in one transaction.
+fn upgrade(connection: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive)?;
+    // Asked again inside the transaction: another process may have been quicker.
+    let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found < 1 {
+        transaction.execute_batch(include_str!("schema.sql"))?;
+    }
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    transaction.commit()
+}
+
+/// A connection that reads only.
+pub(super) fn reader(path: &Path) -> Result<Connection, LedgerError> {
+    connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).and_then(|connection| {
+        connection
+            .pragma_update(None, "query_only", true)
+            .map_err(|source| LedgerError::Sql { doing: "opening a reader of the ledger".to_owned(), source })?;
+        Ok(connection)
+    })
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, LedgerError> {
+    let doing = |source| LedgerError::Sql { doing: format!("opening the ledger `{}`", path.display()), source };
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(doing)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(doing)?;
+    connection.pragma_update(None, "journal_mode", "WAL").map_err(doing)?;
+    // An archive may be moved only after a commit that is really on disk.
+    connection.pragma_update(None, "synchronous", "FULL").map_err(doing)?;
+    connection.pragma_update(None, "foreign_keys", true).map_err(doing)?;
+    connection.set_prepared_statement_cache_capacity(128);
+    Ok(connection)
+}

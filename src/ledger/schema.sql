@@ -1,0 +1,180 @@
+-- The ledger: what is true of every archive that was ever taken up.
+--
+-- There is no row per event. The accepted events *are* the archive in the spool, less the exceptions written down here.
+-- Times are UTC milliseconds, named *_at. Paths are relative to the source's root. The file may be read with sqlite3 while
+-- the daemon runs; it is written by the daemon alone (and by `feedgate retry`).
+
+-- A row per archive taken up: given when it is claimed, complete when it is closed, and never deleted.
+CREATE TABLE imports (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT, -- a name for people; says nothing of the order of commits
+    seq             INTEGER UNIQUE,                    -- order of commits: given by the closing transaction, NULL before; cursors are on it
+    source          TEXT    NOT NULL,                  -- the source's configured name
+    archive         TEXT    NOT NULL,                  -- file name in the source's root
+    named_at        INTEGER,                           -- the UTC time in the name; NULL where it has none
+    size            INTEGER NOT NULL,                  -- bytes, as listed when it was claimed
+    mtime           INTEGER NOT NULL,                  -- likewise
+    sha256          BLOB    CHECK (length(sha256) = 32),      -- of the archive; NULL where it was never downloaded (its name or its size was enough)
+    data_sha256     BLOB    CHECK (length(data_sha256) = 32), -- of the data file; NULL where it could not be read whole
+    data_bytes      INTEGER,                           -- size of the data file
+
+    status          TEXT    NOT NULL CHECK (status IN ('importing', 'processed', 'failed', 'duplicate')),
+    imported        INTEGER NOT NULL DEFAULT 0 CHECK (imported IN (0, 1)), -- whether this import took the events in
+    entries         INTEGER NOT NULL DEFAULT 0,        -- elements of the array
+    accepted        INTEGER NOT NULL DEFAULT 0,        -- of these, valid ones
+    rejected        INTEGER NOT NULL DEFAULT 0,        -- of these, the others
+
+    late            INTEGER NOT NULL DEFAULT 0 CHECK (late IN (0, 1)), -- a newer one of its source had been imported before it
+    duplicate_of    INTEGER REFERENCES imports (id),   -- same name, same bytes as this earlier import
+    repacked_of     INTEGER REFERENCES imports (id),   -- same name, same data in other packaging
+    name_reused     INTEGER REFERENCES imports (id),   -- same name, other data
+    same_content    INTEGER REFERENCES imports (id),   -- other name, same data
+    same_failure    INTEGER REFERENCES imports (id),   -- same name, same bytes, and the same verdict as this one that failed
+    retry_of        INTEGER REFERENCES imports (id),   -- somebody ran `retry` on this one
+
+    reading         TEXT,                              -- JSON: all that reading it depended on, frozen (member, options, version)
+    rejected_set    BLOB,                              -- roaring bitmap of the rejected entries' indices; NULL: none
+    spool_file      TEXT,                              -- where its bytes lie in the spool; NULL: not there, or pruned
+    spool_offset    INTEGER,
+    spool_len       INTEGER,
+    pruned_at       INTEGER,                           -- when its bytes left the spool
+
+    first_seen_at   INTEGER NOT NULL,                  -- first listed
+    claimed_at      INTEGER NOT NULL,
+    imported_at     INTEGER,                           -- the one clock reading that stands for absent timestamps
+    closed_at       INTEGER,
+    elapsed_ms      INTEGER NOT NULL DEFAULT 0,        -- from claim to close
+
+    disposition     TEXT    NOT NULL DEFAULT 'pending' CHECK (disposition IN ('pending', 'moved', 'left', 'deleted')),
+    action          TEXT    CHECK (action IN ('move', 'delete')),  -- what put_away is to do, or did; NULL: leave it
+    path            TEXT    NOT NULL,                  -- where the archive is, as far as is known
+    target          TEXT,                              -- journal: where it is about to be renamed to
+    recheck         INTEGER NOT NULL DEFAULT 0 CHECK (recheck IN (0, 1)), -- moved, and to be looked at once more
+    receipt         TEXT    CHECK (receipt IN ('due', 'written', 'refused')), -- NULL: no receipts wanted
+    attempts        INTEGER NOT NULL DEFAULT 0,        -- of putting away, that failed
+    retry_at        INTEGER,                           -- not before
+    error           TEXT                               -- why putting away (or writing the receipt) failed last
+) STRICT;
+
+CREATE INDEX imports_by_name    ON imports (source, archive);
+CREATE INDEX imports_by_data    ON imports (data_sha256) WHERE imported = 1;
+CREATE INDEX imports_by_time    ON imports (source, named_at) WHERE imported = 1;
+CREATE INDEX imports_with_events ON imports (seq) WHERE imported = 1;
+CREATE INDEX imports_unmoved    ON imports (source) WHERE disposition = 'pending' OR recheck = 1;
+CREATE INDEX imports_failed     ON imports (seq) WHERE status = 'failed';
+CREATE INDEX imports_spooled    ON imports (spool_file) WHERE spool_file IS NOT NULL;
+
+-- Archive rules that were not observed.
+CREATE TABLE violations (
+    import          INTEGER NOT NULL REFERENCES imports (id),
+    n               INTEGER NOT NULL,                  -- order found
+    code            TEXT    NOT NULL,
+    detail          TEXT    NOT NULL,                  -- a sentence for the partner
+    line            INTEGER, "column" INTEGER, byte INTEGER, -- place in the data file, where it has one
+    entry           INTEGER,                           -- index of the entry it lies in, where it lies in one
+    excerpt         TEXT,
+    PRIMARY KEY (import, n)
+) STRICT, WITHOUT ROWID;
+
+-- Entries that were not accepted: details of the first 10,000 of an import. Which were rejected is in imports.rejected_set.
+CREATE TABLE rejects (
+    import          INTEGER NOT NULL REFERENCES imports (id),
+    "index"         INTEGER NOT NULL,                  -- of the entry, from 0
+    line            INTEGER NOT NULL, "column" INTEGER NOT NULL, byte INTEGER NOT NULL, -- where the entry begins
+    code            TEXT    NOT NULL,                  -- the first reason's
+    pointer         TEXT    NOT NULL,                  -- likewise: JSON Pointer
+    message         TEXT    NOT NULL,                  -- likewise
+    reasons         TEXT    NOT NULL,                  -- JSON: all of them
+    excerpt         TEXT    NOT NULL,                  -- masked
+    PRIMARY KEY (import, "index")
+) STRICT, WITHOUT ROWID;
+
+-- Something odd about accepted entries: the first 100 of an import.
+CREATE TABLE warnings (
+    import          INTEGER NOT NULL REFERENCES imports (id),
+    n               INTEGER NOT NULL,
+    "index"         INTEGER NOT NULL,
+    line            INTEGER NOT NULL, "column" INTEGER NOT NULL, byte INTEGER NOT NULL,
+    code            TEXT    NOT NULL,
+    pointer         TEXT    NOT NULL,
+    message         TEXT    NOT NULL,
+    PRIMARY KEY (import, n)
+) STRICT, WITHOUT ROWID;
+
+-- How many rejects and warnings of each code: exact, where the details are capped.
+CREATE TABLE counts (
+    import          INTEGER NOT NULL REFERENCES imports (id),
+    kind            TEXT    NOT NULL CHECK (kind IN ('reject', 'warning')),
+    code            TEXT    NOT NULL,
+    count           INTEGER NOT NULL,
+    PRIMARY KEY (import, kind, code)
+) STRICT, WITHOUT ROWID;
+
+-- What lies in each source's root, as last listed: how `settle` and the grace survive a restart.
+CREATE TABLE listed (
+    source          TEXT    NOT NULL,
+    name            TEXT    NOT NULL,
+    size            INTEGER NOT NULL,
+    mtime           INTEGER NOT NULL,
+    first_seen_at   INTEGER NOT NULL,
+    changed_at      INTEGER NOT NULL,                  -- since when size and mtime are what they are
+    import          INTEGER REFERENCES imports (id),   -- what became of it; NULL: nothing yet
+    retry           INTEGER NOT NULL DEFAULT 0 CHECK (retry IN (0, 1)), -- somebody ran `retry`
+    attempts        INTEGER NOT NULL DEFAULT 0,        -- looks or reads in vain
+    look_at         INTEGER,                           -- not before
+    waiting         TEXT,                              -- what it waits for, in words; NULL: for nothing any more
+    PRIMARY KEY (source, name)
+) STRICT, WITHOUT ROWID;
+
+-- How each source does.
+CREATE TABLE sources (
+    name            TEXT    PRIMARY KEY,
+    listed_at       INTEGER,                           -- last listing that succeeded
+    files           INTEGER NOT NULL DEFAULT 0,        -- in it
+    ignored         INTEGER NOT NULL DEFAULT 0,        -- of these, no feeds
+    in_progress     INTEGER NOT NULL DEFAULT 0,        -- of these, uploads by their name
+    trouble         TEXT,                              -- NULL: all well
+    trouble_at      INTEGER,                           -- since when
+    attempts        INTEGER NOT NULL DEFAULT 0,
+    retry_at        INTEGER                            -- next try
+) STRICT, WITHOUT ROWID;
+
+-- How far each destination has got. (seq, "index") is the next event to deliver.
+CREATE TABLE destinations (
+    name            TEXT    PRIMARY KEY,
+    type            TEXT    NOT NULL,
+    seq             INTEGER NOT NULL,                  -- for looking only, where the destination keeps its own cursor
+    "index"         INTEGER NOT NULL,
+    delivered       INTEGER NOT NULL DEFAULT 0,        -- events, ever
+    state           TEXT    NOT NULL CHECK (state IN ('idle', 'delivering', 'waiting', 'barred', 'behind', 'removed')),
+    reason          TEXT,                              -- why it waits, is barred or behind
+    since_at        INTEGER NOT NULL,                  -- of the state
+    attempts        INTEGER NOT NULL DEFAULT 0,        -- in vain, in a row
+    retry_at        INTEGER,                           -- next try
+    delivered_at    INTEGER,                           -- last success
+    created_at      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Events a destination refused for good, kept for `retry`, with a copy of the body, since the spool is pruned.
+CREATE TABLE dead_letters (
+    id              INTEGER PRIMARY KEY,
+    destination     TEXT    NOT NULL,
+    import          INTEGER NOT NULL REFERENCES imports (id),
+    "index"         INTEGER NOT NULL,
+    event_id        TEXT    NOT NULL,
+    body            TEXT    NOT NULL,
+    reason          TEXT    NOT NULL,
+    attempts        INTEGER NOT NULL DEFAULT 1,
+    refused_at      INTEGER NOT NULL,
+    retry           INTEGER NOT NULL DEFAULT 0 CHECK (retry IN (0, 1)) -- somebody asked for another try
+) STRICT;
+
+CREATE INDEX dead_letters_of ON dead_letters (destination, id);
+
+-- What is still to be said in imports.jsonl: written here with what it tells of, deleted when it is in the file and synced.
+-- A crash between the two repeats a line, and loses none.
+CREATE TABLE log_lines (
+    n               INTEGER PRIMARY KEY AUTOINCREMENT,
+    at              INTEGER NOT NULL,
+    import          INTEGER REFERENCES imports (id),   -- NULL: of a source
+    line            TEXT    NOT NULL                   -- the JSON line
+) STRICT;

@@ -1,0 +1,11 @@
+//! Feedgate imports partners' event feeds from SFTP accounts. This page is the map.
+
+pub mod archive;
+pub mod config;
+pub mod destination;
+pub mod events;
+pub mod feed;
+pub mod ledger;
+pub mod source;
+pub mod spool;
+pub mod verdict;

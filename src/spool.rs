@@ -1,0 +1,1 @@
+//! Downloaded archives on the local disk, by content, synced before the ledger hears of them.
