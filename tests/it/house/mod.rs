@@ -1,0 +1,5 @@
+//! The harness.
+
+pub mod archives; // archives from readable text, honest and hostile
+pub mod gate; // the feedgate binary, its state directory and its configuration
+pub mod sshd; // OpenSSH's own sshd on loopback
