@@ -154,7 +154,13 @@ pub struct Violation {
 impl Violation {
     /// A violation that has no place in the data file.
     pub fn new(code: ViolationCode, detail: impl Into<String>) -> Violation {
-        Violation { code, detail: detail.into(), at: None, entry: None, excerpt: None }
+        Violation {
+            code,
+            detail: detail.into(),
+            at: None,
+            entry: None,
+            excerpt: None,
+        }
     }
 }
 

@@ -92,13 +92,22 @@ pub enum Error {
 }
 
 /// Holds a whole archive of `size` bytes against its rules and against itself, without unpacking anything.
-pub fn inspect<R: Read + Seek>(_archive: &mut R, _size: u64, _name: &FeedName, _limits: &Limits) -> Result<Contents, Error> {
+pub fn inspect<R: Read + Seek>(
+    _archive: &mut R,
+    _size: u64,
+    _name: &FeedName,
+    _limits: &Limits,
+) -> Result<Contents, Error> {
     unimplemented!()
 }
 
 /// Opens the data file for reading. Size, ratio and CRC-32 are checked while it is read; a fault found then comes as an
 /// [`io::Error`] that [`fault_in`] recognises.
-pub fn open<'a, R: Read + Seek + Send + 'a>(_archive: R, _member: &Member, _limits: &Limits) -> Result<Box<dyn Read + Send + 'a>, Error> {
+pub fn open<'a, R: Read + Seek + Send + 'a>(
+    _archive: R,
+    _member: &Member,
+    _limits: &Limits,
+) -> Result<Box<dyn Read + Send + 'a>, Error> {
     unimplemented!()
 }
 

@@ -145,11 +145,16 @@ impl Ledger {
                     transaction.commit()?;
                     Ok(value)
                 })
-                .map_err(|source| LedgerError::Sql { doing: doing.to_owned(), source });
+                .map_err(|source| LedgerError::Sql {
+                    doing: doing.to_owned(),
+                    source,
+                });
             // Whoever asked may have gone; the transaction stands all the same.
             answer.send(result).ok();
         });
-        let closed = || LedgerError::Closed { doing: doing.to_owned() };
+        let closed = || LedgerError::Closed {
+            doing: doing.to_owned(),
+        };
         self.writer.send(job).map_err(|_| closed())?;
         answered.await.map_err(|_| closed())?
     }
@@ -167,13 +172,18 @@ impl Ledger {
                 Some(connection) => connection,
                 None => open::reader(&this.path)?,
             };
-            let result = f(&connection).map_err(|source| LedgerError::Sql { doing: doing.to_owned(), source });
+            let result = f(&connection).map_err(|source| LedgerError::Sql {
+                doing: doing.to_owned(),
+                source,
+            });
             if let Ok(mut readers) = this.readers.lock() {
                 readers.push(connection);
             }
             result
         });
-        work.await.map_err(|_| LedgerError::Closed { doing: doing.to_owned() })?
+        work.await.map_err(|_| LedgerError::Closed {
+            doing: doing.to_owned(),
+        })?
     }
 }
 

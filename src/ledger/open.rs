@@ -32,10 +32,19 @@ impl Ledger {
 }
 
 fn set_up(mut connection: Connection, path: &Path) -> Result<Ledger, LedgerError> {
-    let doing = |source| LedgerError::Sql { doing: format!("opening the ledger `{}`", path.display()), source };
-    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(doing)?;
+    let doing = |source| LedgerError::Sql {
+        doing: format!("opening the ledger `{}`", path.display()),
+        source,
+    };
+    let found: i64 = connection
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .map_err(doing)?;
     if found > SCHEMA_VERSION {
-        return Err(LedgerError::Newer { path: path.to_owned(), found, known: SCHEMA_VERSION });
+        return Err(LedgerError::Newer {
+            path: path.to_owned(),
+            found,
+            known: SCHEMA_VERSION,
+        });
     }
     if found < SCHEMA_VERSION {
         upgrade(&mut connection).map_err(doing)?;
@@ -49,7 +58,11 @@ fn set_up(mut connection: Connection, path: &Path) -> Result<Ledger, LedgerError
             }
         })
         .map_err(|error| doing(rusqlite::Error::ToSqlConversionFailure(Box::new(error))))?;
-    Ok(Ledger { path: path.to_owned(), writer, readers: Arc::new(Mutex::new(Vec::new())) })
+    Ok(Ledger {
+        path: path.to_owned(),
+        writer,
+        readers: Arc::new(Mutex::new(Vec::new())),
+    })
 }
 
 /// Brings an older ledger, or an empty file, to the present schema: one step a version, all in one transaction.
@@ -69,13 +82,19 @@ pub(super) fn reader(path: &Path) -> Result<Connection, LedgerError> {
     connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).and_then(|connection| {
         connection
             .pragma_update(None, "query_only", true)
-            .map_err(|source| LedgerError::Sql { doing: "opening a reader of the ledger".to_owned(), source })?;
+            .map_err(|source| LedgerError::Sql {
+                doing: "opening a reader of the ledger".to_owned(),
+                source,
+            })?;
         Ok(connection)
     })
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, LedgerError> {
-    let doing = |source| LedgerError::Sql { doing: format!("opening the ledger `{}`", path.display()), source };
+    let doing = |source| LedgerError::Sql {
+        doing: format!("opening the ledger `{}`", path.display()),
+        source,
+    };
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(doing)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(doing)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(doing)?;

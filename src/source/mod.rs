@@ -75,7 +75,10 @@ pub enum SourceError {
 impl SourceError {
     /// Whether the trouble is one file's alone, so that the others go on.
     pub fn is_about_the_file(&self) -> bool {
-        matches!(self, SourceError::Absent { .. } | SourceError::Taken { .. } | SourceError::Refused { .. })
+        matches!(
+            self,
+            SourceError::Absent { .. } | SourceError::Taken { .. } | SourceError::Refused { .. }
+        )
     }
 }
 
