@@ -202,7 +202,11 @@ fn compare(
             None => {
                 insert.execute(params![source, seen.name, seen.size, seen.mtime, now])?;
             }
-            Some(before) if (before.size, before.mtime) != (seen.size, seen.mtime) => {
+            // A time that has not come yet: the clock was set back, and waiting begins anew.
+            Some(before)
+                if (before.size, before.mtime) != (seen.size, seen.mtime)
+                    || (before.import.is_none() && before.changed_at > now) =>
+            {
                 change.execute(params![source, seen.name, seen.size, seen.mtime, now])?;
                 candidate.first_seen_at = before.first_seen_at;
             }
