@@ -20,6 +20,8 @@ pub mod moves;
 mod open;
 pub mod outcome;
 pub mod report;
+pub mod retention;
+pub mod retry;
 
 pub use close::Closed;
 pub use log::LogLine;
