@@ -2,6 +2,8 @@
 
 pub mod archive;
 pub mod config;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod destination;
 pub mod events;
 pub mod feed;
