@@ -79,7 +79,8 @@ impl Files {
     /// Carries a request out, and says what came of it. A read gives at most `data_max` bytes.
     pub(super) fn answer(&mut self, packet: Packet, data_max: u32) -> Packet {
         let id = packet.get_request_id();
-        self.carry_out(packet, data_max).unwrap_or_else(|status| Packet::error(id, status))
+        self.carry_out(packet, data_max)
+            .unwrap_or_else(|status| Packet::error(id, status))
     }
 
     fn carry_out(&mut self, packet: Packet, data_max: u32) -> Answer<Packet> {
@@ -90,7 +91,11 @@ impl Files {
         match packet {
             Packet::Init(_) => Ok(Packet::Version(version())),
             Packet::Open(open) => self.open_file(&open.filename, open.pflags, &open.attrs).map(handle),
-            Packet::Close(close) => self.open.remove(&close.handle).map(|_| done(())).ok_or(StatusCode::Failure),
+            Packet::Close(close) => self
+                .open
+                .remove(&close.handle)
+                .map(|_| done(()))
+                .ok_or(StatusCode::Failure),
             Packet::Read(read) => {
                 let len = read.len.min(data_max).min(DATA_BYTES_MAX);
                 let data = read_at(self.file(&read.handle)?.0, read.offset, len)?;
@@ -131,7 +136,11 @@ impl Files {
             to: None,
             offset: None,
         };
-        let held = |handle: &str| self.open.get(handle).map_or(String::new(), |open| open.path().to_owned());
+        let held = |handle: &str| {
+            self.open
+                .get(handle)
+                .map_or(String::new(), |open| open.path().to_owned())
+        };
         let (op, path) = match packet {
             Packet::Init(_) => (Op::Init, String::new()),
             Packet::Open(open) => (Op::Open, absolute(&open.filename)),
@@ -297,7 +306,9 @@ impl Files {
         match extended.request.as_str() {
             POSIX_RENAME => {
                 let rename: Rename = body(&extended)?;
-                fs::rename(self.locate(&rename.from)?, self.locate(&rename.to)?).map(done).map_err(refusal)
+                fs::rename(self.locate(&rename.from)?, self.locate(&rename.to)?)
+                    .map(done)
+                    .map_err(refusal)
             }
             extensions::FSYNC => {
                 let fsync: extensions::FsyncExtension = body(&extended)?;

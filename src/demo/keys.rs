@@ -1,8 +1,8 @@
 //! Key pairs and passwords, made on the spot and good for one run.
 
-use russh::keys::ssh_key::private::{Ed25519Keypair, KeypairData};
 use russh::keys::key::safe_rng;
 use russh::keys::ssh_key::LineEnding;
+use russh::keys::ssh_key::private::{Ed25519Keypair, KeypairData};
 use russh::keys::ssh_key::rand_core::Rng;
 use russh::keys::{HashAlg, PrivateKey, PublicKey};
 
@@ -19,7 +19,10 @@ impl KeyPair {
 
     /// The private half, in the form of OpenSSH's `id_ed25519`.
     pub fn private_openssh(&self) -> String {
-        let text = self.0.to_openssh(LineEnding::LF).expect("an unencrypted key can be written");
+        let text = self
+            .0
+            .to_openssh(LineEnding::LF)
+            .expect("an unencrypted key can be written");
         text.to_string()
     }
 
@@ -46,7 +49,10 @@ impl KeyPair {
 pub fn password() -> String {
     const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
     let bytes: [u8; 20] = random();
-    bytes.iter().map(|byte| ALPHABET[usize::from(byte % 32)] as char).collect()
+    bytes
+        .iter()
+        .map(|byte| ALPHABET[usize::from(byte % 32)] as char)
+        .collect()
 }
 
 fn random<const N: usize>() -> [u8; N] {

@@ -7,12 +7,14 @@
 //! It is built to be tried and tested against, on loopback: it is no server for other people's files. The daemon knows
 //! nothing of this room, and meets it over SFTP only.
 
-pub mod server; // accounts, host key, accepting
-mod session; // one client's requests and replies
 mod files; // what a request does within the account's directory
-mod listing; // names and attributes
-mod paths; // where a client's path lies, and that it lies within
 pub mod keys; // key pairs and passwords made on the spot
+mod listing; // names and attributes
+pub mod partner; // who uploads
+mod paths; // where a client's path lies, and that it lies within
+pub mod samples;
 pub mod script; // faults on demand, for tests
+pub mod server; // accounts, host key, accepting
+mod session; // one client's requests and replies // what is uploaded
 
 pub use server::{Account, Server, Setup};

@@ -86,7 +86,12 @@ impl Server {
             accounts: setup.accounts,
             script: setup.script,
         };
-        runtime.spawn(accept(listener, Arc::new(config(&host_key)), Arc::new(house), wires.clone()));
+        runtime.spawn(accept(
+            listener,
+            Arc::new(config(&host_key)),
+            Arc::new(house),
+            wires.clone(),
+        ));
         Ok(Server {
             addr,
             host_key,
@@ -107,7 +112,12 @@ impl Server {
 
     /// The host key's line for a `known_hosts` file.
     pub fn known_hosts_line(&self) -> String {
-        format!("[{}]:{} {}", self.addr.ip(), self.addr.port(), self.host_key.public_openssh())
+        format!(
+            "[{}]:{} {}",
+            self.addr.ip(),
+            self.addr.port(),
+            self.host_key.public_openssh()
+        )
     }
 
     /// How many connections are open.
@@ -217,7 +227,9 @@ async fn connection(
         channels: HashMap::new(),
     };
     let greeting = russh::server::run_stream(config, stream, guest);
-    let session = tokio::time::timeout(GREETING, greeting).await.map_err(|_| russh::Error::ConnectionTimeout)??;
+    let session = tokio::time::timeout(GREETING, greeting)
+        .await
+        .map_err(|_| russh::Error::ConnectionTimeout)??;
     let ended = session.await;
     cut(&twin);
     ended
@@ -241,7 +253,13 @@ impl Guest {
     fn holds(&self, user: &str, key: &PublicKey) -> Option<&Account> {
         let account = self.account(user)?;
         // The comment is no part of a key's identity.
-        account.key.as_ref()?.public().key_data().eq(key.key_data()).then_some(account)
+        account
+            .key
+            .as_ref()?
+            .public()
+            .key_data()
+            .eq(key.key_data())
+            .then_some(account)
     }
 }
 
@@ -249,7 +267,9 @@ impl Handler for Guest {
     type Error = russh::Error;
 
     async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Self::Error> {
-        let account = self.account(user).filter(|account| account.password.as_deref() == Some(password));
+        let account = self
+            .account(user)
+            .filter(|account| account.password.as_deref() == Some(password));
         let dir = account.map(|account| account.dir.clone());
         Ok(self.let_in(dir))
     }

@@ -34,7 +34,9 @@ where
             Ok(request) => request,
             Err(_) => Packet::error(id_of(&body), StatusCode::BadMessage),
         };
-        let fault = script.as_ref().and_then(|script| script.judge(&files.describe(&request)));
+        let fault = script
+            .as_ref()
+            .and_then(|script| script.judge(&files.describe(&request)));
         let id = request.get_request_id();
         // Disk work, on the server's own runtime: its other threads go on.
         let carry_out = |data_max| tokio::task::block_in_place(|| files.answer(request, data_max));
@@ -88,7 +90,9 @@ async fn read(requests: &mut (impl AsyncRead + Unpin)) -> io::Result<Bytes> {
 
 /// The request's id, where the packet got as far as that.
 fn id_of(body: &[u8]) -> u32 {
-    body.get(1..5).and_then(|id| id.try_into().ok()).map_or(0, u32::from_be_bytes)
+    body.get(1..5)
+        .and_then(|id| id.try_into().ok())
+        .map_or(0, u32::from_be_bytes)
 }
 
 async fn write<S: AsyncWrite>(mut writer: WriteHalf<S>, mut waiting: mpsc::Receiver<Packet>) -> io::Result<()> {

@@ -58,7 +58,10 @@ impl Site {
     fn sftp(&self, batch: &str) -> Output {
         let mut command = Command::new("sftp");
         self.ssh_options(&mut command);
-        command.args(["-b", "-", "-o", "IdentitiesOnly=yes", "-i"]).arg(self.path("key")).arg("partner@127.0.0.1");
+        command
+            .args(["-b", "-", "-o", "IdentitiesOnly=yes", "-i"])
+            .arg(self.path("key"))
+            .arg("partner@127.0.0.1");
         run(command, self.house.path(), batch)
     }
 
@@ -69,8 +72,16 @@ impl Site {
         fs::set_permissions(&asked, fs::Permissions::from_mode(0o700)).unwrap();
         let mut command = Command::new("sftp");
         self.ssh_options(&mut command);
-        command.args(["-o", "PreferredAuthentications=password", "-o", "NumberOfPasswordPrompts=1"]);
-        command.env("SSH_ASKPASS", &asked).env("SSH_ASKPASS_REQUIRE", "force").arg(format!("{user}@127.0.0.1"));
+        command.args([
+            "-o",
+            "PreferredAuthentications=password",
+            "-o",
+            "NumberOfPasswordPrompts=1",
+        ]);
+        command
+            .env("SSH_ASKPASS", &asked)
+            .env("SSH_ASKPASS_REQUIRE", "force")
+            .arg(format!("{user}@127.0.0.1"));
         run(command, self.house.path(), batch)
     }
 }
@@ -114,10 +125,18 @@ fn openssh_puts_gets_and_tidies_up() {
     assert!(done.status.success(), "{said}");
     assert_eq!(fs::read(site.path("back")).unwrap(), bytes);
     assert_eq!(fs::read(site.root("sub/moved")).unwrap(), bytes);
-    let (here, there) = (fs::metadata(site.path("here")).unwrap(), fs::metadata(site.root("sub/moved")).unwrap());
+    let (here, there) = (
+        fs::metadata(site.path("here")).unwrap(),
+        fs::metadata(site.root("sub/moved")).unwrap(),
+    );
     assert_eq!(here.permissions().mode() & 0o777, there.permissions().mode() & 0o777);
     let seconds = |found: &fs::Metadata| {
-        found.modified().unwrap().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+        found
+            .modified()
+            .unwrap()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap()
+            .as_secs()
     };
     assert_eq!(seconds(&here), seconds(&there));
     assert!(said.contains("-rw-r-----") && said.contains("3000001"), "{said}");
@@ -173,7 +192,11 @@ fn a_password_is_as_good_as_a_key_and_a_wrong_one_is_not() {
     let site = Site::open();
     let pwd = |user: &str, password: &str| site.sftp_with_password(user, password, "pwd\n");
     let right = pwd("partner", "open sesame");
-    assert!(right.status.success() && text(&right).contains("working directory: /"), "{}", text(&right));
+    assert!(
+        right.status.success() && text(&right).contains("working directory: /"),
+        "{}",
+        text(&right)
+    );
     for (user, password) in [("partner", "open"), ("partner", ""), ("somebody", "open sesame")] {
         let wrong = pwd(user, password);
         assert!(!wrong.status.success(), "{user} {password}: {}", text(&wrong));
@@ -201,9 +224,17 @@ fn a_client_that_vanishes_leaves_nothing_open() {
     fs::write(site.root("big"), pattern(1 << 20)).unwrap();
     let mut command = Command::new("sftp");
     site.ssh_options(&mut command);
-    command.args(["-o", "IdentitiesOnly=yes", "-i"]).arg(site.path("key")).arg("partner@127.0.0.1");
+    command
+        .args(["-o", "IdentitiesOnly=yes", "-i"])
+        .arg(site.path("key"))
+        .arg("partner@127.0.0.1");
     // OpenSSH's client is killed in the middle of a session, as by a lid that is shut.
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     wait_until("the client is in", || site.server.connections() == 1);
     child.kill().unwrap();
     child.wait().unwrap();
@@ -215,7 +246,12 @@ fn a_client_that_vanishes_leaves_nothing_open() {
 #[test]
 fn rubbish_on_the_port_hurts_nobody() {
     let site = Site::open();
-    for rubbish in [&b"GET / HTTP/1.0\r\n\r\n"[..], &[0xff; 70_000], b"", b"SSH-2.0-x\r\n\xff\xff\xff\xff"] {
+    for rubbish in [
+        &b"GET / HTTP/1.0\r\n\r\n"[..],
+        &[0xff; 70_000],
+        b"",
+        b"SSH-2.0-x\r\n\xff\xff\xff\xff",
+    ] {
         let mut stream = std::net::TcpStream::connect(site.server.addr()).unwrap();
         // It may close on us while we write, which is an answer.
         stream.write_all(rubbish).ok();
@@ -228,7 +264,16 @@ fn rubbish_on_the_port_hurts_nobody() {
 fn sftp_to(far: &FarEnd, batch: &str) -> std::process::Child {
     let dir = far.key_file().parent().unwrap().to_owned();
     let mut child = Command::new("sftp")
-        .args(["-F", "none", "-b", "-", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"])
+        .args([
+            "-F",
+            "none",
+            "-b",
+            "-",
+            "-o",
+            "StrictHostKeyChecking=no",
+            "-o",
+            "UserKnownHostsFile=/dev/null",
+        ])
         .args(["-o", "IdentitiesOnly=yes", "-P", &far.port().to_string(), "-i"])
         .arg(far.key_file())
         .arg("acme@127.0.0.1")
@@ -250,7 +295,8 @@ fn faults_strike_where_they_are_laid() {
     far.upload("a", &bytes);
     let succeeds = |far: &FarEnd, batch: &str| sftp_to(far, batch).wait().unwrap().success();
 
-    far.always(Op::Read, Fault::Short(1_000)).latency(std::time::Duration::from_millis(5));
+    far.always(Op::Read, Fault::Short(1_000))
+        .latency(std::time::Duration::from_millis(5));
     assert!(succeeds(&far, "get a got\n"));
     assert_eq!(fs::read(&got).unwrap(), bytes);
     assert!(far.count(Op::Read) >= 300);
@@ -262,12 +308,17 @@ fn faults_strike_where_they_are_laid() {
     assert_eq!(far.count(Op::Open), 3);
 
     far.forget();
-    far.on(Op::PosixRename, 1, Fault::CutBefore).on(Op::PosixRename, 2, Fault::CutAfter);
+    far.on(Op::PosixRename, 1, Fault::CutBefore)
+        .on(Op::PosixRename, 2, Fault::CutAfter);
     assert!(!succeeds(&far, "rename a b\n"));
     assert_eq!(far.names(""), ["a"]);
     assert!(!succeeds(&far, "rename a b\n"));
     assert_eq!(far.names(""), ["b"]);
-    let renames: Vec<_> = far.journal().into_iter().filter(|seen| seen.op == Op::PosixRename).collect();
+    let renames: Vec<_> = far
+        .journal()
+        .into_iter()
+        .filter(|seen| seen.op == Op::PosixRename)
+        .collect();
     assert_eq!((renames[1].path.as_str(), renames[1].to.as_deref()), ("/a", Some("/b")));
 
     for fault in [Fault::Stall, Fault::LoseReply] {
@@ -296,7 +347,10 @@ fn faults_strike_where_they_are_laid() {
 fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
     let started = std::time::Instant::now();
     while !so() {
-        assert!(started.elapsed() < std::time::Duration::from_secs(20), "in vain: {what}");
+        assert!(
+            started.elapsed() < std::time::Duration::from_secs(20),
+            "in vain: {what}"
+        );
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
 }

@@ -160,7 +160,8 @@ impl FarEnd {
         let Ok(listed) = fs::read_dir(self.root().join(dir)) else {
             return Vec::new();
         };
-        let name = |entry: std::io::Result<fs::DirEntry>| entry.expect("a name").file_name().to_string_lossy().into_owned();
+        let name =
+            |entry: std::io::Result<fs::DirEntry>| entry.expect("a name").file_name().to_string_lossy().into_owned();
         let mut names: Vec<String> = listed.map(name).collect();
         names.sort();
         names
@@ -263,7 +264,8 @@ impl Script for Plot {
 impl Trap {
     /// The fault, and whether it was meant for this one request alone.
     fn strikes(&mut self, request: &Request) -> Option<(bool, Fault)> {
-        let meant = self.op.is_none_or(|op| op == request.op) && self.path.as_ref().is_none_or(|path| *path == request.path);
+        let meant =
+            self.op.is_none_or(|op| op == request.op) && self.path.as_ref().is_none_or(|path| *path == request.path);
         if !meant {
             return None;
         }
