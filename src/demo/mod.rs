@@ -8,6 +8,7 @@
 //! nothing of this room, and meets it over SFTP only.
 
 mod files; // what a request does within the account's directory
+pub mod findings; // what became of the samples
 pub mod keys; // key pairs and passwords made on the spot
 mod listing; // names and attributes
 pub mod partner; // who uploads
@@ -15,6 +16,7 @@ mod paths; // where a client's path lies, and that it lies within
 pub mod samples;
 pub mod script; // faults on demand, for tests
 pub mod server; // accounts, host key, accepting
-mod session; // one client's requests and replies // what is uploaded
+mod session;
+pub mod world; // directory, server and daemon together // one client's requests and replies // what is uploaded
 
 pub use server::{Account, Server, Setup};

@@ -78,6 +78,13 @@ fn failed(imported: Option<u64>, violations: &'static [&'static str]) -> Expect 
     }
 }
 
+/// The archive whose entries are wrong in seven ways.
+pub const WITH_REJECTS: &str = "event_history_20260301083000.json.zip";
+/// The vendor's example as printed.
+pub const AS_PRINTED: &str = "event_history_20260301100000.json.zip";
+/// The vendor's example with its comma put in.
+pub const COMMA_MENDED: &str = "event_history_20260301101500.json.zip";
+
 const GOOD: &str = "event_history_20260301080000.json.zip";
 const MISNAMED_INSIDE: &str = "event_history_20260301090000.json.zip";
 const CUT_SHORT: &str = "event_history_20260301093000.json.zip";
@@ -117,7 +124,6 @@ fn first_wave() -> Vec<Sample> {
 
 fn with_the_right_name() -> Vec<Sample> {
     let empty = "event_history_20260301081500.json.zip";
-    let half_bad = "event_history_20260301083000.json.zip";
     let slow = "event_history_20260301084500.json.zip";
     let from_a_mac = "event_history_20260301091500.json.zip";
     let whole = archive(CUT_SHORT, DAY);
@@ -135,8 +141,8 @@ fn with_the_right_name() -> Vec<Sample> {
             "An empty array: nothing happened that day, and that is fine.",
         ),
         sample(
-            half_bad,
-            archive(half_bad, HALF_BAD.as_bytes()),
+            WITH_REJECTS,
+            archive(WITH_REJECTS, HALF_BAD.as_bytes()),
             processed(3, 7),
             "Ten entries, seven of them wrong in seven ways. The three good ones are imported; the receipt tells of the others.",
         ),
@@ -174,8 +180,6 @@ fn with_the_right_name() -> Vec<Sample> {
 }
 
 fn the_vendors_own() -> Vec<Sample> {
-    let printed = "event_history_20260301100000.json.zip";
-    let comma = "event_history_20260301101500.json.zip";
     let both = "event_history_20260301103000.json.zip";
     let all_rejected = Expect::Judged {
         status: "failed",
@@ -185,14 +189,14 @@ fn the_vendors_own() -> Vec<Sample> {
     };
     vec![
         sample(
-            printed,
-            archive(printed, VENDOR.as_bytes()),
+            AS_PRINTED,
+            archive(AS_PRINTED, VENDOR.as_bytes()),
             failed(None, &["json_syntax"]),
             "The example from the vendor's own help page, as printed there. It is no valid JSON: a comma is missing.",
         ),
         sample(
-            comma,
-            archive(comma, feeds::comma_mended().as_bytes()),
+            COMMA_MENDED,
+            archive(COMMA_MENDED, feeds::comma_mended().as_bytes()),
             all_rejected,
             "The same with the comma put in. Now `businessUnit` is there twice, with different values: nobody can say which counts.",
         ),
