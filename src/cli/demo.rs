@@ -22,13 +22,11 @@ use crate::demo::world::{PARTNER, World};
 mod page;
 
 /// What `feedgate demo` may be told.
-#[derive(Debug, Clone, Default, clap::Args)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Leave everything in this directory, to look at afterwards. It must be empty or absent
-    #[arg(long, value_name = "DIR")]
+    /// Leave everything in this directory, to look at afterwards. It must be empty or absent.
     pub keep: Option<PathBuf>,
-    /// Keep the server and the daemon running until Ctrl-C, to drop files with an SFTP client of your own
-    #[arg(long)]
+    /// Keep the server and the daemon running until Ctrl-C, to drop files with an SFTP client of one's own.
     pub stay: bool,
 }
 
