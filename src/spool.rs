@@ -1,1 +1,472 @@
 //! Downloaded archives on the local disk, by content, synced before the ledger hears of them.
+//!
+//! A large archive is a file of its own, named by its SHA-256. Small ones of a batch share one append-only segment, so that
+//! a batch costs one sync and not hundreds. A spool file is written under a temporary name, synced, renamed, and its
+//! directory synced; only then does anybody learn of it. Which files are still needed the ledger knows: the spool keeps no
+//! list of its own, and sweeps away what no import refers to when the daemon starts.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use futures_util::{StreamExt, stream};
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+
+use crate::ledger::Stored;
+use crate::source::{Source, SourceError};
+
+/// Archives below this size, in bytes, share a segment.
+const SEGMENT_ARCHIVE_BYTES_MAX: u64 = 256 * 1024;
+
+/// Small archives read from the source at a time: enough to hide a round trip, few enough for any server's handles.
+const SMALL_IN_FLIGHT: usize = 64;
+
+/// Pieces of a large archive between the network and the disk. One is at most 1 MiB.
+const PIECES_IN_FLIGHT: usize = 8;
+
+/// The spool's directory.
+#[derive(Clone)]
+pub struct Spool {
+    dir: PathBuf,
+    /// Files that somebody is about to close an import on, and how many: retention must not take them away meanwhile.
+    pinned: Arc<Mutex<HashMap<String, usize>>>,
+}
+
+/// A file to be brought here.
+pub struct Wanted {
+    /// Its path on the source.
+    pub path: String,
+    /// Its size as listed, in bytes.
+    pub size: u64,
+    /// All of its bytes, where they were read already.
+    pub whole: Option<Vec<u8>>,
+}
+
+/// An archive in the spool, on disk.
+pub struct Spooled {
+    /// Where it lies.
+    pub stored: Stored,
+    /// SHA-256 of its bytes.
+    pub sha256: [u8; 32],
+    /// Keeps it from being pruned until an import refers to it.
+    pub pin: Pin,
+}
+
+/// Why an archive is not in the spool. Never the archive's fault.
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolError {
+    /// The source did not give it.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// It became shorter while it was read.
+    #[error("reading `{path}`: it ended after {got} of {expected} bytes; somebody is writing it")]
+    Short {
+        /// Its path on the source.
+        path: String,
+        /// Bytes listed.
+        expected: u64,
+        /// Bytes read.
+        got: u64,
+    },
+    /// The local disk did not take it.
+    #[error("{doing}: {source}")]
+    Disk {
+        /// What was being done.
+        doing: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Keeps a spool file from being pruned while it lives.
+pub struct Pin {
+    file: String,
+    pinned: Arc<Mutex<HashMap<String, usize>>>,
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        let mut pinned = self.pinned.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(count) = pinned.get_mut(&self.file) {
+            *count -= 1;
+            if *count == 0 {
+                pinned.remove(&self.file);
+            }
+        }
+    }
+}
+
+impl Spool {
+    /// Opens the spool in `dir`, and makes the directory if it is absent.
+    pub fn open(dir: &Path) -> io::Result<Spool> {
+        fs::create_dir_all(dir)?;
+        Ok(Spool {
+            dir: dir.to_owned(),
+            pinned: Arc::default(),
+        })
+    }
+
+    /// Its directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Brings a batch of files here, many at a time, and answers for each in the order given. What is `Ok` is on disk.
+    pub async fn fetch(&self, source: &dyn Source, wanted: Vec<Wanted>) -> Vec<Result<Spooled, SpoolError>> {
+        let small = wanted
+            .iter()
+            .filter(|file| file.size < SEGMENT_ARCHIVE_BYTES_MAX)
+            .count();
+        let mut spooled: Vec<Option<Result<Spooled, SpoolError>>> = wanted.iter().map(|_| None).collect();
+        let mut for_segment = Vec::new();
+        for (place, file) in wanted.into_iter().enumerate() {
+            if small > 1 && file.size < SEGMENT_ARCHIVE_BYTES_MAX {
+                for_segment.push((place, file));
+            } else {
+                spooled[place] = Some(self.fetch_alone(source, file).await);
+            }
+        }
+        for (place, result) in self.fetch_segment(source, for_segment).await {
+            spooled[place] = Some(result);
+        }
+        spooled.into_iter().flatten().collect()
+    }
+
+    /// One archive into a file of its own: the network on this side, hash and disk on a blocking thread.
+    async fn fetch_alone(&self, source: &dyn Source, file: Wanted) -> Result<Spooled, SpoolError> {
+        let (pieces, incoming) = mpsc::channel::<Vec<u8>>(PIECES_IN_FLIGHT);
+        let spool = self.clone();
+        let storing = tokio::task::spawn_blocking(move || spool.store(incoming));
+        let sent = match file.whole {
+            Some(bytes) => {
+                let length = bytes.len() as u64;
+                // A receiver that is gone has met a full disk, and says so below.
+                pieces.send(bytes).await.ok();
+                drop(pieces);
+                Ok(length)
+            }
+            None => source.fetch(&file.path, file.size, pieces).await,
+        };
+        let stored = storing
+            .await
+            .map_err(|_| disk("writing to the spool", io::Error::other("the writer stopped")))?;
+        match sent {
+            // The disk's trouble is the cause where both failed.
+            Err(SourceError::Stopped { .. }) | Ok(_) if stored.is_err() => return stored,
+            Err(error) => return Err(error.into()),
+            Ok(got) if got != file.size => {
+                return Err(SpoolError::Short {
+                    path: file.path,
+                    expected: file.size,
+                    got,
+                });
+            }
+            Ok(_) => {}
+        }
+        stored
+    }
+
+    /// Small archives into one segment, one sync for all.
+    async fn fetch_segment(
+        &self,
+        source: &dyn Source,
+        wanted: Vec<(usize, Wanted)>,
+    ) -> Vec<(usize, Result<Spooled, SpoolError>)> {
+        let read = stream::iter(wanted)
+            .map(|(place, file)| async move {
+                let bytes = match file.whole {
+                    Some(bytes) => Ok(bytes),
+                    None => source
+                        .read(&file.path, 0, file.size as usize)
+                        .await
+                        .map_err(SpoolError::from),
+                };
+                let bytes = bytes.and_then(|bytes| match bytes.len() as u64 {
+                    got if got == file.size => Ok(bytes),
+                    got => Err(SpoolError::Short {
+                        path: file.path,
+                        expected: file.size,
+                        got,
+                    }),
+                });
+                (place, bytes)
+            })
+            .buffered(SMALL_IN_FLIGHT)
+            .collect::<Vec<_>>()
+            .await;
+        if !read.iter().any(|(_, bytes)| bytes.is_ok()) {
+            return read
+                .into_iter()
+                .filter_map(|(place, bytes)| Some((place, Err(bytes.err()?))))
+                .collect();
+        }
+        let spool = self.clone();
+        let places: Vec<usize> = read.iter().map(|(place, _)| *place).collect();
+        let stored = tokio::task::spawn_blocking(move || spool.store_segment(read)).await;
+        stored.unwrap_or_else(|_| {
+            let stopped = || disk("writing to the spool", io::Error::other("the writer stopped"));
+            places.into_iter().map(|place| (place, Err(stopped()))).collect()
+        })
+    }
+
+    /// Writes what comes in to a file named by its hash.
+    fn store(&self, mut incoming: mpsc::Receiver<Vec<u8>>) -> Result<Spooled, SpoolError> {
+        let mut temporary = Temporary::create(&self.dir)?;
+        let mut hash = Sha256::new();
+        let mut len = 0;
+        while let Some(piece) = incoming.blocking_recv() {
+            hash.update(&piece);
+            len += piece.len() as u64;
+            temporary.write(&piece)?;
+        }
+        let sha256: [u8; 32] = hash.finalize().into();
+        let name = format!("{}.zip", hex(&sha256));
+        let pin = self.pin(&name);
+        temporary.keep(&name)?;
+        Ok(Spooled {
+            stored: Stored {
+                file: name,
+                offset: 0,
+                len,
+            },
+            sha256,
+            pin,
+        })
+    }
+
+    /// Writes several archives one behind the other to a file named by the hash of all.
+    #[allow(clippy::type_complexity)]
+    fn store_segment(
+        &self,
+        read: Vec<(usize, Result<Vec<u8>, SpoolError>)>,
+    ) -> Vec<(usize, Result<Spooled, SpoolError>)> {
+        let mut whole = Sha256::new();
+        for (_, bytes) in &read {
+            whole.update(bytes.as_deref().unwrap_or_default());
+        }
+        let name = format!("{}.seg", hex(&whole.finalize().into()));
+        let pin = self.pin(&name);
+        let written = Temporary::create(&self.dir).and_then(|mut temporary| {
+            for (_, bytes) in &read {
+                temporary.write(bytes.as_deref().unwrap_or_default())?;
+            }
+            temporary.keep(&name)
+        });
+        let mut offset = 0;
+        let mut spooled = Vec::with_capacity(read.len());
+        for (place, bytes) in read {
+            let result = match (&written, bytes) {
+                (_, Err(error)) => Err(error),
+                (Err(error), Ok(_)) => Err(error.again()),
+                (Ok(()), Ok(bytes)) => {
+                    let len = bytes.len() as u64;
+                    let stored = Stored {
+                        file: name.clone(),
+                        offset,
+                        len,
+                    };
+                    offset += len;
+                    Ok(Spooled {
+                        stored,
+                        sha256: Sha256::digest(&bytes).into(),
+                        pin: self.pin(&name),
+                    })
+                }
+            };
+            spooled.push((place, result));
+        }
+        drop(pin);
+        spooled
+    }
+
+    fn pin(&self, file: &str) -> Pin {
+        let mut pinned = self.pinned.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        *pinned.entry(file.to_owned()).or_default() += 1;
+        Pin {
+            file: file.to_owned(),
+            pinned: self.pinned.clone(),
+        }
+    }
+
+    /// Removes a file that no import refers to, unless somebody is about to. Returns whether it is gone.
+    pub fn remove(&self, file: &str) -> io::Result<bool> {
+        let pinned = self.pinned.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if pinned.contains_key(file) {
+            return Ok(false);
+        }
+        match fs::remove_file(self.dir.join(file)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(true),
+        }
+    }
+
+    /// Removes what no import refers to: left by a crash between the spool and the ledger. Returns how many files.
+    pub fn sweep(&self, referred: &HashSet<String>) -> io::Result<usize> {
+        let mut removed = 0;
+        for found in fs::read_dir(&self.dir)? {
+            let found = found?;
+            let name = found.file_name();
+            let ours = name
+                .to_str()
+                .is_some_and(|name| name.ends_with(".zip") || name.ends_with(".seg") || Temporary::is_name(name));
+            if ours && !name.to_str().is_some_and(|name| referred.contains(name)) {
+                fs::remove_file(found.path())?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Bytes in the spool.
+    pub fn bytes(&self) -> io::Result<u64> {
+        let mut bytes = 0;
+        for found in fs::read_dir(&self.dir)? {
+            match found?.metadata() {
+                Ok(metadata) => bytes += metadata.len(),
+                // Pruned while we looked.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(bytes)
+    }
+}
+
+impl SpoolError {
+    /// The same trouble once more, for the next archive of a segment that could not be written.
+    fn again(&self) -> SpoolError {
+        match self {
+            SpoolError::Disk { doing, source } => disk(doing, io::Error::new(source.kind(), source.to_string())),
+            other => disk("writing to the spool", io::Error::other(other.to_string())),
+        }
+    }
+}
+
+fn disk(doing: impl Into<String>, source: io::Error) -> SpoolError {
+    SpoolError::Disk {
+        doing: doing.into(),
+        source,
+    }
+}
+
+/// A file that is not there until it is kept.
+struct Temporary {
+    dir: PathBuf,
+    path: PathBuf,
+    file: File,
+    kept: bool,
+}
+
+impl Temporary {
+    fn is_name(name: &str) -> bool {
+        name.starts_with('.') && name.ends_with(".part")
+    }
+
+    fn create(dir: &Path) -> Result<Temporary, SpoolError> {
+        let path = dir.join(format!(".{:016x}.part", fastrand::u64(..)));
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .map_err(|error| disk(format!("creating `{}` in the spool", path.display()), error))?;
+        Ok(Temporary {
+            dir: dir.to_owned(),
+            path,
+            file,
+            kept: false,
+        })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), SpoolError> {
+        self.file.write_all(bytes).map_err(|error| {
+            disk(
+                format!("writing `{}` in the spool (is the disk full?)", self.path.display()),
+                error,
+            )
+        })
+    }
+
+    /// Gives it its name: on disk, name and all, when this returns `Ok`.
+    fn keep(mut self, name: &str) -> Result<(), SpoolError> {
+        let synced = self
+            .file
+            .sync_all()
+            .and_then(|()| fs::rename(&self.path, self.dir.join(name)))
+            .and_then(|()| File::open(&self.dir)?.sync_all());
+        self.kept = synced.is_ok();
+        synced.map_err(|error| disk(format!("syncing `{name}` in the spool"), error))
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.kept {
+            // What cannot be removed now is swept at the next start.
+            fs::remove_file(&self.path).ok();
+        }
+    }
+}
+
+/// An archive in a spool file: the bytes from `offset` on, and no others.
+pub struct Slice {
+    file: File,
+    start: u64,
+    len: u64,
+    at: u64,
+}
+
+impl Slice {
+    /// Opens an archive in the spool's directory.
+    pub fn open(spool_dir: &Path, stored: &Stored) -> io::Result<Slice> {
+        let mut file = File::open(spool_dir.join(&stored.file))?;
+        if file.metadata()?.len() < stored.offset + stored.len {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the spool file is shorter than the ledger says",
+            ));
+        }
+        file.seek(SeekFrom::Start(stored.offset))?;
+        Ok(Slice {
+            file,
+            start: stored.offset,
+            len: stored.len,
+            at: 0,
+        })
+    }
+}
+
+impl Read for Slice {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.len.saturating_sub(self.at);
+        let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let count = self.file.read(&mut buffer[..most])?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+impl Seek for Slice {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+            SeekFrom::End(by) => self.len.checked_add_signed(by),
+        };
+        let at = at.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "seek before the start"))?;
+        let absolute = self
+            .start
+            .checked_add(at)
+            .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        self.file.seek(SeekFrom::Start(absolute))?;
+        self.at = at;
+        Ok(at)
+    }
+}
+
+/// Lower-case hex of a hash.
+pub fn hex(bytes: &[u8; 32]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

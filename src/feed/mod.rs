@@ -90,3 +90,30 @@ pub enum Stop {
 //   pub struct RawEntry<'a> { pub index: u64, pub raw: &'a str /* the entry's text, byte for byte */, .. }
 //   pub fn judge<'a>(entry: &RawEntry<'a>, options: &Options) -> Verdict<'a>
 //   pub fn extract<'a>(entry: &RawEntry<'a>, options: &Options) -> Entry<'a>
+/// TEMP
+pub struct Walk<R>(R);
+/// TEMP
+pub struct RawEntry<'a> {
+    /// x
+    pub index: u64,
+    /// x
+    pub raw: &'a str,
+}
+impl<R: std::io::Read> Walk<R> {
+    /// x
+    pub fn new(read: R, _o: &Options) -> Walk<R> {
+        Walk(read)
+    }
+    /// x
+    pub fn next(&mut self) -> Result<Option<RawEntry<'_>>, Stop> {
+        unimplemented!()
+    }
+    /// x
+    pub fn bytes(&self) -> u64 {
+        0
+    }
+}
+/// x
+pub fn judge<'a>(_entry: &RawEntry<'a>, _options: &Options) -> Verdict<'a> {
+    unimplemented!()
+}

@@ -13,8 +13,18 @@ use serde::{Deserialize, Serialize};
 use crate::archive::{Limits, Member};
 use crate::feed::Options;
 
+mod close;
+pub mod listing;
+mod log;
+pub mod moves;
 mod open;
+pub mod outcome;
+pub mod report;
+pub mod retention;
+pub mod retry;
 
+pub use close::Closed;
+pub use log::LogLine;
 pub use open::SCHEMA_VERSION;
 
 /// A place in everything ever imported: the next event is number `index` of the import that was closed as number `seq`.

@@ -1,0 +1,141 @@
+//! Is the upload whole? The end of each zip is read before anything is downloaded.
+//!
+//! Sizes stand still while an upload stalls or was allocated beforehand, and mtimes can be old: only the zip's own end tells.
+//! A small archive is read whole at once, and not again.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+
+use super::{FILES_IN_FLIGHT, Intake, Kind, Ready, Trouble, millis, postponed};
+use crate::archive::{self, End, TAIL_BYTES};
+use crate::ledger::listing::{Postponed, Seen};
+use crate::ledger::{now, report};
+use crate::source::SourceError;
+use crate::verdict::{Violation, ViolationCode};
+
+/// Archives below this size, in bytes, are read whole at the first look.
+const WHOLE_BYTES_MAX: u64 = 256 * 1024;
+
+/// What a zip begins with: the signature of a local file header (APPNOTE 4.3.7).
+const LOCAL_HEADER: &[u8] = b"PK\x03\x04";
+
+/// Longest wait between two looks at an incomplete upload.
+const INCOMPLETE_LOOK_MAX: Duration = Duration::from_secs(60);
+
+/// What a look at the end of a file came to.
+enum Looked {
+    /// It is whole; small ones with their bytes.
+    Whole(Option<Vec<u8>>),
+    /// It does not end as a zip does, and begins with these bytes.
+    Incomplete { begins_as_zip: bool },
+    /// It is not there any more.
+    Gone,
+}
+
+impl Intake {
+    /// Of a batch, the uploads that are complete, and those that have been incomplete for too long, which are failed. The
+    /// others wait.
+    pub(super) async fn whole(&self, batch: Vec<Ready>) -> Result<Vec<Ready>, Trouble> {
+        let looks = stream::iter(batch).map(|ready| async move {
+            let looked = match &ready.kind {
+                Kind::Archive(..) => self.look_at_end(&ready.claim.seen).await,
+                Kind::Unread(_) => Ok(Looked::Whole(None)),
+            };
+            (ready, looked)
+        });
+        let looks: Vec<_> = looks.buffered(FILES_IN_FLIGHT).collect().await;
+        let mut whole = Vec::new();
+        let mut waiting = Vec::new();
+        for (mut ready, looked) in looks {
+            match looked {
+                Ok(Looked::Whole(bytes)) => {
+                    if let Kind::Archive(_, known) = &mut ready.kind {
+                        *known = bytes;
+                    }
+                    whole.push(ready);
+                }
+                Ok(Looked::Incomplete { begins_as_zip }) => match self.still_in_grace(&ready) {
+                    Some(wait) => waiting.push(wait),
+                    None => {
+                        ready.kind = Kind::Unread(never_whole(ready.claim.seen.size, begins_as_zip));
+                        whole.push(ready);
+                    }
+                },
+                // The next listing does without it.
+                Ok(Looked::Gone) => {}
+                Err(error) if error.is_about_the_file() => {
+                    waiting.push(postponed(&ready.claim.seen.name, ready.attempts, error.to_string()));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.ledger.postpone(self.source.name(), waiting).await?;
+        Ok(whole)
+    }
+
+    async fn look_at_end(&self, seen: &Seen) -> Result<Looked, SourceError> {
+        let Seen { name, size, .. } = seen;
+        let mut from = if *size < WHOLE_BYTES_MAX { 0 } else { size - TAIL_BYTES };
+        loop {
+            let tail = match self.source.read(name, from, (size - from) as usize).await {
+                Ok(tail) => tail,
+                Err(SourceError::Absent { .. }) => return Ok(Looked::Gone),
+                Err(error) => return Err(error),
+            };
+            if tail.len() as u64 != size - from {
+                return Ok(Looked::Incomplete { begins_as_zip: true });
+            }
+            // The last 64 KiB say it, unless the directory is larger; what came with them costs nothing more.
+            match archive::end(&tail, *size) {
+                End::Whole => return Ok(Looked::Whole((from == 0).then_some(tail))),
+                End::Needs { from: earlier } if earlier < from => from = earlier,
+                End::Needs { .. } | End::Missing => {
+                    let begin = if from == 0 {
+                        tail
+                    } else {
+                        self.source.read(name, 0, 4).await?
+                    };
+                    let begins_as_zip = LOCAL_HEADER.starts_with(&begin[..begin.len().min(LOCAL_HEADER.len())]);
+                    return Ok(Looked::Incomplete { begins_as_zip });
+                }
+            }
+        }
+    }
+
+    /// An incomplete upload waits, until it has stood still for the grace.
+    fn still_in_grace(&self, ready: &Ready) -> Option<Postponed> {
+        let (now, grace) = (now(), millis(self.settings.incomplete_grace));
+        let failed_at = ready.changed_at.saturating_add(grace);
+        if now >= failed_at {
+            return None;
+        }
+        // Looked at less and less often, and once more when the grace is over.
+        let stood = (now - ready.changed_at).clamp(1000, millis(INCOMPLETE_LOOK_MAX));
+        Some(Postponed {
+            name: ready.claim.seen.name.clone(),
+            waiting: format!(
+                "incomplete: no zip's end yet after {} bytes; failed as zip_truncated at {} unless it grows",
+                ready.claim.seen.size,
+                report::time(failed_at)
+            ),
+            look_at: Some((now + stood).min(failed_at)),
+            attempts: ready.attempts.saturating_add(1),
+        })
+    }
+}
+
+/// An upload that never became whole.
+fn never_whole(size: u64, begins_as_zip: bool) -> Violation {
+    match begins_as_zip {
+        true if size == 0 => Violation::new(ViolationCode::ZipTruncated, "the file is empty: the upload never began"),
+        true => Violation::new(
+            ViolationCode::ZipTruncated,
+            format!("the file ends after {size} bytes without a zip's end: the upload was cut off"),
+        ),
+        false => Violation::new(
+            ViolationCode::ZipUnreadable,
+            "the file is no zip: it neither begins nor ends as one",
+        ),
+    }
+}

@@ -1,0 +1,149 @@
+//! The listing: what lies in the root, what of it has settled, and in which order it is taken up.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::{Intake, Kind, Ready, Trouble, millis};
+use crate::archive::{NameClass, classify};
+use crate::ledger::listing::{Candidate, Claim, Passed, Seen};
+use crate::ledger::now;
+use crate::verdict::{Violation, ViolationCode};
+
+impl Intake {
+    /// Lists the source, and answers with the files that have settled, oldest first, and when the first of those that were
+    /// just seen for the first time will have.
+    pub(super) async fn settled(&self) -> Result<(Vec<Ready>, Option<Duration>), Trouble> {
+        let listed = self.source.list().await?;
+        let mut passed = Passed {
+            files: listed.len() as u64,
+            ..Passed::default()
+        };
+        let mut classes = HashMap::new();
+        let mut seen = Vec::new();
+        for file in listed {
+            let class = match classify(&file.name) {
+                NameClass::InProgress => {
+                    passed.in_progress += 1;
+                    continue;
+                }
+                NameClass::Other => {
+                    passed.ignored += 1;
+                    continue;
+                }
+                class => class,
+            };
+            seen.push(Seen {
+                name: file.name.clone(),
+                size: file.stat.size,
+                mtime: file.stat.mtime,
+            });
+            classes.insert(file.name, class);
+        }
+        let now = now();
+        let candidates = self.ledger.look(self.source.name(), seen, passed, now).await?;
+        let mut ready = Vec::new();
+        let mut settles_in = None;
+        for candidate in candidates {
+            if candidate.look_at.is_some_and(|look_at| look_at > now) && candidate.retry_of.is_none() {
+                continue;
+            }
+            if let Some(wait) = unsettled(&candidate, self.settings.settle, now) {
+                if candidate.fresh {
+                    settles_in = Some(settles_in.map_or(wait, |least: Duration| least.min(wait)));
+                }
+                continue;
+            }
+            if let Some(class) = classes.remove(&candidate.seen.name) {
+                ready.extend(self.ready(candidate, class));
+            }
+        }
+        // By the time in the name, oldest first, then by name; what has no time in its name comes last.
+        ready.sort_by(|a, b| {
+            let key = |ready: &Ready| ready.claim.named_at.unwrap_or(i64::MAX);
+            key(a)
+                .cmp(&key(b))
+                .then_with(|| a.claim.seen.name.cmp(&b.claim.seen.name))
+        });
+        Ok((ready, settles_in))
+    }
+
+    fn ready(&self, candidate: Candidate, class: NameClass) -> Option<Ready> {
+        let Candidate {
+            seen,
+            first_seen_at,
+            attempts,
+            retry_of,
+            ..
+        } = candidate;
+        let size_max = self.limits.archive_bytes;
+        let (named_at, kind) = match class {
+            NameClass::Feed(name) if seen.size > size_max => {
+                let detail = format!(
+                    "the archive has {} bytes, the limit is {size_max} (limits.archive_bytes)",
+                    seen.size
+                );
+                (
+                    Some(name.at()),
+                    Kind::Unread(Violation::new(ViolationCode::TooLarge, detail)),
+                )
+            }
+            NameClass::Feed(name) => (Some(name.at()), Kind::Archive(name, None)),
+            NameClass::NearMiss(violation) => (None, Kind::Unread(violation)),
+            NameClass::InProgress | NameClass::Other => return None,
+        };
+        Some(Ready {
+            claim: Claim {
+                seen,
+                first_seen_at,
+                named_at,
+                retry_of,
+            },
+            changed_at: candidate.changed_at,
+            kind,
+            attempts,
+        })
+    }
+}
+
+/// How much longer a file must keep its size and mtime; `None` if it has settled: two looks at least `settle` apart have
+/// shown the same.
+fn unsettled(candidate: &Candidate, settle: Duration, now: i64) -> Option<Duration> {
+    let stood = u64::try_from(now - candidate.changed_at).unwrap_or(0);
+    match u64::try_from(millis(settle)).unwrap_or(u64::MAX).saturating_sub(stood) {
+        0 => None,
+        wait => Some(Duration::from_millis(wait)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_settles_when_two_looks_far_enough_apart_show_the_same() {
+        let check = |changed_at, settle, now, expect: Option<u64>| {
+            let candidate = Candidate {
+                seen: Seen {
+                    name: "a".to_owned(),
+                    size: 1,
+                    mtime: 1,
+                },
+                first_seen_at: 0,
+                changed_at,
+                fresh: changed_at == now,
+                attempts: 0,
+                look_at: None,
+                retry_of: None,
+            };
+            assert_eq!(
+                unsettled(&candidate, Duration::from_millis(settle), now),
+                expect.map(Duration::from_millis)
+            );
+        };
+        check(1000, 0, 1000, None); // waiting is turned off
+        check(1000, 5000, 1000, Some(5000)); // the first look
+        check(1000, 5000, 5999, Some(1));
+        check(1000, 5000, 6000, None);
+        check(9000, 5000, 1000, Some(5000)); // the clock was set back
+    }
+}

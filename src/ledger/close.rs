@@ -1,0 +1,362 @@
+//! Closing imports: one transaction gives a batch its `seq`, its counts, exceptions and violations, and what it comes to.
+//!
+//! Identity is decided here, in the transaction that records it, so that no two imports can both think they were first.
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::outcome::{Action, Judged, Outcome, Unmoved};
+use super::{Ledger, LedgerError};
+
+/// What closing a batch came to.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Closed {
+    /// In the order of the outcomes: what is still to be put away.
+    pub unmoved: Vec<Unmoved>,
+    /// Spool files that no import refers to.
+    pub unused: Vec<String>,
+    /// How many of the batch failed.
+    pub failed: usize,
+}
+
+impl Ledger {
+    /// Records what a batch came to, in its order, all of it or nothing.
+    pub async fn close(&self, source: &str, outcomes: Vec<Outcome>, now: i64) -> Result<Closed, LedgerError> {
+        let source = source.to_owned();
+        self.write("closing imports", move |transaction| {
+            let mut closed = Closed::default();
+            for outcome in &outcomes {
+                let unmoved = close_one(transaction, &source, outcome, now)?;
+                closed.failed += usize::from(unmoved.failed);
+                closed.unmoved.push(unmoved.unmoved);
+            }
+            for stored in outcomes.iter().filter_map(|outcome| outcome.stored.as_ref()) {
+                let used: bool = transaction
+                    .prepare_cached("SELECT EXISTS (SELECT 1 FROM imports WHERE spool_file = ?1)")?
+                    .query_row([&stored.file], |row| row.get(0))?;
+                if !used && !closed.unused.contains(&stored.file) {
+                    closed.unused.push(stored.file.clone());
+                }
+            }
+            Ok(closed)
+        })
+        .await
+    }
+}
+
+/// What the ledger says of the same name and the same content before.
+#[derive(Debug, Default)]
+struct Before {
+    duplicate_of: Option<i64>,
+    repacked_of: Option<i64>,
+    name_reused: Option<i64>,
+    same_content: Option<i64>,
+    same_failure: Option<i64>,
+}
+
+impl Before {
+    /// Whether the events were taken in by an earlier import already.
+    fn taken_in(&self) -> bool {
+        self.duplicate_of.is_some() || self.repacked_of.is_some()
+    }
+}
+
+struct ClosedOne {
+    unmoved: Unmoved,
+    failed: bool,
+}
+
+fn close_one(transaction: &Transaction<'_>, source: &str, outcome: &Outcome, now: i64) -> rusqlite::Result<ClosedOne> {
+    let claimed = claimed(transaction, outcome.id)?;
+    let judged = &outcome.judged;
+    let before = before(transaction, source, &claimed, outcome)?;
+    let imported = judged.importable() && !before.taken_in() && before.same_failure.is_none();
+    let status = status(judged, &before, claimed.retry_of.is_some());
+    let late = imported && is_late(transaction, source, claimed.named_at)?;
+    let action = if status == "failed" {
+        &outcome.disposal.failed
+    } else {
+        &outcome.disposal.good
+    };
+    let (action_name, target) = match action {
+        Action::Move(target) => (Some("move"), Some(target.as_str())),
+        Action::Delete => (Some("delete"), None),
+        Action::Leave => (None, None),
+    };
+    let seq: i64 = transaction
+        .prepare_cached("SELECT coalesce(max(seq), 0) + 1 FROM imports")?
+        .query_row([], |row| row.get(0))?;
+    let stored = outcome.stored.as_ref().filter(|_| imported);
+    let reading = judged.reading.as_ref().filter(|_| imported).map(json);
+    transaction
+        .prepare_cached(
+            "UPDATE imports SET seq = ?2, sha256 = ?3, data_sha256 = ?4, data_bytes = ?5, status = ?6, imported = ?7,
+                entries = ?8, accepted = ?9, rejected = ?10, late = ?11,
+                duplicate_of = ?12, repacked_of = ?13, name_reused = ?14, same_content = ?15, same_failure = ?16,
+                reading = ?17, rejected_set = ?18, spool_file = ?19, spool_offset = ?20, spool_len = ?21,
+                imported_at = ?22, closed_at = ?23, elapsed_ms = max(0, ?23 - claimed_at),
+                action = ?24, target = ?25, receipt = ?26
+             WHERE id = ?1 AND status = 'importing'",
+        )?
+        .execute(params![
+            outcome.id,
+            seq,
+            outcome.sha256,
+            judged.data_sha256,
+            judged.reading.is_some().then_some(judged.data_bytes),
+            status,
+            imported,
+            judged.entries,
+            if imported { judged.valid } else { 0 },
+            judged.rejected,
+            late,
+            before.duplicate_of,
+            before.repacked_of,
+            before.name_reused,
+            before.same_content,
+            before.same_failure,
+            reading,
+            rejected_set(judged).filter(|_| imported),
+            stored.map(|stored| &stored.file),
+            stored.map(|stored| stored.offset),
+            stored.map(|stored| stored.len),
+            outcome.imported_at,
+            now,
+            action_name,
+            target,
+            outcome.disposal.receipt.then_some("due"),
+        ])?;
+    match before.same_failure {
+        Some(earlier) => copy_verdict(transaction, earlier, outcome.id)?,
+        None => exceptions(transaction, outcome.id, judged)?,
+    }
+    transaction
+        .prepare_cached(
+            "UPDATE listed SET import = ?3, retry = 0, attempts = 0, look_at = NULL, waiting = NULL
+             WHERE source = ?1 AND name = ?2 AND size = ?4 AND mtime = ?5",
+        )?
+        .execute(params![
+            source,
+            claimed.archive,
+            outcome.id,
+            claimed.size,
+            claimed.mtime
+        ])?;
+    let unmoved = Unmoved {
+        id: outcome.id,
+        path: claimed.archive.clone(),
+        archive: claimed.archive,
+        size: claimed.size,
+        mtime: claimed.mtime,
+        sha256: outcome.sha256,
+        action: action.clone(),
+        receipt_due: outcome.disposal.receipt,
+        recheck: false,
+        attempts: 0,
+    };
+    Ok(ClosedOne {
+        unmoved,
+        failed: status == "failed",
+    })
+}
+
+/// The one word for people.
+fn status(judged: &Judged, before: &Before, retried: bool) -> &'static str {
+    // The same bytes again are put away whatever the rules say: their events are in, and there is nothing to mend. Only
+    // `retry` asks for the rules to be judged anew.
+    if before.duplicate_of.is_some() && !retried {
+        return "duplicate";
+    }
+    match (judged.observed() && before.same_failure.is_none(), before.taken_in()) {
+        (false, _) => "failed",
+        (true, true) => "duplicate",
+        (true, false) => "processed",
+    }
+}
+
+struct Claimed {
+    archive: String,
+    size: u64,
+    mtime: i64,
+    named_at: Option<i64>,
+    retry_of: Option<i64>,
+}
+
+fn claimed(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<Claimed> {
+    transaction
+        .prepare_cached(
+            "SELECT archive, size, mtime, named_at, retry_of FROM imports WHERE id = ?1 AND status = 'importing'",
+        )?
+        .query_row([id], |row| {
+            Ok(Claimed {
+                archive: row.get(0)?,
+                size: row.get(1)?,
+                mtime: row.get(2)?,
+                named_at: row.get(3)?,
+                retry_of: row.get(4)?,
+            })
+        })
+}
+
+/// Looks for earlier imports of the same name and of the same content.
+fn before(
+    transaction: &Transaction<'_>,
+    source: &str,
+    claimed: &Claimed,
+    outcome: &Outcome,
+) -> rusqlite::Result<Before> {
+    let mut before = Before::default();
+    let one = |sql: &str, parameters: &[&dyn rusqlite::ToSql]| -> rusqlite::Result<Option<i64>> {
+        transaction
+            .prepare_cached(sql)?
+            .query_row(parameters, |row| row.get(0))
+            .optional()
+    };
+    let (Some(sha256), name) = (outcome.sha256, &claimed.archive) else {
+        return Ok(before);
+    };
+    before.duplicate_of = one(
+        "SELECT id FROM imports WHERE source = ?1 AND archive = ?2 AND imported = 1 AND sha256 = ?3 ORDER BY seq LIMIT 1",
+        &[&source, name, &sha256],
+    )?;
+    if before.duplicate_of.is_some() {
+        return Ok(before);
+    }
+    if claimed.retry_of.is_none() {
+        before.same_failure = one(
+            "SELECT id FROM imports WHERE source = ?1 AND archive = ?2 AND status = 'failed' AND imported = 0
+             AND sha256 = ?3 ORDER BY seq DESC LIMIT 1",
+            &[&source, name, &sha256],
+        )?;
+        if before.same_failure.is_some() {
+            return Ok(before);
+        }
+    }
+    let Some(data_sha256) = outcome.judged.data_sha256 else {
+        return Ok(before);
+    };
+    before.repacked_of = one(
+        "SELECT id FROM imports WHERE source = ?1 AND archive = ?2 AND imported = 1 AND data_sha256 = ?3
+         ORDER BY seq LIMIT 1",
+        &[&source, name, &data_sha256],
+    )?;
+    if before.repacked_of.is_some() {
+        return Ok(before);
+    }
+    before.name_reused = one(
+        "SELECT id FROM imports WHERE source = ?1 AND archive = ?2 AND imported = 1 ORDER BY seq DESC LIMIT 1",
+        &[&source, name],
+    )?;
+    before.same_content = one(
+        "SELECT id FROM imports WHERE data_sha256 = ?3 AND imported = 1 AND source = ?1 AND archive <> ?2
+         ORDER BY seq LIMIT 1",
+        &[&source, name, &data_sha256],
+    )?;
+    Ok(before)
+}
+
+fn is_late(transaction: &Transaction<'_>, source: &str, named_at: Option<i64>) -> rusqlite::Result<bool> {
+    transaction
+        .prepare_cached("SELECT ?2 < (SELECT max(named_at) FROM imports WHERE source = ?1 AND imported = 1)")?
+        .query_row(params![source, named_at], |row| {
+            Ok(row.get::<_, Option<bool>>(0)?.unwrap_or(false))
+        })
+}
+
+/// Writes down what is exceptional in an archive.
+fn exceptions(transaction: &Transaction<'_>, import: i64, judged: &Judged) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO violations (import, n, code, detail, line, \"column\", byte, entry, excerpt)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?;
+    for (n, violation) in judged.violations.iter().enumerate() {
+        let at = violation.at;
+        insert.execute(params![
+            import,
+            n as i64,
+            violation.code.as_str(),
+            violation.detail,
+            at.map(|at| at.line),
+            at.map(|at| at.column),
+            at.map(|at| at.byte),
+            violation.entry,
+            violation.excerpt,
+        ])?;
+    }
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO rejects (import, \"index\", line, \"column\", byte, code, pointer, message, reasons, excerpt)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    )?;
+    for reject in &judged.rejects {
+        let Some(first) = reject.reasons.first() else { continue };
+        insert.execute(params![
+            import,
+            reject.index,
+            reject.at.line,
+            reject.at.column,
+            reject.at.byte,
+            first.code.as_str(),
+            first.pointer,
+            first.message,
+            json(&reject.reasons),
+            reject.excerpt,
+        ])?;
+    }
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO warnings (import, n, \"index\", line, \"column\", byte, code, pointer, message)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?;
+    for (n, warning) in judged.warnings.iter().enumerate() {
+        insert.execute(params![
+            import,
+            n as i64,
+            warning.index,
+            warning.at.line,
+            warning.at.column,
+            warning.at.byte,
+            warning.code.as_str(),
+            warning.pointer,
+            warning.message,
+        ])?;
+    }
+    let mut insert =
+        transaction.prepare_cached("INSERT INTO counts (import, kind, code, count) VALUES (?1, ?2, ?3, ?4)")?;
+    for (code, count) in &judged.reject_counts {
+        insert.execute(params![import, "reject", code.as_str(), count])?;
+    }
+    for (code, count) in &judged.warning_counts {
+        insert.execute(params![import, "warning", code.as_str(), count])?;
+    }
+    Ok(())
+}
+
+/// The same bytes as an archive that failed get the same verdict, word for word.
+fn copy_verdict(transaction: &Transaction<'_>, from: i64, to: i64) -> rusqlite::Result<()> {
+    for sql in [
+        "INSERT INTO violations SELECT ?2, n, code, detail, line, \"column\", byte, entry, excerpt
+         FROM violations WHERE import = ?1",
+        "INSERT INTO rejects SELECT ?2, \"index\", line, \"column\", byte, code, pointer, message, reasons, excerpt
+         FROM rejects WHERE import = ?1",
+        "INSERT INTO warnings SELECT ?2, n, \"index\", line, \"column\", byte, code, pointer, message
+         FROM warnings WHERE import = ?1",
+        "INSERT INTO counts SELECT ?2, kind, code, count FROM counts WHERE import = ?1",
+        "UPDATE imports SET (entries, rejected) = (SELECT entries, rejected FROM imports WHERE id = ?1) WHERE id = ?2",
+    ] {
+        transaction.prepare_cached(sql)?.execute([from, to])?;
+    }
+    Ok(())
+}
+
+fn rejected_set(judged: &Judged) -> Option<Vec<u8>> {
+    if judged.rejected_set.is_empty() {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(judged.rejected_set.serialized_size());
+    // Writing to memory does not fail.
+    judged.rejected_set.serialize_into(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// Our own plain structs: serializing them does not fail.
+fn json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}

@@ -1,0 +1,250 @@
+//! What lies in a source's root, and what is taken up of it.
+
+use std::collections::HashMap;
+
+use rusqlite::{Transaction, params};
+
+use super::{Ledger, LedgerError};
+
+/// A feed's file as it was just listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// File name.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+    /// UTC milliseconds.
+    pub mtime: i64,
+}
+
+/// How many files of a listing are no archives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Passed {
+    /// All files listed.
+    pub files: u64,
+    /// No feeds at all.
+    pub ignored: u64,
+    /// Uploads in progress, by their names.
+    pub in_progress: u64,
+}
+
+/// A file nothing has become of yet, and that may be looked at now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// The file.
+    pub seen: Seen,
+    /// When it was first listed.
+    pub first_seen_at: i64,
+    /// Since when its size and mtime are what they are.
+    pub changed_at: i64,
+    /// Whether this very look was the first at this size and mtime.
+    pub fresh: bool,
+    /// Looks or reads in vain so far.
+    pub attempts: u32,
+    /// Not to be looked at before this time.
+    pub look_at: Option<i64>,
+    /// The import that somebody ran `retry` on.
+    pub retry_of: Option<i64>,
+}
+
+/// Why a file was not taken up this time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Postponed {
+    /// File name.
+    pub name: String,
+    /// In words, for `status`.
+    pub waiting: String,
+    /// Not before this time; `None`: with the next listing.
+    pub look_at: Option<i64>,
+    /// Looks in vain.
+    pub attempts: u32,
+}
+
+/// Leave to import a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The file.
+    pub seen: Seen,
+    /// When it was first listed.
+    pub first_seen_at: i64,
+    /// The time in its name, UTC milliseconds.
+    pub named_at: Option<i64>,
+    /// The import that somebody ran `retry` on.
+    pub retry_of: Option<i64>,
+}
+
+impl Ledger {
+    /// Notes a listing, forgets what is gone, and returns the files nothing has become of yet.
+    pub async fn look(
+        &self,
+        source: &str,
+        listing: Vec<Seen>,
+        passed: Passed,
+        now: i64,
+    ) -> Result<Vec<Candidate>, LedgerError> {
+        let source = source.to_owned();
+        self.write("noting a listing", move |transaction| {
+            let candidates = compare(transaction, &source, listing, now)?;
+            transaction.execute(
+                "INSERT INTO sources (name, listed_at, files, ignored, in_progress) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (name) DO UPDATE SET listed_at = ?2, files = ?3, ignored = ?4, in_progress = ?5",
+                params![source, now, passed.files, passed.ignored, passed.in_progress],
+            )?;
+            Ok(candidates)
+        })
+        .await
+    }
+
+    /// Notes why files were not taken up.
+    pub async fn postpone(&self, source: &str, postponed: Vec<Postponed>) -> Result<(), LedgerError> {
+        if postponed.is_empty() {
+            return Ok(());
+        }
+        let source = source.to_owned();
+        self.write("noting what waits", move |transaction| {
+            let mut update = transaction.prepare_cached(
+                "UPDATE listed SET waiting = ?3, look_at = ?4, attempts = ?5 WHERE source = ?1 AND name = ?2",
+            )?;
+            for file in &postponed {
+                update.execute(params![source, file.name, file.waiting, file.look_at, file.attempts])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Gives each file an id, in order.
+    pub async fn claim(&self, source: &str, claims: Vec<Claim>, now: i64) -> Result<Vec<i64>, LedgerError> {
+        let source = source.to_owned();
+        self.write("claiming archives", move |transaction| {
+            let mut insert = transaction.prepare_cached(
+                "INSERT INTO imports (source, archive, named_at, size, mtime, status, first_seen_at, claimed_at, path, retry_of)
+                 VALUES (?1, ?2, ?3, ?4, ?5, 'importing', ?6, ?7, ?2, ?8)",
+            )?;
+            let mut ids = Vec::with_capacity(claims.len());
+            for claim in &claims {
+                let Seen { name, size, mtime } = &claim.seen;
+                insert.execute(params![source, name, claim.named_at, size, mtime, claim.first_seen_at, now, claim.retry_of])?;
+                ids.push(transaction.last_insert_rowid());
+            }
+            Ok(ids)
+        })
+        .await
+    }
+
+    /// Takes claims back: nothing came of them, and the files are looked at again.
+    pub async fn unclaim(&self, ids: Vec<i64>) -> Result<(), LedgerError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        self.write("taking claims back", move |transaction| {
+            let mut delete =
+                transaction.prepare_cached("DELETE FROM imports WHERE id = ?1 AND status = 'importing'")?;
+            for id in &ids {
+                delete.execute([id])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Takes back every claim: a daemon that was killed had them. Only for whoever holds the state directory's lock.
+    pub async fn unclaim_all(&self) -> Result<usize, LedgerError> {
+        self.write("taking claims back", |transaction| {
+            transaction.execute("DELETE FROM imports WHERE status = 'importing'", [])
+        })
+        .await
+    }
+}
+
+/// What is known of a file from the listings before.
+struct Known {
+    size: u64,
+    mtime: i64,
+    first_seen_at: i64,
+    changed_at: i64,
+    import: Option<i64>,
+    retry: bool,
+    attempts: u32,
+    look_at: Option<i64>,
+}
+
+/// Holds a listing against the one before, and brings the table up to date.
+fn compare(
+    transaction: &Transaction<'_>,
+    source: &str,
+    listing: Vec<Seen>,
+    now: i64,
+) -> rusqlite::Result<Vec<Candidate>> {
+    let mut known = known(transaction, source)?;
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO listed (source, name, size, mtime, first_seen_at, changed_at, waiting)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?5, 'to settle')",
+    )?;
+    let mut change = transaction.prepare_cached(
+        "UPDATE listed SET size = ?3, mtime = ?4, changed_at = ?5, import = NULL, retry = 0, attempts = 0, look_at = NULL,
+                           waiting = 'to settle'
+         WHERE source = ?1 AND name = ?2",
+    )?;
+    let mut candidates = Vec::new();
+    for seen in listing {
+        let mut candidate = Candidate {
+            first_seen_at: now,
+            changed_at: now,
+            fresh: true,
+            attempts: 0,
+            look_at: None,
+            retry_of: None,
+            seen,
+        };
+        let seen = &candidate.seen;
+        match known.remove(&seen.name) {
+            None => {
+                insert.execute(params![source, seen.name, seen.size, seen.mtime, now])?;
+            }
+            // A time that has not come yet: the clock was set back, and waiting begins anew.
+            Some(before)
+                if (before.size, before.mtime) != (seen.size, seen.mtime)
+                    || (before.import.is_none() && before.changed_at > now) =>
+            {
+                change.execute(params![source, seen.name, seen.size, seen.mtime, now])?;
+                candidate.first_seen_at = before.first_seen_at;
+            }
+            Some(before) if before.import.is_some() && !before.retry => continue,
+            Some(before) => {
+                candidate.first_seen_at = before.first_seen_at;
+                candidate.changed_at = before.changed_at;
+                candidate.fresh = false;
+                candidate.attempts = before.attempts;
+                candidate.look_at = before.look_at;
+                candidate.retry_of = before.import;
+            }
+        }
+        candidates.push(candidate);
+    }
+    let mut delete = transaction.prepare_cached("DELETE FROM listed WHERE source = ?1 AND name = ?2")?;
+    for gone in known.keys() {
+        delete.execute(params![source, gone])?;
+    }
+    Ok(candidates)
+}
+
+fn known(transaction: &Transaction<'_>, source: &str) -> rusqlite::Result<HashMap<String, Known>> {
+    let mut select = transaction.prepare_cached(
+        "SELECT name, size, mtime, first_seen_at, changed_at, import, retry, attempts, look_at FROM listed WHERE source = ?1",
+    )?;
+    let rows = select.query_map([source], |row| {
+        let known = Known {
+            size: row.get(1)?,
+            mtime: row.get(2)?,
+            first_seen_at: row.get(3)?,
+            changed_at: row.get(4)?,
+            import: row.get(5)?,
+            retry: row.get(6)?,
+            attempts: row.get(7)?,
+            look_at: row.get(8)?,
+        };
+        Ok((row.get(0)?, known))
+    })?;
+    rows.collect()
+}

@@ -1,0 +1,522 @@
+//! Looking at the ledger: what `status`, receipts, the log and the pages say.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::Serialize;
+
+use super::{Ledger, LedgerError};
+use crate::verdict::{Position, Reason, Violation, ViolationCode, Warning, WarningCode};
+
+/// One import, as `status --json` has it. Times are RFC 3339, UTC.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ImportReport {
+    /// Its name for people.
+    pub id: i64,
+    /// The source.
+    pub source: String,
+    /// The archive's file name.
+    pub archive: String,
+    /// `processed`, `failed`, `duplicate`; before that `importing`.
+    pub status: String,
+    /// Whether this import took the events in.
+    pub imported: bool,
+    /// Elements of the array, as far as it was read.
+    pub entries: u64,
+    /// Events taken in.
+    pub accepted: u64,
+    /// Entries that were not accepted.
+    pub rejected: u64,
+    /// Warnings about accepted entries.
+    pub warnings: u64,
+    /// Archive rules that were not observed.
+    pub violations: Vec<Violation>,
+    /// What else there is to say: `late`, `duplicate`, `repacked`, `name_reused`, `same_content`, `same_failure`, `retry`.
+    pub flags: Vec<&'static str>,
+    /// The earlier imports that flags speak of.
+    #[serde(skip_serializing_if = "Related::is_empty")]
+    pub related: Related,
+    /// SHA-256 of the archive in hex.
+    pub sha256: Option<String>,
+    /// SHA-256 of the data file in hex.
+    pub data_sha256: Option<String>,
+    /// Size of the archive in bytes.
+    pub size: u64,
+    /// Size of the data file in bytes.
+    pub data_bytes: Option<u64>,
+    /// `moved`, `left`, `deleted`, or `pending`.
+    pub disposition: String,
+    /// Where the archive is, relative to the source's root.
+    pub path: String,
+    /// Why it is not where it should be (or why the receipt was not written).
+    pub error: Option<String>,
+    /// When putting it away is tried again.
+    pub retry_at: Option<String>,
+    /// `due`, `written`, `refused`; none where receipts are off.
+    pub receipt: Option<String>,
+    /// The time in the name.
+    pub named_at: Option<String>,
+    /// First listed.
+    pub first_seen_at: String,
+    /// Stands for absent timestamps.
+    pub imported_at: Option<String>,
+    /// Recorded.
+    pub closed_at: Option<String>,
+    /// From claim to record, in milliseconds.
+    pub elapsed_ms: u64,
+    /// When its bytes left the spool.
+    pub pruned_at: Option<String>,
+}
+
+/// Earlier imports that this one has to do with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Related {
+    /// Same name, same bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duplicate_of: Option<i64>,
+    /// Same name, same data, packed anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repacked_of: Option<i64>,
+    /// Same name, other data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name_reused: Option<i64>,
+    /// Other name, same data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub same_content: Option<i64>,
+    /// Same name, same bytes, failed before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub same_failure: Option<i64>,
+    /// Somebody ran `retry` on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<i64>,
+}
+
+impl Related {
+    fn is_empty(&self) -> bool {
+        *self == Related::default()
+    }
+}
+
+/// A reject, as `status` and receipts have it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RejectReport {
+    /// Index of the entry, from 0.
+    pub index: u64,
+    /// Where it begins.
+    #[serde(flatten)]
+    pub at: Position,
+    /// The first reason's code.
+    pub code: String,
+    /// The first reason's JSON Pointer.
+    pub pointer: String,
+    /// The first reason in a sentence.
+    pub message: String,
+    /// All reasons, each with the place of the offending value.
+    pub reasons: Vec<Reason>,
+    /// The entry's text, shortened and masked.
+    pub excerpt: String,
+}
+
+/// How many of a code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Count {
+    /// The code.
+    pub code: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// One import in full.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ImportInFull {
+    /// What the list says of it.
+    #[serde(flatten)]
+    pub import: ImportReport,
+    /// How many rejects of each code.
+    pub rejects_by_code: Vec<Count>,
+    /// How many warnings of each code.
+    pub warnings_by_code: Vec<Count>,
+    /// The first rejects, by index.
+    pub rejects: Vec<RejectReport>,
+    /// The first warnings.
+    pub warning_list: Vec<Warning>,
+    /// Events taken in by the import that this one is a duplicate of, or a mended or retried version of.
+    pub taken_in_before: Option<u64>,
+}
+
+/// How a source does.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SourceReport {
+    /// Its name.
+    pub name: String,
+    /// Last listing that succeeded.
+    pub listed_at: Option<String>,
+    /// Files in it.
+    pub files: u64,
+    /// Of these, no feeds.
+    pub ignored: u64,
+    /// Of these, uploads in progress by their names.
+    pub in_progress: u64,
+    /// What is wrong; none if all is well.
+    pub trouble: Option<String>,
+    /// Since when.
+    pub trouble_at: Option<String>,
+    /// The next try.
+    pub retry_at: Option<String>,
+}
+
+/// A file nothing has become of yet.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WaitingReport {
+    /// The source.
+    pub source: String,
+    /// File name.
+    pub archive: String,
+    /// Always `waiting`.
+    pub status: &'static str,
+    /// What it waits for.
+    pub reason: String,
+    /// Bytes.
+    pub size: u64,
+    /// First listed.
+    pub first_seen_at: String,
+    /// Since when size and mtime are what they are.
+    pub changed_at: String,
+    /// Not looked at before this.
+    pub look_at: Option<String>,
+}
+
+/// How far a destination has got.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DestinationReport {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub r#type: String,
+    /// `idle`, `delivering`, `waiting`, `barred`, `behind`, `removed`.
+    pub state: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// Since when.
+    pub since_at: String,
+    /// The next try.
+    pub retry_at: Option<String>,
+    /// Order of commit of the import it is at.
+    pub seq: i64,
+    /// Index in it.
+    pub index: u64,
+    /// Events delivered, ever.
+    pub delivered: u64,
+    /// Last success.
+    pub delivered_at: Option<String>,
+    /// Imports it has not finished.
+    pub lag_imports: u64,
+    /// Events in these that it has not got, at most.
+    pub lag_events: u64,
+    /// Events it refused for good.
+    pub dead_letters: u64,
+}
+
+/// Which imports are asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Which {
+    /// At most so many, the newest; `None`: all.
+    pub limit: Option<u64>,
+    /// Only failed ones.
+    pub failed: bool,
+    /// Only of this source.
+    pub source: Option<String>,
+    /// Only of this archive.
+    pub archive: Option<String>,
+}
+
+/// UTC milliseconds as RFC 3339.
+pub fn time(at: i64) -> String {
+    match chrono::DateTime::from_timestamp_millis(at) {
+        Some(time) => time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+        None => at.to_string(),
+    }
+}
+
+const IMPORT: &str = "SELECT id, source, archive, status, imported, entries, accepted, rejected, late, duplicate_of,
+    repacked_of, name_reused, same_content, same_failure, retry_of, sha256, data_sha256, size, data_bytes, disposition,
+    path, error, retry_at, receipt, named_at, first_seen_at, imported_at, closed_at, elapsed_ms, pruned_at,
+    (SELECT coalesce(sum(count), 0) FROM counts WHERE import = imports.id AND kind = 'warning') AS warnings
+    FROM imports";
+
+impl Ledger {
+    /// Imports, oldest first.
+    pub async fn imports(&self, which: Which) -> Result<Vec<ImportReport>, LedgerError> {
+        self.read("reading imports", move |connection| {
+            let sql = format!(
+                "{IMPORT} WHERE (?1 = 0 OR status = 'failed') AND (?2 IS NULL OR source = ?2)
+                 AND (?3 IS NULL OR archive = ?3) ORDER BY id DESC LIMIT ?4"
+            );
+            let limit = which.limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
+            let mut select = connection.prepare(&sql)?;
+            let rows = select.query_map(params![which.failed, which.source, which.archive, limit], report)?;
+            let mut imports = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+            imports.reverse();
+            for import in &mut imports {
+                import.violations = violations(connection, import.id)?;
+            }
+            Ok(imports)
+        })
+        .await
+    }
+
+    /// One import in full, with at most `rejects_max` rejects.
+    pub async fn import_in_full(&self, id: i64, rejects_max: usize) -> Result<Option<ImportInFull>, LedgerError> {
+        self.read("reading an import", move |connection| {
+            let Some(import) = import(connection, id)? else {
+                return Ok(None);
+            };
+            let taken_in_before = match import.related.duplicate_of.or(import.related.repacked_of) {
+                Some(earlier) => connection
+                    .query_row("SELECT accepted FROM imports WHERE id = ?1", [earlier], |row| {
+                        row.get(0)
+                    })
+                    .optional()?,
+                None => None,
+            };
+            Ok(Some(ImportInFull {
+                rejects_by_code: counts(connection, id, "reject")?,
+                warnings_by_code: counts(connection, id, "warning")?,
+                rejects: rejects(connection, id, rejects_max)?,
+                warning_list: warnings(connection, id)?,
+                taken_in_before,
+                import,
+            }))
+        })
+        .await
+    }
+
+    /// How every source does that was ever listed.
+    pub async fn sources(&self) -> Result<Vec<SourceReport>, LedgerError> {
+        self.read("reading sources", |connection| {
+            let mut select = connection.prepare(
+                "SELECT name, listed_at, files, ignored, in_progress, trouble, trouble_at, retry_at FROM sources ORDER BY name",
+            )?;
+            let rows = select.query_map([], |row| {
+                Ok(SourceReport {
+                    name: row.get(0)?,
+                    listed_at: row.get::<_, Option<i64>>(1)?.map(time),
+                    files: row.get(2)?,
+                    ignored: row.get(3)?,
+                    in_progress: row.get(4)?,
+                    trouble: row.get(5)?,
+                    trouble_at: row.get::<_, Option<i64>>(6)?.map(time),
+                    retry_at: row.get::<_, Option<i64>>(7)?.map(time),
+                })
+            })?;
+            rows.collect()
+        })
+        .await
+    }
+
+    /// Files nothing has become of yet, and why.
+    pub async fn waiting(&self) -> Result<Vec<WaitingReport>, LedgerError> {
+        self.read("reading what waits", |connection| {
+            let mut select = connection.prepare(
+                "SELECT source, name, coalesce(waiting, 'to be looked at again'), size, first_seen_at, changed_at, look_at
+                 FROM listed WHERE import IS NULL OR retry = 1 ORDER BY source, name",
+            )?;
+            let rows = select.query_map([], |row| {
+                Ok(WaitingReport {
+                    source: row.get(0)?,
+                    archive: row.get(1)?,
+                    status: "waiting",
+                    reason: row.get(2)?,
+                    size: row.get(3)?,
+                    first_seen_at: time(row.get(4)?),
+                    changed_at: time(row.get(5)?),
+                    look_at: row.get::<_, Option<i64>>(6)?.map(time),
+                })
+            })?;
+            rows.collect()
+        })
+        .await
+    }
+
+    /// How far every destination has got.
+    pub async fn destinations(&self) -> Result<Vec<DestinationReport>, LedgerError> {
+        self.read("reading destinations", |connection| {
+            let mut select = connection.prepare(
+                "SELECT name, type, state, reason, since_at, retry_at, seq, \"index\", delivered, delivered_at,
+                    (SELECT count(*) FROM imports WHERE imported = 1 AND imports.seq >= destinations.seq),
+                    (SELECT coalesce(sum(accepted), 0) FROM imports WHERE imported = 1 AND imports.seq >= destinations.seq),
+                    (SELECT count(*) FROM dead_letters WHERE destination = destinations.name)
+                 FROM destinations ORDER BY name",
+            )?;
+            let rows = select.query_map([], |row| {
+                let index: u64 = row.get(7)?;
+                let behind: u64 = row.get(11)?;
+                Ok(DestinationReport {
+                    name: row.get(0)?,
+                    r#type: row.get(1)?,
+                    state: row.get(2)?,
+                    reason: row.get(3)?,
+                    since_at: time(row.get(4)?),
+                    retry_at: row.get::<_, Option<i64>>(5)?.map(time),
+                    seq: row.get(6)?,
+                    index,
+                    delivered: row.get(8)?,
+                    delivered_at: row.get::<_, Option<i64>>(9)?.map(time),
+                    lag_imports: row.get(10)?,
+                    lag_events: behind.saturating_sub(index),
+                    dead_letters: row.get(12)?,
+                })
+            })?;
+            rows.collect()
+        })
+        .await
+    }
+}
+
+pub(super) fn import(connection: &Connection, id: i64) -> rusqlite::Result<Option<ImportReport>> {
+    let sql = format!("{IMPORT} WHERE id = ?1");
+    let found = connection.prepare_cached(&sql)?.query_row([id], report).optional()?;
+    let Some(mut import) = found else { return Ok(None) };
+    import.violations = violations(connection, id)?;
+    Ok(Some(import))
+}
+
+fn report(row: &Row<'_>) -> rusqlite::Result<ImportReport> {
+    let related = Related {
+        duplicate_of: row.get("duplicate_of")?,
+        repacked_of: row.get("repacked_of")?,
+        name_reused: row.get("name_reused")?,
+        same_content: row.get("same_content")?,
+        same_failure: row.get("same_failure")?,
+        retry_of: row.get("retry_of")?,
+    };
+    let flags = [
+        (row.get("late")?, "late"),
+        (related.duplicate_of.is_some(), "duplicate"),
+        (related.repacked_of.is_some(), "repacked"),
+        (related.name_reused.is_some(), "name_reused"),
+        (related.same_content.is_some(), "same_content"),
+        (related.same_failure.is_some(), "same_failure"),
+        (related.retry_of.is_some(), "retry"),
+    ];
+    let at = |column: &str| -> rusqlite::Result<Option<String>> { Ok(row.get::<_, Option<i64>>(column)?.map(time)) };
+    let hash = |column: &str| -> rusqlite::Result<Option<String>> {
+        Ok(row
+            .get::<_, Option<[u8; 32]>>(column)?
+            .map(|bytes| crate::spool::hex(&bytes)))
+    };
+    Ok(ImportReport {
+        id: row.get("id")?,
+        source: row.get("source")?,
+        archive: row.get("archive")?,
+        status: row.get("status")?,
+        imported: row.get("imported")?,
+        entries: row.get("entries")?,
+        accepted: row.get("accepted")?,
+        rejected: row.get("rejected")?,
+        warnings: row.get("warnings")?,
+        violations: Vec::new(),
+        flags: flags
+            .into_iter()
+            .filter_map(|(set, flag): (bool, _)| set.then_some(flag))
+            .collect(),
+        related,
+        sha256: hash("sha256")?,
+        data_sha256: hash("data_sha256")?,
+        size: row.get("size")?,
+        data_bytes: row.get("data_bytes")?,
+        disposition: row.get("disposition")?,
+        path: row.get("path")?,
+        error: row.get("error")?,
+        retry_at: at("retry_at")?,
+        receipt: row.get("receipt")?,
+        named_at: at("named_at")?,
+        first_seen_at: time(row.get("first_seen_at")?),
+        imported_at: at("imported_at")?,
+        closed_at: at("closed_at")?,
+        elapsed_ms: row.get("elapsed_ms")?,
+        pruned_at: at("pruned_at")?,
+    })
+}
+
+fn violations(connection: &Connection, id: i64) -> rusqlite::Result<Vec<Violation>> {
+    let mut select = connection.prepare_cached(
+        "SELECT code, detail, line, \"column\", byte, entry, excerpt FROM violations WHERE import = ?1 ORDER BY n",
+    )?;
+    let rows = select.query_map([id], |row| {
+        Ok(Violation {
+            code: code(row, 0, ViolationCode::parse)?,
+            detail: row.get(1)?,
+            at: match (row.get(2)?, row.get(3)?, row.get(4)?) {
+                (Some(line), Some(column), Some(byte)) => Some(Position { line, column, byte }),
+                _ => None,
+            },
+            entry: row.get(5)?,
+            excerpt: row.get(6)?,
+        })
+    })?;
+    rows.collect()
+}
+
+fn rejects(connection: &Connection, id: i64, most: usize) -> rusqlite::Result<Vec<RejectReport>> {
+    let mut select = connection.prepare_cached(
+        "SELECT \"index\", line, \"column\", byte, code, pointer, message, reasons, excerpt
+         FROM rejects WHERE import = ?1 ORDER BY \"index\" LIMIT ?2",
+    )?;
+    let rows = select.query_map(params![id, most as i64], |row| {
+        let reasons: String = row.get(7)?;
+        Ok(RejectReport {
+            index: row.get(0)?,
+            at: Position {
+                line: row.get(1)?,
+                column: row.get(2)?,
+                byte: row.get(3)?,
+            },
+            code: row.get(4)?,
+            pointer: row.get(5)?,
+            message: row.get(6)?,
+            reasons: serde_json::from_str(&reasons).unwrap_or_default(),
+            excerpt: row.get(8)?,
+        })
+    })?;
+    rows.collect()
+}
+
+fn warnings(connection: &Connection, id: i64) -> rusqlite::Result<Vec<Warning>> {
+    let mut select = connection.prepare_cached(
+        "SELECT \"index\", line, \"column\", byte, code, pointer, message FROM warnings WHERE import = ?1 ORDER BY n",
+    )?;
+    let rows = select.query_map([id], |row| {
+        Ok(Warning {
+            index: row.get(0)?,
+            at: Position {
+                line: row.get(1)?,
+                column: row.get(2)?,
+                byte: row.get(3)?,
+            },
+            code: code(row, 4, WarningCode::parse)?,
+            pointer: row.get(5)?,
+            message: row.get(6)?,
+        })
+    })?;
+    rows.collect()
+}
+
+fn counts(connection: &Connection, id: i64, kind: &str) -> rusqlite::Result<Vec<Count>> {
+    let mut select = connection
+        .prepare_cached("SELECT code, count FROM counts WHERE import = ?1 AND kind = ?2 ORDER BY count DESC, code")?;
+    let rows = select.query_map(params![id, kind], |row| {
+        Ok(Count {
+            code: row.get(0)?,
+            count: row.get(1)?,
+        })
+    })?;
+    rows.collect()
+}
+
+/// A code as the column has it; one we do not know was written by a newer program or by hand.
+fn code<T>(row: &Row<'_>, column: usize, parse: fn(&str) -> Option<T>) -> rusqlite::Result<T> {
+    let text: String = row.get(column)?;
+    parse(&text).ok_or_else(|| {
+        let problem = format!("the ledger has the code `{text}`, which this program does not know");
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, problem.into())
+    })
+}
