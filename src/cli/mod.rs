@@ -5,7 +5,10 @@
 //! through the ledger's verbs; nothing is decided here.
 
 // This is the room that prints: results on stdout, and what stopped the program on stderr.
-#![allow(clippy::print_stderr, reason = "the last word of a program that could not start is said on stderr")]
+#![allow(
+    clippy::print_stderr,
+    reason = "the last word of a program that could not start is said on stderr"
+)]
 
 use std::process::ExitCode;
 
@@ -54,6 +57,7 @@ fn carry_out(args: Args) -> anyhow::Result<Ending> {
     match args.command {
         Command::Completions(wanted) => generate::completions(&wanted),
         Command::Man => generate::man(),
+        _ => anyhow::bail!("not wired yet"),
     }
 }
 
@@ -91,7 +95,10 @@ mod tests {
         let check = |error: anyhow::Error, expect: &str| assert_eq!(complaint(&error), expect);
         check(anyhow::anyhow!("why"), "why");
         let io = || std::io::Error::other("disk full");
-        check(anyhow::Error::new(io()).context("writing `x`"), "writing `x`: disk full");
+        check(
+            anyhow::Error::new(io()).context("writing `x`"),
+            "writing `x`: disk full",
+        );
         let repeated = Err::<(), _>(io()).context("writing `x`: disk full").unwrap_err();
         check(repeated, "writing `x`: disk full");
         check(anyhow::anyhow!("two\n  lines\x1b[2J"), "two\n  lines\\u{1b}[2J");
