@@ -227,22 +227,42 @@ mod tests {
     #[test]
     fn json_says_what_was_said() {
         let line = said(LogFormat::Json, false, || {
-            tracing::info!(archive = HOSTILE, entries = 3u64, ok = true, elapsed = 0.5, "imported {}", HOSTILE);
+            tracing::info!(
+                archive = HOSTILE,
+                entries = 3u64,
+                ok = true,
+                elapsed = 0.5,
+                "imported {}",
+                HOSTILE
+            );
         });
         let value: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(value["archive"], HOSTILE);
         assert_eq!(value["message"], format!("imported {HOSTILE}"));
         assert_eq!(value["level"], "info");
-        assert_eq!((&value["entries"], &value["ok"], &value["elapsed"]), (&3.into(), &true.into(), &0.5.into()));
+        assert_eq!(
+            (&value["entries"], &value["ok"], &value["elapsed"]),
+            (&3.into(), &true.into(), &0.5.into())
+        );
     }
 
     #[test]
     fn words_are_kept_apart() {
         let line = said(LogFormat::Text, false, || {
-            tracing::warn!(archive = "a b", empty = "", path = "c/d", quote = "say \"hi\\\"", n = 3, "left where it is");
+            tracing::warn!(
+                archive = "a b",
+                empty = "",
+                path = "c/d",
+                quote = "say \"hi\\\"",
+                n = 3,
+                "left where it is"
+            );
         });
         let (_, rest) = line.split_once(' ').unwrap();
-        assert_eq!(rest, "WARN  left where it is archive=\"a b\" empty=\"\" path=c/d quote=\"say \\\"hi\\\\\\\"\" n=3\n");
+        assert_eq!(
+            rest,
+            "WARN  left where it is archive=\"a b\" empty=\"\" path=c/d quote=\"say \\\"hi\\\\\\\"\" n=3\n"
+        );
     }
 
     #[test]

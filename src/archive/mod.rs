@@ -7,14 +7,24 @@
 //!
 //! Bytes in, values out: this room has not heard of SFTP, SQL, configuration or the clock.
 
-use std::io::{self, Read, Seek};
+use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use crate::verdict::Violation;
+use crate::verdict::{Violation, ViolationCode};
 
+mod ends; // where a zip ends, and whether it has
+mod escape; // names from outside, fit to be shown
+mod inspect; // the packaging rules, and the member to import
+mod layout; // every byte of the archive accounted for
+mod member; // the data file, unpacked under limits
 pub mod name;
+mod records; // the records of a zip, bytes to values
+mod window; // how much memory a decoder would need
 
+pub use ends::end;
+pub use inspect::inspect;
+pub use member::{fault_in, open};
 pub use name::{FeedName, NameClass, classify};
 
 /// How much of a file's end is read first.
@@ -41,11 +51,6 @@ pub enum End {
         /// Where to begin to read.
         from: u64,
     },
-}
-
-/// Says from the last bytes of a file of `size` bytes whether it ends as a zip does.
-pub fn end(_tail: &[u8], _size: u64) -> End {
-    unimplemented!()
 }
 
 /// The data file in an archive, and where it lies: all that is needed to read it again. Frozen with each import.
@@ -91,27 +96,13 @@ pub enum Error {
     Io(#[from] io::Error),
 }
 
-/// Holds a whole archive of `size` bytes against its rules and against itself, without unpacking anything.
-pub fn inspect<R: Read + Seek>(
-    _archive: &mut R,
-    _size: u64,
-    _name: &FeedName,
-    _limits: &Limits,
-) -> Result<Contents, Error> {
-    unimplemented!()
+impl From<Violation> for Error {
+    fn from(violation: Violation) -> Error {
+        Error::Fault(violation)
+    }
 }
 
-/// Opens the data file for reading. Size, ratio and CRC-32 are checked while it is read; a fault found then comes as an
-/// [`io::Error`] that [`fault_in`] recognises.
-pub fn open<'a, R: Read + Seek + Send + 'a>(
-    _archive: R,
-    _member: &Member,
-    _limits: &Limits,
-) -> Result<Box<dyn Read + Send + 'a>, Error> {
-    unimplemented!()
-}
-
-/// The archive's fault inside an error of the reader that [`open`] returned; `None` if it is the disk's.
-pub fn fault_in(_error: &io::Error) -> Option<&Violation> {
-    unimplemented!()
+/// A fault of the archive as a whole.
+fn fault(code: ViolationCode, detail: impl Into<String>) -> Violation {
+    Violation::new(code, detail)
 }

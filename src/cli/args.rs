@@ -8,9 +8,17 @@ use crate::telemetry::LogFormat;
 
 /// Imports partners' event feeds from SFTP accounts: each archive vetted, recorded exactly once, delivered onward.
 #[derive(Debug, Parser)]
-#[command(name = "feedgate", version, about, max_term_width = 100, disable_help_subcommand = true)]
-#[command(after_help = "Exit codes: 0 all well, 1 something needs attention, 2 could not do it.
-Results go to stdout, everything else to stderr.")]
+#[command(
+    name = "feedgate",
+    version,
+    about,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
+#[command(
+    after_help = "Exit codes: 0 all well, 1 something needs attention, 2 could not do it.
+Results go to stdout, everything else to stderr."
+)]
 pub struct Args {
     /// What holds for every command.
     #[command(flatten)]

@@ -5,7 +5,10 @@
 //! through the ledger's verbs; nothing is decided here.
 
 // This is the room that prints: results on stdout, and what stopped the program on stderr.
-#![allow(clippy::print_stderr, reason = "the last word of a program that could not start is said on stderr")]
+#![allow(
+    clippy::print_stderr,
+    reason = "the last word of a program that could not start is said on stderr"
+)]
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -71,6 +74,7 @@ fn carry_out(args: Args) -> anyhow::Result<Ending> {
         Command::Retry(args) => on_runtime(retry::run(config, &args)),
         Command::Completions(args) => generate::completions(&args),
         Command::Man => generate::man(),
+        _ => anyhow::bail!("not wired yet"),
     }
 }
 
@@ -114,7 +118,10 @@ mod tests {
         let check = |error: anyhow::Error, expect: &str| assert_eq!(complaint(&error), expect);
         check(anyhow::anyhow!("why"), "why");
         let io = || std::io::Error::other("disk full");
-        check(anyhow::Error::new(io()).context("writing `x`"), "writing `x`: disk full");
+        check(
+            anyhow::Error::new(io()).context("writing `x`"),
+            "writing `x`: disk full",
+        );
         let repeated = Err::<(), _>(io()).context("writing `x`: disk full").unwrap_err();
         check(repeated, "writing `x`: disk full");
         check(anyhow::anyhow!("two\n  lines\x1b[2J"), "two\n  lines\\u{1b}[2J");

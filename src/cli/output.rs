@@ -18,7 +18,10 @@ pub struct Out {
 
 impl Out {
     /// Takes stdout.
-    #[allow(clippy::new_without_default, reason = "it takes hold of something; a default should not")]
+    #[allow(
+        clippy::new_without_default,
+        reason = "it takes hold of something; a default should not"
+    )]
     pub fn new() -> Out {
         Out {
             stdout: BufWriter::with_capacity(64 * 1024, io::stdout().lock()),
@@ -117,7 +120,11 @@ mod tests {
         let mut table = Table::new(&["archive", " entries", "why"]);
         table.row(["a".to_owned(), "1000".to_owned(), String::new()]);
         table.row(["längerer".to_owned(), "7".to_owned(), "two\nlines".to_owned()]);
-        let expect = ["archive   entries  why", "a            1000", "längerer        7  two\\nlines"];
+        let expect = [
+            "archive   entries  why",
+            "a            1000",
+            "längerer        7  two\\nlines",
+        ];
         assert_eq!(table.lines(), expect);
     }
 }

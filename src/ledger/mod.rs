@@ -20,6 +20,10 @@ pub mod moves;
 mod open;
 pub mod outcome;
 pub mod report;
+pub mod retention;
+pub mod retry;
+#[cfg(test)]
+mod tests;
 
 pub use close::Closed;
 pub use log::LogLine;

@@ -1,5 +1,6 @@
 //! The harness.
 
 pub mod archives; // archives from readable text, honest and hostile
+pub mod far_end; // an SFTP server that does as a test tells it
 pub mod gate; // the feedgate binary, its state directory and its configuration
 pub mod sshd; // OpenSSH's own sshd on loopback

@@ -1,0 +1,228 @@
+//! The packaging rules: exactly one file, of the archive's name without `.zip`; and which file to import where they are not
+//! observed.
+//!
+//! A fault of a member that is not imported counts only where it makes the archive ambiguous: a second file that is
+//! encrypted is one file too many and nothing worse, one that overlaps with the first is a fault.
+
+use std::collections::HashMap;
+use std::io::{Read, Seek, SeekFrom};
+
+use super::escape::{shown, shown_up_to};
+use super::layout::{self, Entry, Listing};
+use super::records::flags;
+use super::{Contents, Error, FeedName, Limits, Member, fault, window};
+use crate::verdict::{Violation, ViolationCode};
+
+/// Most names of files that are listed.
+const FILES_MAX: usize = 100;
+
+/// Most names of files that a sentence holds.
+const NAMED_MAX: usize = 5;
+
+/// Below this the ratio does not count: honest small feeds repeat themselves.
+const RATIO_FROM_BYTES: u64 = 256 * 1024 * 1024;
+
+/// Holds a whole archive of `size` bytes against its rules and against itself, without unpacking anything.
+///
+/// A fault comes as [`Error::Fault`], the first that is found; packaging rules that are not observed come as values.
+pub fn inspect<R: Read + Seek>(
+    archive: &mut R,
+    size: u64,
+    name: &FeedName,
+    limits: &Limits,
+) -> Result<Contents, Error> {
+    let mut listing = layout::list(archive, size)?;
+    let chosen = choose(&listing, name);
+    // Encryption first: it also masks the local headers that would be found to disagree.
+    if let Some(index) = chosen {
+        not_encrypted(&listing.entries[index])?;
+    }
+    layout::walk(archive, &mut listing)?;
+    no_differing_duplicates(archive, &listing)?;
+    let member = chosen
+        .map(|index| member(archive, &listing.entries[index], limits))
+        .transpose()?;
+    let files: Vec<String> = files(&listing).map(Entry::text).collect();
+    Ok(Contents {
+        violations: violations(&files, member.as_ref(), name),
+        files: files
+            .iter()
+            .take(FILES_MAX)
+            .map(|file| shown_up_to(file, 255))
+            .collect(),
+        member,
+    })
+}
+
+fn files(listing: &Listing) -> impl DoubleEndedIterator<Item = &Entry> {
+    listing.entries.iter().filter(|entry| !entry.is_directory())
+}
+
+/// The file to import: the only one; else the one of the right name; else the only `.json` file.
+///
+/// Of duplicates, which are equal or refused, the last, as the `zip` crate has it.
+fn choose(listing: &Listing, name: &FeedName) -> Option<usize> {
+    let mut all = files(listing);
+    if let (Some(only), None) = (all.next(), all.next()) {
+        return Some(only.index);
+    }
+    if let Some(right) = files(listing).rfind(|entry| entry.name == name.member().as_bytes()) {
+        return Some(right.index);
+    }
+    let last = files(listing).rfind(|entry| is_json(&entry.name))?;
+    let only = files(listing).all(|entry| !is_json(&entry.name) || entry.name == last.name);
+    only.then_some(last.index)
+}
+
+/// Whether a name ends as a JSON file's does, and is not what a Mac keeps beside its files.
+fn is_json(name: &[u8]) -> bool {
+    let ends = name.len() >= 5 && name[name.len() - 5..].eq_ignore_ascii_case(b".json");
+    ends && !of_a_mac(name)
+}
+
+/// Whether this is what macOS puts into zips for its own use.
+fn of_a_mac(name: &[u8]) -> bool {
+    let base = name.rsplit(|&byte| byte == b'/').next().unwrap_or(name);
+    name.starts_with(b"__MACOSX/") || base == b".DS_Store" || base.starts_with(b"._")
+}
+
+fn not_encrypted(entry: &Entry) -> Result<(), Violation> {
+    const ANY: u16 = flags::ENCRYPTED | flags::STRONG | flags::MASKED;
+    if entry.flags & ANY == 0 && entry.method != 99 {
+        return Ok(());
+    }
+    let detail = format!("`{}` is encrypted: pack it without a password", shown(&entry.text()));
+    Err(fault(ViolationCode::ZipEncrypted, detail))
+}
+
+/// Refuses members of the same name and different content: readers take the first or the last.
+fn no_differing_duplicates<R: Read + Seek>(archive: &mut R, listing: &Listing) -> Result<(), Error> {
+    let mut by_name: HashMap<&[u8], &Entry> = HashMap::with_capacity(listing.entries.len());
+    for entry in &listing.entries {
+        let Some(before) = by_name.insert(&entry.name, entry) else {
+            continue;
+        };
+        if !layout::same_data(archive, before, entry)? {
+            let detail = format!("holds `{}` twice, with different content", shown(&entry.text()));
+            return Err(fault(ViolationCode::ZipInconsistent, detail).into());
+        }
+    }
+    Ok(())
+}
+
+/// The member of this entry, if it can be unpacked within bounds.
+fn member<R: Read + Seek>(archive: &mut R, entry: &Entry, limits: &Limits) -> Result<Member, Error> {
+    const KIND: u32 = 0o170_000;
+    const REGULAR: u32 = 0o100_000;
+    const LINK: u32 = 0o120_000;
+    match entry.mode.map_or(0, |mode| mode & KIND) {
+        0 | REGULAR => {}
+        kind => {
+            let what = if kind == LINK {
+                "a symbolic link"
+            } else {
+                "no regular file"
+            };
+            let detail = format!("`{}` is {what}: pack the file itself", shown(&entry.text()));
+            return Err(fault(ViolationCode::ZipInconsistent, detail).into());
+        }
+    }
+    if entry.flags & flags::PATCH != 0 {
+        let detail = "the data file is packed as a patch of another: pack it with deflate";
+        return Err(fault(ViolationCode::ZipMethod, detail).into());
+    }
+    let mut head = Vec::new();
+    archive.seek(SeekFrom::Start(entry.data_offset))?;
+    archive
+        .take(entry.compressed_size.min(window::HEAD_BYTES))
+        .read_to_end(&mut head)?;
+    window::judge(entry.method, &head)?;
+    within(entry.size, entry.compressed_size, limits)?;
+    Ok(Member {
+        name: entry.text(),
+        index: entry.index,
+        method: entry.method,
+        header_offset: entry.header_offset,
+        data_offset: entry.data_offset,
+        compressed_size: entry.compressed_size,
+        size: entry.size,
+        crc32: entry.crc32,
+    })
+}
+
+/// Holds an unpacked size, declared or reached, against the limits.
+pub(super) fn within(size: u64, compressed_size: u64, limits: &Limits) -> Result<(), Violation> {
+    if size > limits.unpacked_bytes {
+        let detail = format!(
+            "the data file unpacks to {size} bytes or more; the limit is {}: send it in several archives",
+            limits.unpacked_bytes
+        );
+        return Err(fault(ViolationCode::TooLarge, detail));
+    }
+    if size > RATIO_FROM_BYTES && size > compressed_size.saturating_mul(limits.ratio) {
+        let detail = format!(
+            "the data file unpacks from {compressed_size} bytes to {size} or more, over {} times its size",
+            limits.ratio
+        );
+        return Err(fault(ViolationCode::Ratio, detail));
+    }
+    Ok(())
+}
+
+/// The packaging rules that are not observed.
+fn violations(files: &[String], member: Option<&Member>, name: &FeedName) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    let right = name.member();
+    if files.is_empty() {
+        let detail = format!("holds no file; it must hold exactly one, `{right}`");
+        violations.push(Violation::new(ViolationCode::NotOneFile, detail));
+    }
+    if files.len() > 1 {
+        violations.push(Violation::new(ViolationCode::NotOneFile, too_many(files, right)));
+    }
+    if let Some(member) = member.filter(|member| member.name != right) {
+        let detail = format!(
+            "the data file is named `{}`; it must be named `{right}`{}",
+            shown(&member.name),
+            hint(&member.name, right)
+        );
+        violations.push(Violation::new(ViolationCode::MemberName, detail));
+    }
+    violations
+}
+
+/// Names the files of which there should be one.
+fn too_many(files: &[String], right: &str) -> String {
+    let named: Vec<String> = files
+        .iter()
+        .take(NAMED_MAX)
+        .map(|file| format!("`{}`", shown(file)))
+        .collect();
+    let more = match files.len() - named.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let mac = match files.iter().any(|file| of_a_mac(file.as_bytes())) {
+        true => "; it was zipped on a Mac, which adds `__MACOSX/` and `.DS_Store`: use `zip -X` in the terminal",
+        false => "",
+    };
+    format!(
+        "holds {} files where exactly one, `{right}`, is wanted: {}{more}{mac}",
+        files.len(),
+        named.join(", ")
+    )
+}
+
+/// What to do about a wrong name, where it is plain.
+fn hint(found: &str, right: &str) -> &'static str {
+    if found.rsplit(['/', '\\']).next() == Some(right) {
+        return ": pack it without folders (`zip -j`)";
+    }
+    if found.eq_ignore_ascii_case(right) {
+        return ": upper and lower case count";
+    }
+    if found.strip_suffix(".zip") == Some(right) {
+        return ": it looks like a zip inside a zip";
+    }
+    ""
+}

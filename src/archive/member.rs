@@ -1,0 +1,302 @@
+//! The data file, unpacked under limits: what is declared is not believed.
+//!
+//! The `zip` crate opens the archive too, and has to find the very member that `inspect` found. The decoders are the ones
+//! it uses itself, driven from here: its own readers borrow from the archive, read in small pieces, do not say what is left
+//! over behind a stream, and let a stream ask for as much memory as it likes.
+
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Take};
+use std::sync::{Arc, Mutex};
+
+use super::inspect::within;
+use super::window::{self, WINDOW_BYTES_MAX};
+use super::{Error, Limits, Member, fault};
+use crate::verdict::{Violation, ViolationCode};
+
+/// How much packed data is read at a time.
+const INPUT_BYTES: usize = 128 * 1024;
+
+/// What an xz decoder needs beside its dictionary, in KiB, as it counts itself.
+const XZ_OVERHEAD_KIB: u32 = 128;
+
+/// Opens the data file for reading. Size, ratio and CRC-32 are checked while it is read; a fault found then comes as an
+/// [`io::Error`] that [`fault_in`] recognises. Read to the end: only there the CRC-32 and the size are known to be right.
+///
+/// Reads give what one step of the decoder gives, up to the whole buffer; give it large ones.
+pub fn open<'a, R: Read + Seek + Send + 'a>(
+    mut archive: R,
+    member: &Member,
+    limits: &Limits,
+) -> Result<Box<dyn Read + Send + 'a>, Error> {
+    within(member.size, member.compressed_size, limits)?;
+    same_for_zip_crate(&mut archive, member)?;
+    let mut head = Vec::new();
+    archive.seek(SeekFrom::Start(member.data_offset))?;
+    (&mut archive)
+        .take(member.compressed_size.min(window::HEAD_BYTES))
+        .read_to_end(&mut head)?;
+    window::judge(member.method, &head)?;
+    archive.seek(SeekFrom::Start(member.data_offset))?;
+    let disk = Arc::new(Mutex::new(None));
+    let input = Disk {
+        archive,
+        failed: Arc::clone(&disk),
+    };
+    let input = BufReader::with_capacity(INPUT_BYTES, input.take(member.compressed_size));
+    Ok(Box::new(Unpacking {
+        decoder: Decoder::new(input, member)?,
+        hasher: crc32fast::Hasher::new(),
+        done: 0,
+        ended: false,
+        fault: None,
+        disk,
+        member: member.clone(),
+        limits: *limits,
+    }))
+}
+
+/// The archive's fault inside an error of the reader that [`open`] returned; `None` if it is the disk's.
+pub fn fault_in(error: &io::Error) -> Option<&Violation> {
+    let mut inner: &(dyn std::error::Error + 'static) = error.get_ref()?;
+    loop {
+        if let Some(Carried(violation)) = inner.downcast_ref() {
+            return Some(violation);
+        }
+        inner = match inner.downcast_ref::<io::Error>() {
+            Some(wrapped) => wrapped.get_ref()?,
+            None => inner.source()?,
+        };
+    }
+}
+
+/// A fault on its way through an [`io::Error`].
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {}", .0.code, .0.detail)]
+struct Carried(Violation);
+
+fn carried(violation: Violation) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, Carried(violation))
+}
+
+/// Holds the `zip` crate's view of the archive against ours.
+fn same_for_zip_crate<R: Read + Seek>(archive: &mut R, member: &Member) -> Result<(), Error> {
+    let differs = |how: String| fault(ViolationCode::ZipInconsistent, format!("a second reader {how}"));
+    let mut zip = zip::ZipArchive::new(archive).map_err(|error| match error {
+        zip::result::ZipError::Io(error) => Error::Io(error),
+        error => differs(format!("refuses it: {}", super::escape::shown(&error.to_string()))).into(),
+    })?;
+    for index in 0..zip.len() {
+        let Ok(found) = zip.by_index_raw(index) else {
+            continue;
+        };
+        if found.header_start() != member.header_offset {
+            continue;
+        }
+        let same = found.data_start() == Some(member.data_offset)
+            && super::escape::decoded(found.name_raw()) == member.name
+            && found.compressed_size() == member.compressed_size
+            && found.size() == member.size
+            && found.crc32() == member.crc32;
+        return match same {
+            true => Ok(()),
+            false => Err(differs("finds another member in its place".into()).into()),
+        };
+    }
+    Err(differs("does not find the data file".into()).into())
+}
+
+/// The archive on the disk. Keeps the disk's own error apart, since decoders dress it up as damaged data.
+struct Disk<R> {
+    archive: R,
+    failed: Arc<Mutex<Option<io::Error>>>,
+}
+
+impl<R: Read> Read for Disk<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.archive.read(buffer).inspect_err(|error| {
+            if error.kind() != io::ErrorKind::Interrupted {
+                *self.failed.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) =
+                    Some(io::Error::new(error.kind(), error.to_string()));
+            }
+        })
+    }
+}
+
+type Input<R> = BufReader<Take<Disk<R>>>;
+
+/// A decoder of each method that is supported.
+enum Decoder<R: Read> {
+    Stored(Input<R>),
+    Deflate(flate2::bufread::DeflateDecoder<Input<R>>),
+    Deflate64(Box<deflate64::Deflate64Decoder<Input<R>>>),
+    Bzip2(bzip2::bufread::BzDecoder<Input<R>>),
+    Zstd(zstd::Decoder<'static, Input<R>>),
+    Lzma(Box<lzma_rust2::LzmaReader<Input<R>>>),
+    Xz(Box<lzma_rust2::XzReader<Input<R>>>),
+}
+
+impl<R: Read> Decoder<R> {
+    fn new(mut input: Input<R>, member: &Member) -> Result<Decoder<R>, Error> {
+        Ok(match member.method {
+            0 => Decoder::Stored(input),
+            8 => Decoder::Deflate(flate2::bufread::DeflateDecoder::new(input)),
+            9 => Decoder::Deflate64(Box::new(deflate64::Deflate64Decoder::with_buffer(input))),
+            12 => Decoder::Bzip2(bzip2::bufread::BzDecoder::new(input)),
+            93 => {
+                let mut decoder = zstd::Decoder::with_buffer(input)?;
+                decoder.window_log_max(WINDOW_BYTES_MAX.ilog2())?;
+                Decoder::Zstd(decoder)
+            }
+            14 => {
+                let mut head = [0; 9];
+                input.read_exact(&mut head).map_err(|error| damaged(&error))?;
+                let dictionary = u32::from_le_bytes([head[5], head[6], head[7], head[8]]);
+                if head[2..4] != [5, 0] {
+                    return Err(damaged(&"no LZMA properties").into());
+                }
+                let reader = lzma_rust2::LzmaReader::new_with_props(input, member.size, head[4], dictionary, None);
+                Decoder::Lzma(Box::new(reader.map_err(|error| damaged(&error))?))
+            }
+            95 => {
+                let kib = (WINDOW_BYTES_MAX / 1024) as u32 + XZ_OVERHEAD_KIB;
+                Decoder::Xz(Box::new(lzma_rust2::XzReader::new_mem_limit(input, false, kib)))
+            }
+            method => return Err(window::judge(method, &[]).expect_err("is not supported").into()),
+        })
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Decoder::Stored(decoder) => decoder.read(buffer),
+            Decoder::Deflate(decoder) => decoder.read(buffer),
+            Decoder::Deflate64(decoder) => decoder.read(buffer),
+            Decoder::Bzip2(decoder) => decoder.read(buffer),
+            Decoder::Zstd(decoder) => decoder.read(buffer),
+            Decoder::Lzma(decoder) => decoder.read(buffer),
+            Decoder::Xz(decoder) => decoder.read(buffer),
+        }
+    }
+
+    /// Packed bytes that the decoder did not need.
+    fn left_over(&self) -> u64 {
+        let input = match self {
+            Decoder::Stored(input) => input,
+            Decoder::Deflate(decoder) => decoder.get_ref(),
+            Decoder::Deflate64(decoder) => decoder.get_ref(),
+            Decoder::Bzip2(decoder) => decoder.get_ref(),
+            Decoder::Zstd(decoder) => decoder.get_ref(),
+            Decoder::Lzma(decoder) => decoder.inner(),
+            Decoder::Xz(decoder) => decoder.inner(),
+        };
+        input.get_ref().limit() + input.buffer().len() as u64
+    }
+}
+
+fn damaged(why: &dyn std::fmt::Display) -> Violation {
+    let detail = format!(
+        "damaged: the packed data cannot be unpacked ({})",
+        super::escape::shown(&why.to_string())
+    );
+    fault(ViolationCode::ZipUnreadable, detail)
+}
+
+/// The data file on its way out of the archive, counted and summed.
+struct Unpacking<R: Read> {
+    decoder: Decoder<R>,
+    hasher: crc32fast::Hasher,
+    /// Bytes given so far.
+    done: u64,
+    ended: bool,
+    /// Once found, it is said again: nobody reads past a fault.
+    fault: Option<Violation>,
+    disk: Arc<Mutex<Option<io::Error>>>,
+    member: Member,
+    limits: Limits,
+}
+
+impl<R: Read> Read for Unpacking<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(violation) = &self.fault {
+            return Err(carried(violation.clone()));
+        }
+        if self.ended || buffer.is_empty() {
+            return Ok(0);
+        }
+        let read = match self.decoder.read(buffer) {
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+            Err(error) => {
+                let of_the_disk = self.disk.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+                return Err(match of_the_disk {
+                    Some(error) => error,
+                    None => self.fail(self.garbled(&error)),
+                });
+            }
+        };
+        let checked = if read == 0 {
+            self.end()
+        } else {
+            self.count(&buffer[..read])
+        };
+        checked.map_err(|violation| self.fail(violation))?;
+        Ok(read)
+    }
+}
+
+impl<R: Read> Unpacking<R> {
+    fn fail(&mut self, violation: Violation) -> io::Error {
+        self.fault = Some(violation.clone());
+        carried(violation)
+    }
+
+    /// What an error of the decoder means.
+    fn garbled(&self, error: &io::Error) -> Violation {
+        let asks_too_much = error.kind() == io::ErrorKind::OutOfMemory || error.to_string().contains("too much memory");
+        if asks_too_much {
+            return window::too_much_later(self.member.method);
+        }
+        // An LZMA stream that goes on behind its declared end is an error to its decoder.
+        if self.done == self.member.size && self.member.method == 14 {
+            return self.other_size("more");
+        }
+        damaged(error)
+    }
+
+    fn other_size(&self, how: &str) -> Violation {
+        let detail = format!(
+            "the data file unpacks to {how} than the {} bytes that the zip declares",
+            self.member.size
+        );
+        fault(ViolationCode::ZipInconsistent, detail)
+    }
+
+    fn count(&mut self, bytes: &[u8]) -> Result<(), Violation> {
+        self.done += bytes.len() as u64;
+        if self.done > self.member.size {
+            return Err(self.other_size("more"));
+        }
+        within(self.done, self.member.compressed_size, &self.limits)?;
+        self.hasher.update(bytes);
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), Violation> {
+        self.ended = true;
+        if self.done < self.member.size {
+            return Err(self.other_size("less"));
+        }
+        let left_over = self.decoder.left_over();
+        if left_over > 0 {
+            let detail = format!("has {left_over} bytes behind the packed data of the data file");
+            return Err(fault(ViolationCode::ZipInconsistent, detail));
+        }
+        let crc32 = self.hasher.clone().finalize();
+        if crc32 != self.member.crc32 {
+            let detail = format!(
+                "the data file has CRC-32 {crc32:08x} where the zip declares {:08x}: it was damaged on the way, send it again",
+                self.member.crc32
+            );
+            return Err(fault(ViolationCode::ZipChecksum, detail));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,312 @@
+//! Wiring: a task for each source, a task for each destination, the log, the heartbeat, retention; and shutdown.
+//!
+//! The two loops never call each other: intake tells [`Notify`] that something was committed, and delivery looks. A task that
+//! fails holds up no other. Shutdown is a token that everything long-running listens to: what is in hand is finished if that
+//! is a matter of a second, and repeated after the next start if it is not; there is nothing to repair either way.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context;
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::resolve::{DestinationSettings, Location, Settings, SourceSettings};
+use crate::delivery::Delivery;
+use crate::intake::{Intake, Trouble, backoff};
+use crate::ledger::retention::Retention;
+use crate::ledger::{Ledger, now};
+use crate::source::Source;
+use crate::source::local::LocalSource;
+use crate::source::sftp::SftpSource;
+use crate::spool::Spool;
+
+mod import_log;
+mod lock;
+mod once;
+mod reload;
+
+use import_log::ImportLog;
+pub use lock::{LockError, StateLock};
+pub use once::{Once, once};
+pub use reload::Reload;
+
+/// First and longest wait before a source in trouble is tried again.
+const SOURCE_BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+
+/// Time between two turns of a source that is told of changes, so that a slow upload does not keep it busy.
+const TURN_PAUSE_MIN: Duration = Duration::from_millis(200);
+
+/// How long a turn may go on after the daemon was told to stop. What it has not finished then, it repeats after the next start.
+const STOP_GRACE: Duration = Duration::from_millis(1500);
+
+/// Time between two heartbeats.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// Time between two looks for archives that may leave the spool.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(600);
+
+/// What every task shares.
+#[derive(Clone)]
+struct World {
+    state_dir: PathBuf,
+    ledger: Ledger,
+    spool: Spool,
+    committed: Arc<Notify>,
+}
+
+impl World {
+    /// Opens the state directory, which the caller has locked, and clears away what a killed daemon left half done.
+    async fn open(settings: &Settings) -> anyhow::Result<World> {
+        let state_dir = settings.state_dir.clone();
+        let ledger = Ledger::open(&state_dir.join("ledger.db"))?;
+        let spool_dir = state_dir.join("spool");
+        let opening = || format!("opening the spool `{}`", spool_dir.display());
+        let spool = Spool::open(&spool_dir).with_context(opening)?;
+        ledger.unclaim_all().await?;
+        let swept = spool.sweep(&ledger.spool_files().await?).with_context(opening)?;
+        if swept > 0 {
+            tracing::info!(files = swept, "removed from the spool what no import refers to");
+        }
+        let names = settings.destinations.iter().map(|destination| destination.name.clone()).collect();
+        ledger.remove_destinations_but(names, now()).await?;
+        Ok(World { state_dir, ledger, spool, committed: Arc::new(Notify::new()) })
+    }
+
+    fn intake(&self, source: &SourceSettings, settings: &Settings, readers: &Arc<Semaphore>) -> Intake {
+        Intake {
+            source: open_source(source),
+            settings: source.clone(),
+            limits: settings.limits,
+            ledger: self.ledger.clone(),
+            spool: self.spool.clone(),
+            state_dir: (self.state_dir.clone(), settings.spool.free_bytes_min),
+            readers: readers.clone(),
+            committed: self.committed.clone(),
+        }
+    }
+
+    fn delivery(&self, destination: &DestinationSettings) -> Delivery {
+        Delivery::new(self.ledger.clone(), self.spool.dir().to_owned(), destination.clone())
+    }
+
+    /// Removes from the spool what is old enough and wanted by nobody.
+    async fn prune(&self, settings: &Settings) -> anyhow::Result<()> {
+        let retention = Retention {
+            keep: settings.spool.retention,
+            lag_max: settings.spool.max_lag,
+            lag_bytes_max: settings.spool.max_bytes,
+        };
+        for file in self.ledger.prune(retention, now()).await? {
+            self.spool.remove(&file).with_context(|| format!("removing `{file}` from the spool"))?;
+        }
+        Ok(())
+    }
+}
+
+/// The source that the settings name. Nothing is dialled before it is asked for something.
+pub fn open_source(settings: &SourceSettings) -> Arc<dyn Source> {
+    match &settings.location {
+        Location::Local { dir } => Arc::new(LocalSource::new(&settings.name, dir, settings.timeout)),
+        Location::Sftp(sftp) => Arc::new(SftpSource::new(&settings.name, sftp, settings.timeout)),
+    }
+}
+
+/// A source's or a destination's task, and how to end it.
+struct Running<T> {
+    settings: T,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// Runs until told to stop. `reload` tells of new settings; those that are broken never get here.
+pub async fn run(mut settings: Settings, mut reload: Reload, stop: CancellationToken) -> anyhow::Result<()> {
+    let _lock = StateLock::take(&settings.state_dir)?;
+    let world = World::open(&settings).await?;
+    beat(&world.state_dir)?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        state_dir = %settings.state_dir.display(),
+        sources = settings.sources.len(),
+        destinations = settings.destinations.len(),
+        "feedgate is running"
+    );
+    let log = ImportLog::new(world.ledger.clone(), &world.state_dir, settings.import_log);
+    // The log goes on until everything else has ended: what is said last is written too.
+    let log_stop = CancellationToken::new();
+    let log_task = tokio::spawn(log.run(log_stop.clone()));
+
+    let mut readers = Arc::new(Semaphore::new(settings.limits.concurrent_imports.max(1)));
+    let mut sources = HashMap::new();
+    let mut destinations = HashMap::new();
+    let mut next_prune = tokio::time::Instant::now() + HEARTBEAT;
+    take_over(&world, &settings, &readers, &stop, &mut sources, &mut destinations).await;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = tokio::time::sleep(HEARTBEAT) => {
+                if let Err(error) = heartbeat(&world).await {
+                    tracing::error!(error = format!("{error:#}"), "the heartbeat failed");
+                }
+                if tokio::time::Instant::now() >= next_prune {
+                    next_prune = tokio::time::Instant::now() + PRUNE_INTERVAL;
+                    if let Err(error) = world.prune(&settings).await {
+                        tracing::error!(error = format!("{error:#}"), "pruning the spool failed");
+                    }
+                }
+            }
+            changed = reload.changed() => {
+                if changed.state_dir != settings.state_dir {
+                    tracing::error!("`state_dir` has changed in the configuration: restart for that; the rest is not taken over");
+                    continue;
+                }
+                if changed.limits != settings.limits {
+                    readers = Arc::new(Semaphore::new(changed.limits.concurrent_imports.max(1)));
+                    end_all(&mut sources).await;
+                }
+                settings = changed;
+                take_over(&world, &settings, &readers, &stop, &mut sources, &mut destinations).await;
+                tracing::info!("the changed configuration is taken over");
+            }
+        }
+    }
+    tracing::info!("stopping");
+    end_all(&mut sources).await;
+    end_all(&mut destinations).await;
+    log_stop.cancel();
+    log_task.await.ok();
+    Ok(())
+}
+
+/// Ends the tasks whose settings are gone or have changed, and starts those that are new.
+async fn take_over(
+    world: &World,
+    settings: &Settings,
+    readers: &Arc<Semaphore>,
+    stop: &CancellationToken,
+    sources: &mut HashMap<String, Running<SourceSettings>>,
+    destinations: &mut HashMap<String, Running<DestinationSettings>>,
+) {
+    let wanted = |name: &str, running: &SourceSettings| settings.sources.iter().any(|s| s.name == name && s == running);
+    end_where(sources, |name, running| !wanted(name, running)).await;
+    let wanted =
+        |name: &str, running: &DestinationSettings| settings.destinations.iter().any(|d| d.name == name && d == running);
+    end_where(destinations, |name, running| !wanted(name, running)).await;
+    let names = settings.destinations.iter().map(|destination| destination.name.clone()).collect();
+    if let Err(error) = world.ledger.remove_destinations_but(names, now()).await {
+        tracing::error!(%error, "noting which destinations were removed failed");
+    }
+    for source in &settings.sources {
+        if !sources.contains_key(&source.name) {
+            let stop = stop.child_token();
+            let task = tokio::spawn(poll(world.intake(source, settings, readers), stop.clone()));
+            sources.insert(source.name.clone(), Running { settings: source.clone(), stop, task });
+        }
+    }
+    for destination in &settings.destinations {
+        if !destinations.contains_key(&destination.name) {
+            let stop = stop.child_token();
+            let delivery = world.delivery(destination);
+            let task = tokio::spawn(delivery.run(world.committed.clone(), stop.clone()));
+            destinations.insert(destination.name.clone(), Running { settings: destination.clone(), stop, task });
+        }
+    }
+}
+
+async fn end_all<T>(running: &mut HashMap<String, Running<T>>) {
+    end_where(running, |_, _| true).await;
+}
+
+async fn end_where<T>(running: &mut HashMap<String, Running<T>>, which: impl Fn(&str, &T) -> bool) {
+    let names: Vec<String> =
+        running.iter().filter(|(name, one)| which(name, &one.settings)).map(|(name, _)| name.clone()).collect();
+    let ending: Vec<Running<T>> = names.iter().filter_map(|name| running.remove(name)).collect();
+    ending.iter().for_each(|one| one.stop.cancel());
+    for one in ending {
+        if let Err(error) = one.task.await {
+            tracing::error!(%error, "a task ended badly");
+        }
+    }
+}
+
+/// A source's task: turn after turn, on its own clock.
+async fn poll(intake: Intake, stop: CancellationToken) {
+    let mut attempts = 0;
+    while !stop.is_cancelled() {
+        let pause = tokio::select! {
+            turned = intake.turn(&stop) => match turned {
+                Ok(turned) => {
+                    if attempts > 0 {
+                        note_trouble(&intake, None).await;
+                    }
+                    attempts = 0;
+                    let interval = intake.settings.poll_interval.mul_f64(0.9 + 0.2 * fastrand::f64());
+                    turned.settles_in.map_or(interval, |settles_in| interval.min(settles_in))
+                }
+                Err(trouble) => {
+                    let wait = backoff(attempts, SOURCE_BACKOFF.0, SOURCE_BACKOFF.1);
+                    attempts = attempts.saturating_add(1);
+                    note_trouble(&intake, Some((&trouble, attempts, wait))).await;
+                    wait
+                }
+            },
+            () = after(&stop, STOP_GRACE) => break,
+        };
+        let changed = async {
+            tokio::time::sleep(TURN_PAUSE_MIN.min(pause)).await;
+            // In trouble, news of changes is no reason to come back sooner.
+            if attempts == 0 {
+                intake.source.changed().await;
+            } else {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = changed => {}
+            () = stop.cancelled() => {}
+        }
+    }
+    tokio::time::timeout(STOP_GRACE, intake.source.close()).await.ok();
+}
+
+async fn after(stop: &CancellationToken, grace: Duration) {
+    stop.cancelled().await;
+    tokio::time::sleep(grace).await;
+}
+
+/// Writes down how a source does; if the ledger is the trouble, the log must do.
+async fn note_trouble(intake: &Intake, trouble: Option<(&Trouble, u32, Duration)>) {
+    let source = intake.source.name();
+    let noted = trouble.map(|(trouble, attempts, wait)| {
+        let retry_at = now().saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
+        (trouble.to_string(), attempts, retry_at)
+    });
+    if let Err(error) = intake.ledger.source_trouble(source, noted.clone(), now()).await {
+        let trouble = noted.map(|(trouble, ..)| trouble);
+        tracing::error!(source, trouble, %error, "the source is in trouble, and the ledger does not take it down");
+    }
+}
+
+async fn heartbeat(world: &World) -> anyhow::Result<()> {
+    // A daemon whose ledger does not answer is not well.
+    world.ledger.read("looking at the ledger", |connection| connection.query_row("SELECT 1", [], |_| Ok(()))).await?;
+    beat(&world.state_dir)
+}
+
+fn beat(state_dir: &Path) -> anyhow::Result<()> {
+    let path = state_dir.join("heartbeat");
+    std::fs::write(&path, format!("{}\n", std::process::id())).with_context(|| format!("writing `{}`", path.display()))
+}
+
+/// Time since the daemon's last heartbeat; `None` if it never had one. For the container's health check.
+pub fn heartbeat_age(state_dir: &Path) -> Option<Duration> {
+    let beaten = std::fs::metadata(state_dir.join("heartbeat")).and_then(|metadata| metadata.modified()).ok()?;
+    Some(SystemTime::now().duration_since(beaten).unwrap_or_default())
+}
+
+/// A heartbeat older than this means that the daemon hangs or is gone.
+pub const HEARTBEAT_AGE_MAX: Duration = Duration::from_secs(60);

@@ -1,0 +1,84 @@
+//! Faults on demand: what a test may do to each request. Without a script the server never asks.
+
+use std::time::Duration;
+
+pub use russh_sftp::protocol::StatusCode;
+
+/// What a client asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Op {
+    /// `SSH_FXP_INIT`: the first packet of a session.
+    Init,
+    /// Open a file.
+    Open,
+    /// Close a file or a directory.
+    Close,
+    /// Read from a file.
+    Read,
+    /// Write into a file.
+    Write,
+    /// Attributes of a path or of an open file; symbolic links followed or not.
+    Stat,
+    /// Set attributes of a path or of an open file.
+    SetStat,
+    /// Open a directory.
+    OpenDir,
+    /// Read names of a directory.
+    ReadDir,
+    /// Remove a file.
+    Remove,
+    /// Create a directory.
+    MkDir,
+    /// Remove a directory.
+    RmDir,
+    /// Where a path leads.
+    RealPath,
+    /// Rename, never over another.
+    Rename,
+    /// Rename over what may be there (`posix-rename@openssh.com`).
+    PosixRename,
+    /// Sync an open file (`fsync@openssh.com`).
+    Fsync,
+    /// What the server can take (`limits@openssh.com`).
+    Limits,
+    /// Anything else.
+    Other,
+}
+
+/// One request, as a script sees it and a journal keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// What is asked for.
+    pub op: Op,
+    /// On what: the path as the client has it, but absolute; for an open file or directory, the path it was opened with.
+    pub path: String,
+    /// Where to, of a rename.
+    pub to: Option<String>,
+    /// From which byte, of a read or a write.
+    pub offset: Option<u64>,
+}
+
+/// Something that goes wrong with one request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fault {
+    /// Not carried out; answered with this status.
+    Answer(StatusCode),
+    /// Carried out; the reply comes this much later, and later replies may overtake it, as they may on any network.
+    Delay(Duration),
+    /// Not carried out and never answered, nor is anything after it on this connection, which stays open: a server that hangs.
+    Stall,
+    /// Carried out, but this one reply never comes; everything else does.
+    LoseReply,
+    /// Not carried out; the connection is cut.
+    CutBefore,
+    /// Carried out; the connection is cut before the reply.
+    CutAfter,
+    /// Carried out, but a read gets at most this many bytes, which a server may always do.
+    Short(u32),
+}
+
+/// Decides over every request of every client, in the order in which they are carried out. Called from several threads.
+pub trait Script: Send + Sync {
+    /// Sees a request before it is carried out, and says what goes wrong with it.
+    fn judge(&self, request: &Request) -> Option<Fault>;
+}
