@@ -18,10 +18,14 @@ use clap::Parser;
 
 pub mod args; // what may be typed
 mod check; // archives against the rules; or the configuration and every connection
+#[cfg(feature = "demo")]
+mod demo; // a whole world on loopback, told as a short story
+pub mod events; // the accepted events, from the spool
 mod generate; // completions, the man page
 mod health; // is the daemon alive?
 mod one_import; // one import in words
 pub mod output; // stdout: tables, JSON, a reader that went away
+mod print_events; // `events`: what is asked for, and where it goes
 mod retry; // look again, deliver again
 mod run; // the daemon, and a single pass
 mod settings; // the configuration, as every command finds it
@@ -71,10 +75,25 @@ fn carry_out(args: Args) -> anyhow::Result<Ending> {
         Command::Check(args) => on_runtime(check::run(config, args)),
         Command::Status(args) if args.health => health::run(config, &args),
         Command::Status(args) => on_runtime(status::run(config, &args)),
+        Command::Events(args) => on_runtime(print_events::run(config, args)),
         Command::Retry(args) => on_runtime(retry::run(config, &args)),
+        #[cfg(feature = "demo")]
+        Command::Demo(args) => on_runtime(show(args)),
         Command::Completions(args) => generate::completions(&args),
         Command::Man => generate::man(),
-        _ => anyhow::bail!("not wired yet"),
+    }
+}
+
+/// `demo`: it has an exit code of its own, since it is also a test of itself.
+#[cfg(feature = "demo")]
+async fn show(args: args::DemoArgs) -> anyhow::Result<Ending> {
+    let options = demo::Options {
+        keep: args.keep,
+        stay: args.stay,
+    };
+    match demo::demo(&options).await? {
+        0 => Ok(Ending::Well),
+        _ => Ok(Ending::Attention),
     }
 }
 
