@@ -63,7 +63,11 @@ fn settings(text: &str, environment: &Environment) -> Result<Settings, Vec<Probl
     let mut problems = tree::overlay(&mut root, environment);
     let file: File = read(&root, &mut problems);
     let settings = Resolver::new(environment, &mut problems).settings(&file);
-    if problems.is_empty() { Ok(settings) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(settings)
+    } else {
+        Err(problems)
+    }
 }
 
 /// Reads `state_dir` alone: `status` and `events` must work while the rest of the file is being mended, and where the

@@ -33,9 +33,15 @@ impl World {
         let far = FarEnd::start();
         let feed = r#"[{"event":"A","id":"1"},{"event":"B","id":"2"},{"event":"C"}]"#;
         far.upload(&format!("{GOOD}.zip"), &zip(&[(GOOD, feed)]));
-        far.upload(&format!("{WRONG_MEMBER}.zip"), &zip(&[("other.json", r#"[{"event":"D","id":"4"}]"#)]));
+        far.upload(
+            &format!("{WRONG_MEMBER}.zip"),
+            &zip(&[("other.json", r#"[{"event":"D","id":"4"}]"#)]),
+        );
         far.upload(&format!("{NO_JSON}.zip"), &zip(&[(NO_JSON, "[{]")]));
-        World { far, state: tempfile::tempdir().unwrap() }
+        World {
+            far,
+            state: tempfile::tempdir().unwrap(),
+        }
     }
 
     fn settings(&self) -> Settings {
@@ -49,7 +55,11 @@ impl World {
 
     /// Starts the program, lets it make its pass, and ends it.
     fn start(&self) -> bool {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
         let pass = runtime.block_on(daemon::once(&self.settings(), CancellationToken::new()));
         runtime.shutdown_timeout(Duration::from_secs(5));
         pass.is_ok_and(|pass| pass.closed == 0 && pass.delivered == 0 && pass.sources_in_trouble.is_empty())
@@ -57,9 +67,13 @@ impl World {
 
     /// Waits of whatever length are over.
     fn time_passes(&self) {
-        let Ok(ledger) = Connection::open(self.state.path().join("state/ledger.db")) else { return };
+        let Ok(ledger) = Connection::open(self.state.path().join("state/ledger.db")) else {
+            return;
+        };
         // Before the first start there is no table yet.
-        ledger.execute_batch("UPDATE listed SET look_at = NULL; UPDATE imports SET retry_at = NULL;").ok();
+        ledger
+            .execute_batch("UPDATE listed SET look_at = NULL; UPDATE imports SET retry_at = NULL;")
+            .ok();
     }
 
     fn comes_to_rest(&self) {
@@ -74,21 +88,38 @@ impl World {
 
     /// All that can be seen from outside.
     fn summary(&self, with_receipts: bool) -> String {
-        let mut summary = format!("root {:?}\nprocessed {:?}\n", files(self.far.root()), self.far.names("processed"));
+        let mut summary = format!(
+            "root {:?}\nprocessed {:?}\n",
+            files(self.far.root()),
+            self.far.names("processed")
+        );
         if with_receipts {
             summary += &format!("receipts {:?}\n", self.far.names("receipts"));
         }
         let rows = |db: &str, sql: &str| -> Vec<String> {
             let db = Connection::open(self.state.path().join(db)).unwrap();
             let mut select = db.prepare(sql).unwrap();
-            select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+            select
+                .query_map([], |row| row.get(0))
+                .unwrap()
+                .map(Result::unwrap)
+                .collect()
         };
-        let imports = "SELECT archive || ' ' || status || ' ' || imported || ' ' || accepted || ' ' || disposition || ' ' || path
+        let imports =
+            "SELECT archive || ' ' || status || ' ' || imported || ' ' || accepted || ' ' || disposition || ' ' || path
                        FROM imports ORDER BY archive, id";
         summary += &format!("imports {:#?}\n", rows("state/ledger.db", imports));
-        summary += &format!("events {:#?}\n", rows("events.db", "SELECT event || ' ' || archive FROM events ORDER BY event"));
-        let spool: Vec<String> = files(&self.state.path().join("state/spool"));
-        summary + &format!("spool {} files", spool.len())
+        summary += &format!(
+            "events {:#?}\n",
+            rows("events.db", "SELECT event || ' ' || archive FROM events ORDER BY event")
+        );
+        // The spool holds what imports refer to, and nothing else.
+        let referred = rows(
+            "state/ledger.db",
+            "SELECT DISTINCT spool_file FROM imports WHERE spool_file IS NOT NULL ORDER BY 1",
+        );
+        assert_eq!(files(&self.state.path().join("state/spool")), referred);
+        summary
     }
 }
 
@@ -96,7 +127,9 @@ impl World {
 fn zip(files: &[(&str, &str)]) -> Vec<u8> {
     let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for (name, text) in files {
-        writer.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+        writer
+            .start_file(*name, zip::write::SimpleFileOptions::default())
+            .unwrap();
         writer.write_all(text.as_bytes()).unwrap();
     }
     writer.finish().unwrap().into_inner()
@@ -106,7 +139,9 @@ fn zip(files: &[(&str, &str)]) -> Vec<u8> {
 fn files(dir: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(dir).unwrap().map(Result::unwrap);
     let files = entries.filter(|entry| entry.file_type().unwrap().is_file());
-    let mut names: Vec<String> = files.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<String> = files
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
     names.sort();
     names
 }
@@ -138,7 +173,12 @@ fn walk(fault: impl Fn() -> Fault + Sync, with_receipts: bool) {
                     world.start();
                     world.far.forget();
                     world.comes_to_rest();
-                    assert_eq!(world.summary(with_receipts), expect, "request {nth} of {requests}: {:?}", fault());
+                    assert_eq!(
+                        world.summary(with_receipts),
+                        expect,
+                        "request {nth} of {requests}: {:?}",
+                        fault()
+                    );
                 }
             });
         }

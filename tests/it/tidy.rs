@@ -5,11 +5,64 @@ use std::path::{Path, PathBuf};
 
 /// A room (a path below `src`), and what must not be named in it.
 const NEVER_MEET: &[(&str, &[&str])] = &[
-    ("archive", &["crate::source", "crate::ledger", "crate::spool", "crate::config", "crate::intake", "tokio", "ssh2", "rusqlite", "Utc::now", "SystemTime"]),
-    ("feed", &["crate::source", "crate::ledger", "crate::spool", "crate::config", "crate::archive", "tokio", "ssh2", "rusqlite", "Utc::now", "SystemTime", "zip::"]),
-    ("source", &["crate::ledger", "crate::archive", "crate::feed", "crate::spool", "crate::intake", "rusqlite", "zip::"]),
-    ("ledger", &["crate::source", "crate::intake", "crate::delivery", "crate::destination", "crate::config::load", "ssh2"]),
-    ("destination", &["crate::source", "crate::intake", "crate::delivery", "tokio::time"]),
+    (
+        "archive",
+        &[
+            "crate::source",
+            "crate::ledger",
+            "crate::spool",
+            "crate::config",
+            "crate::intake",
+            "tokio",
+            "ssh2",
+            "rusqlite",
+            "Utc::now",
+            "SystemTime",
+        ],
+    ),
+    (
+        "feed",
+        &[
+            "crate::source",
+            "crate::ledger",
+            "crate::spool",
+            "crate::config",
+            "crate::archive",
+            "tokio",
+            "ssh2",
+            "rusqlite",
+            "Utc::now",
+            "SystemTime",
+            "zip::",
+        ],
+    ),
+    (
+        "source",
+        &[
+            "crate::ledger",
+            "crate::archive",
+            "crate::feed",
+            "crate::spool",
+            "crate::intake",
+            "rusqlite",
+            "zip::",
+        ],
+    ),
+    (
+        "ledger",
+        &[
+            "crate::source",
+            "crate::intake",
+            "crate::delivery",
+            "crate::destination",
+            "crate::config::load",
+            "ssh2",
+        ],
+    ),
+    (
+        "destination",
+        &["crate::source", "crate::intake", "crate::delivery", "tokio::time"],
+    ),
     ("delivery", &["crate::source", "crate::intake", "ssh2"]),
     ("intake", &["crate::delivery", "crate::destination", "rusqlite", "ssh2"]),
     ("verdict.rs", &["crate::"]),
@@ -39,7 +92,10 @@ fn src() -> PathBuf {
 /// The code of a file: no comments, and no tests, which may know everybody.
 fn code(text: &str) -> String {
     let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-    code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+    code.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[test]
@@ -63,14 +119,22 @@ fn every_file_says_what_it_is_and_is_short() {
     for (path, text) in sources(&src()) {
         assert!(text.starts_with("//!"), "{} has no module doc", path.display());
         let lines = text.lines().count();
-        assert!(lines <= LINES_MAX, "{} has {lines} lines: look for the second noun in it", path.display());
+        assert!(
+            lines <= LINES_MAX,
+            "{} has {lines} lines: look for the second noun in it",
+            path.display()
+        );
     }
 }
 
 #[test]
 fn the_flow_fits_on_a_screen() {
     let text = fs::read_to_string(src().join("intake/mod.rs")).unwrap();
-    let turn = text.split("pub async fn turn(").nth(1).and_then(|rest| rest.split("\n    }\n").next()).unwrap();
+    let turn = text
+        .split("pub async fn turn(")
+        .nth(1)
+        .and_then(|rest| rest.split("\n    }\n").next())
+        .unwrap();
     assert!(turn.lines().count() <= 30, "{turn}");
 }
 
