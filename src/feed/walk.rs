@@ -295,8 +295,7 @@ impl<R: Read> Walk<R> {
         let places = self.window.places();
         let found = match root::recognise(&places.data[from..]) {
             Root::Value(detail) => fault::Place::at(places, from).violation(ViolationCode::NotAnArray, detail),
-            Root::NotJson(at, wanted) => fault::wrong(places, from, from + at, wanted, self.depth_max),
-            Root::CutShort(wanted) => fault::cut_short(places, from, wanted, 0),
+            Root::NotJson => fault::not_json(places, from),
         };
         Ok(self.stop(found.build()))
     }
