@@ -131,13 +131,19 @@ fn shown(text: &[u8], window: Range<usize>, broken: usize) -> String {
             // A text with a colon in it, right before the fault: a quotation mark that was lost or escaped made one text of
             // several, names and values alike.
             (State::Elsewhere, Token::Quoted(_))
-                if at < broken && skip_blanks(text, end) >= broken && memchr::memchr(b':', &text[at..end]).is_some() =>
+                if at < broken
+                    && skip_blanks(text, end) >= broken
+                    && memchr::memchr(b':', &text[at..end]).is_some() =>
             {
                 state = State::Covered;
                 true
             }
             (_, Token::Quoted(_)) => {
-                state = if is_sensitive(&text[at..end]) { State::Awaited } else { State::Elsewhere };
+                state = if is_sensitive(&text[at..end]) {
+                    State::Awaited
+                } else {
+                    State::Elsewhere
+                };
                 false
             }
             (State::Elsewhere, Token::Word(_)) if is_sensitive(&text[at..end]) => {
@@ -393,6 +399,9 @@ mod tests {
         check("{\"id\" = 4711}", "{\"id\" = \"***\"}");
         check("{\"id\": \"4711", "{\"id\": \"***\"");
         check("{\"id\": \"47\n11", "{\"id\": \"***\"");
-        check("{\"name: \"x\", \"id\": \"4711\"}", "{\"name: \"\"***\", \"id\": \"***\"}");
+        check(
+            "{\"name: \"x\", \"id\": \"4711\"}",
+            "{\"name: \"\"***\", \"id\": \"***\"}",
+        );
     }
 }
