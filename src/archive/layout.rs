@@ -242,15 +242,13 @@ impl Long {
         for (_, long) in short.iter().zip(&mut long).filter(|(short, _)| **short == IN_ZIP64) {
             *long = take8(&mut zip64).ok_or("has a zip64 field that is too short")?;
         }
-        let first_here = short.iter().take_while(|&&short| short == IN_ZIP64).count();
-        for (short, long) in short.iter().zip(&long).take(fields).skip(first_here) {
-            if zip64.len() < 8 {
-                break;
-            }
-            if *short == IN_ZIP64 {
-                return Err("has a zip64 field that can be read in two ways");
-            }
-            if take8(&mut zip64) != Some(*long) {
+        let marked = short.iter().filter(|&&short| short == IN_ZIP64).count();
+        if zip64.len() >= 8 && short[..marked].iter().any(|&short| short != IN_ZIP64) {
+            // A reader that takes the field for complete, marks or no marks, would find other values.
+            return Err("has a zip64 field that can be read in two ways");
+        }
+        for long in long[..fields].iter().skip(marked) {
+            if zip64.len() >= 8 && take8(&mut zip64) != Some(*long) {
                 return Err("has a zip64 field that disagrees with it");
             }
         }

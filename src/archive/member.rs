@@ -5,7 +5,7 @@
 //! over behind a stream, and let a stream ask for as much memory as it likes.
 
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Take};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::inspect::within;
 use super::window::{self, WINDOW_BYTES_MAX};
@@ -42,11 +42,11 @@ pub fn open<'a, R: Read + Seek + Send + 'a>(
         failed: Arc::clone(&disk),
     };
     let input = BufReader::with_capacity(INPUT_BYTES, input.take(member.compressed_size));
+    let decoder = Decoder::new(input, member).map_err(|error| failed(&disk).map_or(error, Error::Io))?;
     Ok(Box::new(Unpacking {
-        decoder: Decoder::new(input, member)?,
+        decoder: Some(decoder),
         hasher: crc32fast::Hasher::new(),
         done: 0,
-        ended: false,
         fault: None,
         disk,
         member: member.clone(),
@@ -107,15 +107,26 @@ fn same_for_zip_crate<R: Read + Seek>(archive: &mut R, member: &Member) -> Resul
 /// The archive on the disk. Keeps the disk's own error apart, since decoders dress it up as damaged data.
 struct Disk<R> {
     archive: R,
-    failed: Arc<Mutex<Option<io::Error>>>,
+    failed: Failed,
+}
+
+/// Where the disk's own error is kept.
+type Failed = Arc<Mutex<Option<io::Error>>>;
+
+fn slot(failed: &Failed) -> MutexGuard<'_, Option<io::Error>> {
+    failed.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The disk's own error, if there was one.
+fn failed(failed: &Failed) -> Option<io::Error> {
+    slot(failed).take()
 }
 
 impl<R: Read> Read for Disk<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.archive.read(buffer).inspect_err(|error| {
             if error.kind() != io::ErrorKind::Interrupted {
-                *self.failed.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) =
-                    Some(io::Error::new(error.kind(), error.to_string()));
+                *slot(&self.failed) = Some(io::Error::new(error.kind(), error.to_string()));
             }
         })
     }
@@ -177,17 +188,20 @@ impl<R: Read> Decoder<R> {
     }
 
     /// Packed bytes that the decoder did not need.
-    fn left_over(&self) -> u64 {
-        let input = match self {
-            Decoder::Stored(input) => input,
-            Decoder::Deflate(decoder) => decoder.get_ref(),
-            Decoder::Deflate64(decoder) => decoder.get_ref(),
-            Decoder::Bzip2(decoder) => decoder.get_ref(),
-            Decoder::Zstd(decoder) => decoder.get_ref(),
-            Decoder::Lzma(decoder) => decoder.inner(),
-            Decoder::Xz(decoder) => decoder.inner(),
+    fn left_over(self) -> u64 {
+        let (input, ahead) = match self {
+            Decoder::Stored(input) => (input, 0),
+            Decoder::Deflate(decoder) => (decoder.into_inner(), 0),
+            Decoder::Deflate64(decoder) => (decoder.into_inner(), 0),
+            Decoder::Bzip2(decoder) => (decoder.into_inner(), 0),
+            Decoder::Zstd(decoder) => (decoder.finish(), 0),
+            Decoder::Lzma(decoder) => {
+                let (input, ahead) = decoder.into_parts();
+                (input, ahead.len())
+            }
+            Decoder::Xz(decoder) => (decoder.into_inner(), 0),
         };
-        input.get_ref().limit() + input.buffer().len() as u64
+        input.get_ref().limit() + (input.buffer().len() + ahead) as u64
     }
 }
 
@@ -201,14 +215,14 @@ fn damaged(why: &dyn std::fmt::Display) -> Violation {
 
 /// The data file on its way out of the archive, counted and summed.
 struct Unpacking<R: Read> {
-    decoder: Decoder<R>,
+    /// `None` after the end.
+    decoder: Option<Decoder<R>>,
     hasher: crc32fast::Hasher,
     /// Bytes given so far.
     done: u64,
-    ended: bool,
     /// Once found, it is said again: nobody reads past a fault.
     fault: Option<Violation>,
-    disk: Arc<Mutex<Option<io::Error>>>,
+    disk: Failed,
     member: Member,
     limits: Limits,
 }
@@ -218,19 +232,13 @@ impl<R: Read> Read for Unpacking<R> {
         if let Some(violation) = &self.fault {
             return Err(carried(violation.clone()));
         }
-        if self.ended || buffer.is_empty() {
+        let Some(decoder) = self.decoder.as_mut().filter(|_| !buffer.is_empty()) else {
             return Ok(0);
-        }
-        let read = match self.decoder.read(buffer) {
+        };
+        let read = match decoder.read(buffer) {
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
-            Err(error) => {
-                let of_the_disk = self.disk.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-                return Err(match of_the_disk {
-                    Some(error) => error,
-                    None => self.fail(self.garbled(&error)),
-                });
-            }
+            Err(error) => return Err(failed(&self.disk).unwrap_or_else(|| self.fail(self.garbled(&error)))),
         };
         let checked = if read == 0 {
             self.end()
@@ -250,12 +258,12 @@ impl<R: Read> Unpacking<R> {
 
     /// What an error of the decoder means.
     fn garbled(&self, error: &io::Error) -> Violation {
-        let asks_too_much = error.kind() == io::ErrorKind::OutOfMemory || error.to_string().contains("too much memory");
-        if asks_too_much {
+        let words = error.to_string();
+        if error.kind() == io::ErrorKind::OutOfMemory || words.contains("too much memory") {
             return window::too_much_later(self.member.method);
         }
-        // An LZMA stream that goes on behind its declared end is an error to its decoder.
-        if self.done == self.member.size && self.member.method == 14 {
+        // An LZMA decoder is told the declared size, and says itself when the stream goes on behind it.
+        if self.member.method == 14 && words.contains("end reached but not decoder finished") {
             return self.other_size("more");
         }
         damaged(error)
@@ -280,11 +288,10 @@ impl<R: Read> Unpacking<R> {
     }
 
     fn end(&mut self) -> Result<(), Violation> {
-        self.ended = true;
+        let left_over = self.decoder.take().map_or(0, Decoder::left_over);
         if self.done < self.member.size {
             return Err(self.other_size("less"));
         }
-        let left_over = self.decoder.left_over();
         if left_over > 0 {
             let detail = format!("has {left_over} bytes behind the packed data of the data file");
             return Err(fault(ViolationCode::ZipInconsistent, detail));
