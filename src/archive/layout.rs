@@ -135,7 +135,7 @@ fn not_a_zip(beginning: &[u8], tail: &[u8]) -> Violation {
             "it begins with zeros, as a file does whose data never arrived"
         }
         None if memchr::memmem::find(tail, &records::END).is_some() => {
-            "it does not begin with a member: something stands before the zip"
+            "it does not begin with a member: something stands before the zip, or its first part is missing"
         }
         None => "it does not begin as one",
     };
@@ -150,7 +150,13 @@ fn no_end(tail: &[u8]) -> Violation {
             .len()
             .saturating_sub(records::END_BYTES + usize::from(end.comment_len));
         if after > 0 {
-            return inconsistent(format!("has {after} bytes after its end record"));
+            let zeros = bytes[bytes.len() - after..].iter().all(|&byte| byte == 0);
+            let why = if zeros {
+                ", all zero: pack it into a file, not into a pipe"
+            } else {
+                ""
+            };
+            return inconsistent(format!("has {after} bytes after its end record{why}"));
         }
     }
     fault(

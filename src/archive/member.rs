@@ -29,6 +29,7 @@ pub fn open<'a, R: Read + Seek + Send + 'a>(
 ) -> Result<Box<dyn Read + Send + 'a>, Error> {
     within(member.size, member.compressed_size, limits)?;
     same_for_zip_crate(&mut archive, member)?;
+    let end_marker = has_end_marker(&mut archive, member)?;
     let mut head = Vec::new();
     archive.seek(SeekFrom::Start(member.data_offset))?;
     (&mut archive)
@@ -42,7 +43,7 @@ pub fn open<'a, R: Read + Seek + Send + 'a>(
         failed: Arc::clone(&disk),
     };
     let input = BufReader::with_capacity(INPUT_BYTES, input.take(member.compressed_size));
-    let decoder = Decoder::new(input, member).map_err(|error| failed(&disk).map_or(error, Error::Io))?;
+    let decoder = Decoder::new(input, member, end_marker).map_err(|error| failed(&disk).map_or(error, Error::Io))?;
     Ok(Box::new(Unpacking {
         decoder: Some(decoder),
         hasher: crc32fast::Hasher::new(),
@@ -104,6 +105,15 @@ fn same_for_zip_crate<R: Read + Seek>(archive: &mut R, member: &Member) -> Resul
     Err(differs("does not find the data file".into()).into())
 }
 
+/// Whether an LZMA stream ends with a marker, by flag 1 of the local header (APPNOTE 4.4.4). Most packers write one; then
+/// the stream itself says where it ends, and what is declared is held against that.
+fn has_end_marker<R: Read + Seek>(archive: &mut R, member: &Member) -> io::Result<bool> {
+    let mut beginning = [0; 8];
+    archive.seek(SeekFrom::Start(member.header_offset))?;
+    archive.read_exact(&mut beginning)?;
+    Ok(beginning[6] & 2 != 0)
+}
+
 /// The archive on the disk. Keeps the disk's own error apart, since decoders dress it up as damaged data.
 struct Disk<R> {
     archive: R,
@@ -146,7 +156,7 @@ enum Decoder<R: Read> {
 }
 
 impl<R: Read> Decoder<R> {
-    fn new(mut input: Input<R>, member: &Member) -> Result<Decoder<R>, Error> {
+    fn new(mut input: Input<R>, member: &Member, end_marker: bool) -> Result<Decoder<R>, Error> {
         Ok(match member.method {
             0 => Decoder::Stored(input),
             8 => Decoder::Deflate(flate2::bufread::DeflateDecoder::new(input)),
@@ -164,7 +174,8 @@ impl<R: Read> Decoder<R> {
                 if head[2..4] != [5, 0] {
                     return Err(damaged(&"no LZMA properties").into());
                 }
-                let reader = lzma_rust2::LzmaReader::new_with_props(input, member.size, head[4], dictionary, None);
+                let size = if end_marker { u64::MAX } else { member.size };
+                let reader = lzma_rust2::LzmaReader::new_with_props(input, size, head[4], dictionary, None);
                 Decoder::Lzma(Box::new(reader.map_err(|error| damaged(&error))?))
             }
             95 => {

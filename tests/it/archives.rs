@@ -598,8 +598,9 @@ fn names_are_read_in_one_way() {
 fn the_data_file_is_a_plain_file() {
     let mode = |mode: u32| honest().with(|member| member.attributes = mode << 16).bytes();
     refused(&mode(0o120_777), "zip_inconsistent", "symbolic link");
-    refused(&mode(0o040_755), "zip_inconsistent", "no regular file");
-    refused(&mode(0o020_644), "zip_inconsistent", "no regular file");
+    refused(&mode(0o040_755), "zip_inconsistent", "directory by its attributes");
+    // A pipe, as packers note that read from standard input; no kind at all, as old ones do.
+    imported(&mode(0o010_600), FEED.as_bytes());
     imported(&mode(0o644), FEED.as_bytes());
     let link_beside = honest()
         .file("link", DATA)
@@ -642,6 +643,30 @@ fn other_methods_are_refused_by_name_where_they_matter() {
         .file("old.txt", "x")
         .with(|member| member.both(|header| header.method = 6));
     lenient(&beside, &[("not_one_file", "`old.txt`")], Some(FEED));
+}
+
+#[test]
+fn an_lzma_stream_ends_at_its_marker_where_it_has_one() {
+    let marked = |packed: Vec<u8>, size: i64| {
+        let mut member = Member::raw(DATA, 14, packed, FEED.as_bytes());
+        member.both(|header| header.flags |= 2);
+        member.both(|header| header.size = (i64::from(header.size) + size) as u32);
+        Archive::empty().member(member).bytes()
+    };
+    let packed = build::lzma_with_marker(FEED.as_bytes());
+    imported(&marked(packed.clone(), 0), FEED.as_bytes());
+    refused(&marked(packed.clone(), 1), "zip_inconsistent", "less than");
+    refused(&marked(packed.clone(), -1), "zip_inconsistent", "more than");
+    refused(
+        &marked([&packed[..], b"hidden"].concat(), 0),
+        "zip_inconsistent",
+        "6 bytes behind",
+    );
+    refused(
+        &marked(Method::Lzma.pack(FEED.as_bytes()), 0),
+        "zip_unreadable",
+        "damaged",
+    );
 }
 
 /// One zstd frame with a window of `1 << log` bytes.
@@ -997,5 +1022,49 @@ proptest! {
         if let NameClass::NearMiss(violation) = classify(&name) {
             prop_assert!(!violation.detail.chars().any(char::is_control));
         }
+    }
+}
+
+/// The table in `fixtures/archives/README.md` is the expectation: what its third column begins with is what happens.
+#[test]
+fn archives_of_real_packers_end_as_their_table_says() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/archives");
+    let table = std::fs::read_to_string(folder.join("README.md")).expect("the table");
+    let data = std::fs::read(folder.join(DATA)).expect("the data file that they hold");
+    let mut said = Vec::new();
+    for row in table.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let (file, expect) = (cells[1].trim_matches('`'), cells[3]);
+        let bytes = std::fs::read(folder.join(file)).expect(file);
+        let outcome = match import(&bytes) {
+            Ok((contents, got)) => {
+                assert!(got.is_none_or(|got| got == data), "{file} holds other data");
+                let codes: Vec<_> = contents
+                    .violations
+                    .iter()
+                    .map(|violation| format!("`{}`", violation.code))
+                    .collect();
+                if codes.is_empty() {
+                    "imported".into()
+                } else {
+                    codes.join(" ")
+                }
+            }
+            Err(violation) => format!("`{}`", violation.code),
+        };
+        assert!(
+            expect.starts_with(&outcome),
+            "{file}: {outcome}, and the table says {expect}"
+        );
+        let whole = ends(&bytes) == End::Whole;
+        assert!(whole || outcome != "imported", "{file} is not seen to be whole");
+        said.push(file.to_owned());
+    }
+    for file in std::fs::read_dir(&folder).expect("the folder") {
+        let file = file.expect("a file").file_name().into_string().expect("a plain name");
+        assert!(
+            !file.contains(".zip") || said.contains(&file),
+            "{file} is not in the table"
+        );
     }
 }

@@ -142,11 +142,20 @@ impl Method {
 
 /// A raw LZMA stream behind the zip's own header, with this dictionary.
 pub fn lzma(data: &[u8], dictionary: u32) -> Vec<u8> {
+    lzma_stream(data, dictionary, false)
+}
+
+/// The same, ending with a marker.
+pub fn lzma_with_marker(data: &[u8]) -> Vec<u8> {
+    lzma_stream(data, 1 << 20, true)
+}
+
+fn lzma_stream(data: &[u8], dictionary: u32, marker: bool) -> Vec<u8> {
     let mut options = lzma_rust2::LzmaOptions::with_preset(1);
     options.dict_size = dictionary;
     let mut packed = vec![9, 20, 5, 0, options.get_props()];
     packed.extend(dictionary.to_le_bytes());
-    let mut writer = lzma_rust2::LzmaWriter::new_no_header(packed, &options, false).expect("into memory");
+    let mut writer = lzma_rust2::LzmaWriter::new_no_header(packed, &options, marker).expect("into memory");
     writer.write_all(data).expect("into memory");
     writer.finish().expect("into memory")
 }
