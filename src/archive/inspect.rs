@@ -114,9 +114,9 @@ fn no_differing_duplicates<R: Read + Seek>(archive: &mut R, listing: &Listing) -
 fn member<R: Read + Seek>(archive: &mut R, entry: &Entry, limits: &Limits) -> Result<Member, Error> {
     const KIND: u32 = 0o170_000;
     // A pipe or a device is what packers note that read from standard input: the data is the file's all the same.
-    let other = match entry.mode.map(|mode| mode & KIND) {
-        Some(0o120_000) => Some("a symbolic link"),
-        Some(0o040_000) => Some("a directory by its attributes"),
+    let other = match entry.mode & KIND {
+        0o120_000 => Some("a symbolic link"),
+        0o040_000 => Some("a directory by its attributes"),
         _ => None,
     };
     if let Some(other) = other {

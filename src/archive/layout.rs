@@ -31,8 +31,8 @@ pub(super) struct Entry {
     pub header_offset: u64,
     /// Known once the local header was read.
     pub data_offset: u64,
-    /// The Unix mode, where the packer wrote one.
-    pub mode: Option<u32>,
+    /// The Unix mode, or 0 where the packer wrote none. Readers look for it whatever system the entry names.
+    pub mode: u32,
 }
 
 impl Entry {
@@ -203,8 +203,6 @@ fn entry(index: usize, central: &records::Central) -> Result<Entry, Violation> {
     let long = Long::of(header, Some((central.header_offset, central.disk)))
         .and_then(|long| same_unicode_name(header).map(|()| long))
         .map_err(|wrong| inconsistent(format!("the directory's entry of `{name}` {wrong}")))?;
-    // Unix and macOS keep the mode in the upper half of the attributes.
-    let unix = matches!(central.made_by >> 8, 3 | 19);
     Ok(Entry {
         index,
         name: header.name.to_vec(),
@@ -215,7 +213,7 @@ fn entry(index: usize, central: &records::Central) -> Result<Entry, Violation> {
         size: long.size,
         header_offset: long.header_offset,
         data_offset: 0,
-        mode: unix.then_some(central.attributes >> 16),
+        mode: central.attributes >> 16,
     })
 }
 
@@ -389,9 +387,8 @@ fn same_in_both(entry: &Entry, local: &Header) -> Result<(), &'static str> {
     if local.method != entry.method {
         return Err("has another method than the directory");
     }
-    let differ = local.flags ^ entry.flags;
-    // Packers disagree with themselves about the UTF-8 flag; it changes nothing in a name that is ASCII.
-    if differ & MATTERS != 0 || (differ & flags::UTF8 != 0 && !local.name.is_ascii()) {
+    // The UTF-8 flag is left out: packers disagree with themselves about it, and a right name is ASCII.
+    if (local.flags ^ entry.flags) & MATTERS != 0 {
         return Err("has other flags than the directory");
     }
     let long = Long::of(local, None)?;

@@ -7,6 +7,7 @@
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Take};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::escape::{decoded, shown};
 use super::inspect::within;
 use super::window::{self, WINDOW_BYTES_MAX};
 use super::{Error, Limits, Member, fault};
@@ -23,36 +24,46 @@ const XZ_OVERHEAD_KIB: u32 = 128;
 ///
 /// Reads give what one step of the decoder gives, up to the whole buffer; give it large ones.
 pub fn open<'a, R: Read + Seek + Send + 'a>(
-    mut archive: R,
+    archive: R,
     member: &Member,
     limits: &Limits,
 ) -> Result<Box<dyn Read + Send + 'a>, Error> {
     within(member.size, member.compressed_size, limits)?;
-    same_for_zip_crate(&mut archive, member)?;
-    let end_marker = has_end_marker(&mut archive, member)?;
-    let mut head = Vec::new();
-    archive.seek(SeekFrom::Start(member.data_offset))?;
-    (&mut archive)
-        .take(member.compressed_size.min(window::HEAD_BYTES))
-        .read_to_end(&mut head)?;
-    window::judge(member.method, &head)?;
-    archive.seek(SeekFrom::Start(member.data_offset))?;
-    let disk = Arc::new(Mutex::new(None));
-    let input = Disk {
+    let failed = Failed::default();
+    let archive = Disk {
         archive,
-        failed: Arc::clone(&disk),
+        failed: failed.clone(),
     };
-    let input = BufReader::with_capacity(INPUT_BYTES, input.take(member.compressed_size));
-    let decoder = Decoder::new(input, member, end_marker).map_err(|error| failed(&disk).map_or(error, Error::Io))?;
+    // Only the disk's own errors are the disk's: an end that comes too early is the archive's.
+    let decoder = decoder(archive, member).map_err(|error| match (failed.take(), error) {
+        (Some(error), _) => Error::Io(error),
+        (None, Error::Io(error)) => damaged(&error).into(),
+        (None, fault) => fault,
+    })?;
     Ok(Box::new(Unpacking {
         decoder: Some(decoder),
         hasher: crc32fast::Hasher::new(),
         done: 0,
         fault: None,
-        disk,
+        failed,
         member: member.clone(),
         limits: *limits,
     }))
+}
+
+/// The decoder of the member, once a second reader agrees about it and its window is within bounds.
+fn decoder<R: Read + Seek>(mut archive: Disk<R>, member: &Member) -> Result<Decoder<R>, Error> {
+    same_for_zip_crate(&mut archive, member)?;
+    let end_marker = has_end_marker(&mut archive, member)?;
+    archive.seek(SeekFrom::Start(member.data_offset))?;
+    let mut head = Vec::new();
+    (&mut archive)
+        .take(member.compressed_size.min(window::HEAD_BYTES))
+        .read_to_end(&mut head)?;
+    window::judge(member.method, &head)?;
+    archive.seek(SeekFrom::Start(member.data_offset))?;
+    let input = BufReader::with_capacity(INPUT_BYTES, archive.take(member.compressed_size));
+    Decoder::new(input, member, end_marker)
 }
 
 /// The archive's fault inside an error of the reader that [`open`] returned; `None` if it is the disk's.
@@ -81,28 +92,42 @@ fn carried(violation: Violation) -> io::Error {
 /// Holds the `zip` crate's view of the archive against ours.
 fn same_for_zip_crate<R: Read + Seek>(archive: &mut R, member: &Member) -> Result<(), Error> {
     let differs = |how: String| fault(ViolationCode::ZipInconsistent, format!("a second reader {how}"));
-    let mut zip = zip::ZipArchive::new(archive).map_err(|error| match error {
+    let refuses = |error| match error {
         zip::result::ZipError::Io(error) => Error::Io(error),
-        error => differs(format!("refuses it: {}", super::escape::shown(&error.to_string()))).into(),
-    })?;
-    for index in 0..zip.len() {
-        let Ok(found) = zip.by_index_raw(index) else {
-            continue;
-        };
-        if found.header_start() != member.header_offset {
-            continue;
-        }
-        let same = found.data_start() == Some(member.data_offset)
-            && super::escape::decoded(found.name_raw()) == member.name
-            && found.compressed_size() == member.compressed_size
-            && found.size() == member.size
-            && found.crc32() == member.crc32;
-        return match same {
-            true => Ok(()),
-            false => Err(differs("finds another member in its place".into()).into()),
-        };
+        error => differs(format!("refuses it: {}", shown(&error.to_string()))).into(),
+    };
+    let mut zip = zip::ZipArchive::new(archive).map_err(refuses)?;
+    let index = (0..zip.len())
+        .find(|&index| {
+            zip.by_index_data(index)
+                .is_ok_and(|entry| entry.header_start() == member.header_offset)
+        })
+        .ok_or_else(|| differs("does not find the data file".into()))?;
+    let found = zip.by_index_raw(index).map_err(refuses)?;
+    let same = found.data_start() == Some(member.data_offset)
+        && decoded(found.name_raw()) == member.name
+        && number(found.compression()) == Some(member.method)
+        && found.compressed_size() == member.compressed_size
+        && found.size() == member.size
+        && found.crc32() == member.crc32;
+    match same {
+        true => Ok(()),
+        false => Err(differs("finds another member in its place".into()).into()),
     }
-    Err(differs("does not find the data file".into()).into())
+}
+
+/// The number of a method that is supported.
+fn number(method: zip::CompressionMethod) -> Option<u16> {
+    Some(match method {
+        zip::CompressionMethod::Stored => 0,
+        zip::CompressionMethod::Deflated => 8,
+        zip::CompressionMethod::Deflate64 => 9,
+        zip::CompressionMethod::Bzip2 => 12,
+        zip::CompressionMethod::Lzma => 14,
+        zip::CompressionMethod::Zstd => 93,
+        zip::CompressionMethod::Xz => 95,
+        _ => return None,
+    })
 }
 
 /// Whether an LZMA stream ends with a marker, by flag 1 of the local header (APPNOTE 4.4.4). Most packers write one; then
@@ -114,31 +139,52 @@ fn has_end_marker<R: Read + Seek>(archive: &mut R, member: &Member) -> io::Resul
     Ok(beginning[6] & 2 != 0)
 }
 
-/// The archive on the disk. Keeps the disk's own error apart, since decoders dress it up as damaged data.
+/// Where the disk's own error is kept apart, since decoders dress it up as damaged data.
+#[derive(Clone, Default)]
+struct Failed(Arc<Mutex<Option<io::Error>>>);
+
+impl Failed {
+    fn slot(&self) -> MutexGuard<'_, Option<io::Error>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Option<io::Error> {
+        self.slot().take()
+    }
+
+    /// Notes the error, and passes it on.
+    fn note<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        result.inspect_err(|error| {
+            if error.kind() != io::ErrorKind::Interrupted {
+                let copy = match error.raw_os_error() {
+                    Some(code) => io::Error::from_raw_os_error(code),
+                    None => io::Error::new(error.kind(), error.to_string()),
+                };
+                *self.slot() = Some(copy);
+            }
+        })
+    }
+}
+
+/// The archive on the disk.
 struct Disk<R> {
     archive: R,
     failed: Failed,
 }
 
-/// Where the disk's own error is kept.
-type Failed = Arc<Mutex<Option<io::Error>>>;
-
-fn slot(failed: &Failed) -> MutexGuard<'_, Option<io::Error>> {
-    failed.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The disk's own error, if there was one.
-fn failed(failed: &Failed) -> Option<io::Error> {
-    slot(failed).take()
-}
-
 impl<R: Read> Read for Disk<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.archive.read(buffer).inspect_err(|error| {
-            if error.kind() != io::ErrorKind::Interrupted {
-                *slot(&self.failed) = Some(io::Error::new(error.kind(), error.to_string()));
-            }
-        })
+        self.failed.note(self.archive.read(buffer))
+    }
+}
+
+impl<R: Seek> Seek for Disk<R> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        // A place before the beginning is asked for by what stands in an archive, and no trouble of the disk.
+        match self.archive.seek(to) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Err(error),
+            result => self.failed.note(result),
+        }
     }
 }
 
@@ -219,7 +265,7 @@ impl<R: Read> Decoder<R> {
 fn damaged(why: &dyn std::fmt::Display) -> Violation {
     let detail = format!(
         "damaged: the packed data cannot be unpacked ({})",
-        super::escape::shown(&why.to_string())
+        shown(&why.to_string())
     );
     fault(ViolationCode::ZipUnreadable, detail)
 }
@@ -233,7 +279,7 @@ struct Unpacking<R: Read> {
     done: u64,
     /// Once found, it is said again: nobody reads past a fault.
     fault: Option<Violation>,
-    disk: Failed,
+    failed: Failed,
     member: Member,
     limits: Limits,
 }
@@ -249,7 +295,7 @@ impl<R: Read> Read for Unpacking<R> {
         let read = match decoder.read(buffer) {
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
-            Err(error) => return Err(failed(&self.disk).unwrap_or_else(|| self.fail(self.garbled(&error)))),
+            Err(error) => return Err(self.failed.take().unwrap_or_else(|| self.fail(self.garbled(&error)))),
         };
         let checked = if read == 0 {
             self.end()
