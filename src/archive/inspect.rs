@@ -7,8 +7,9 @@
 use std::collections::HashMap;
 use std::io::{Read, Seek, SeekFrom};
 
+use super::directory::{self, Entry, Listing};
 use super::escape::{shown, shown_up_to};
-use super::layout::{self, Entry, Listing};
+use super::layout;
 use super::records::flags;
 use super::{Contents, Error, FeedName, Limits, Member, fault, window};
 use crate::verdict::{Violation, ViolationCode};
@@ -31,7 +32,7 @@ pub fn inspect<R: Read + Seek>(
     name: &FeedName,
     limits: &Limits,
 ) -> Result<Contents, Error> {
-    let mut listing = layout::list(archive, size)?;
+    let mut listing = directory::list(archive, size)?;
     let chosen = choose(&listing, name);
     // Encryption first: it also masks the local headers that would be found to disagree.
     if let Some(index) = chosen {
