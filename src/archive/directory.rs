@@ -25,8 +25,8 @@ pub(super) struct Entry {
     pub header_offset: u64,
     /// Known once the local header was read.
     pub data_offset: u64,
-    /// The Unix mode, or 0 where the packer wrote none. Readers look for it whatever system the entry names.
-    pub mode: u32,
+    /// External attributes: DOS ones, and above them the Unix mode where the packer wrote one.
+    pub attributes: u32,
 }
 
 impl Entry {
@@ -208,7 +208,7 @@ fn entry(index: usize, central: &records::Central) -> Result<Entry, Violation> {
         size: long.size,
         header_offset: long.header_offset,
         data_offset: 0,
-        mode: central.attributes >> 16,
+        attributes: central.attributes,
     })
 }
 

@@ -20,6 +20,9 @@ const FILES_MAX: usize = 100;
 /// Most names of files that a sentence holds.
 const NAMED_MAX: usize = 5;
 
+/// The DOS attribute of a directory.
+const DOS_DIRECTORY: u32 = 0x10;
+
 /// Below this the ratio does not count: honest small feeds repeat themselves.
 const RATIO_FROM_BYTES: u64 = 256 * 1024 * 1024;
 
@@ -113,11 +116,13 @@ fn no_differing_duplicates<R: Read + Seek>(archive: &mut R, listing: &Listing) -
 
 /// The member of this entry, if it can be unpacked within bounds.
 fn member<R: Read + Seek>(archive: &mut R, entry: &Entry, limits: &Limits) -> Result<Member, Error> {
-    const KIND: u32 = 0o170_000;
-    // A pipe or a device is what packers note that read from standard input: the data is the file's all the same.
-    let other = match entry.mode & KIND {
+    // Readers look for the Unix mode whatever system the entry names. A pipe or a device is what packers note that read
+    // from standard input: the data is the file's all the same.
+    let unix_kind = entry.attributes >> 16 & 0o170_000;
+    let other = match unix_kind {
         0o120_000 => Some("a symbolic link"),
         0o040_000 => Some("a directory by its attributes"),
+        _ if entry.attributes & DOS_DIRECTORY != 0 => Some("a directory by its attributes"),
         _ => None,
     };
     if let Some(other) = other {

@@ -99,9 +99,10 @@ fn same_in_both(entry: &Entry, local: &Header) -> Result<(), &'static str> {
     }
     let long = Long::of(local, None)?;
     same_unicode_name(local)?;
-    // Where they follow the data, a streaming packer does not know them yet and writes zeros.
+    // Where they follow the data, a streaming packer does not know them yet and writes zeros; SharpZipLib writes -1 into
+    // the zip64 field, which is no size either.
     let follows = entry.flags & flags::DESCRIPTOR != 0;
-    let same = |local: u64, central: u64| local == central || (follows && local == 0);
+    let same = |local: u64, central: u64| local == central || (follows && matches!(local, 0 | u64::MAX));
     if !same(u64::from(local.crc32), u64::from(entry.crc32)) {
         return Err("has another CRC-32 than the directory");
     }

@@ -18,7 +18,8 @@ const INPUT_BYTES: usize = 128 * 1024;
 /// Opens the data file for reading. Size, ratio and CRC-32 are checked while it is read; a fault found then comes as an
 /// [`io::Error`] that [`fault_in`] recognises. Read to the end: only there the CRC-32 and the size are known to be right.
 ///
-/// Reads give what one step of the decoder gives, up to the whole buffer; give it large ones.
+/// Reads give what one step of the decoder gives, up to the whole buffer; give it large ones. A fault is said again if one
+/// reads on; after an error of the disk the reader is of no more use.
 pub fn open<'a, R: Read + Seek + Send + 'a>(
     archive: R,
     member: &Member,

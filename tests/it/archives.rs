@@ -170,6 +170,10 @@ fn what_honest_packers_differ_in_does_not_matter() {
         (member.local.size, member.local.compressed_size) = (u32::MAX, u32::MAX);
         member.local.extra_field(1, &[0; 16]);
     }));
+    take(honest().with(|member| member.streamed(true, true)).with(|member| {
+        (member.local.size, member.local.compressed_size) = (u32::MAX, u32::MAX);
+        member.local.extra_field(1, &[0xff; 16]);
+    }));
     take(honest().with(|member| {
         let mut name = vec![1];
         name.extend(crc32fast::hash(DATA.as_bytes()).to_le_bytes());

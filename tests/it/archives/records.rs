@@ -339,6 +339,12 @@ fn the_data_file_is_a_plain_file() {
     let mode = |mode: u32| honest().with(|member| member.attributes = mode << 16).bytes();
     refused(&mode(0o120_777), "zip_inconsistent", "symbolic link");
     refused(&mode(0o040_755), "zip_inconsistent", "directory by its attributes");
+    let dos_directory = honest().with(|member| (member.made_by, member.attributes) = (0, 0x10));
+    refused(
+        &dos_directory.bytes(),
+        "zip_inconsistent",
+        "directory by its attributes",
+    );
     // A pipe, as packers note that read from standard input; no kind at all, as old ones do.
     imported(&mode(0o010_600), FEED.as_bytes());
     imported(&mode(0o644), FEED.as_bytes());
