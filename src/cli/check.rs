@@ -49,7 +49,9 @@ fn archives(config: Option<&Path>, args: &CheckArgs) -> anyhow::Result<Ending> {
                 ending = Ending::Attention;
                 let archive = path.display().to_string();
                 match args.json {
-                    true => out.json(&serde_json::json!({ "archive": archive, "status": "ignored", "summary": why }))?,
+                    true => {
+                        out.json(&serde_json::json!({ "archive": archive, "status": "ignored", "summary": why }))?
+                    }
                     false => out.line(&format!("{archive}: would be ignored: {why}"))?,
                 }
             }
@@ -131,7 +133,10 @@ async fn connections(settings: &Settings) -> anyhow::Result<Ending> {
     let dialled = join_all(settings.sources.iter().map(dial)).await;
     for (source, result) in settings.sources.iter().zip(dialled) {
         match result {
-            Ok(files) => out.line(&format!("source {}: well, {files} files in {}", source.name, source.location))?,
+            Ok(files) => out.line(&format!(
+                "source {}: well, {files} files in {}",
+                source.name, source.location
+            ))?,
             Err(error) => {
                 failures += 1;
                 out.line(&format!("source {}: {error}", source.name))?;
@@ -192,7 +197,11 @@ async fn to_come(settings: &Settings, destination: &DestinationSettings) -> anyh
         Some(row) => row.cursor,
         None => ledger.start_of(destination.start).await?,
     };
-    let imports = ledger.ahead(cursor, destination.sources.clone(), TO_COME_MAX).await?.imports.len();
+    let imports = ledger
+        .ahead(cursor, destination.sources.clone(), TO_COME_MAX)
+        .await?
+        .imports
+        .len();
     Ok(match imports {
         0 => ", nothing to deliver".to_owned(),
         1 => ", 1 import to deliver".to_owned(),
@@ -201,7 +210,10 @@ async fn to_come(settings: &Settings, destination: &DestinationSettings) -> anyh
     })
 }
 
-fn unknown_sources<'a>(settings: &'a Settings, destination: &'a DestinationSettings) -> impl Iterator<Item = &'a String> {
+fn unknown_sources<'a>(
+    settings: &'a Settings,
+    destination: &'a DestinationSettings,
+) -> impl Iterator<Item = &'a String> {
     let is_known = |name: &&String| !settings.sources.iter().any(|source| source.name == **name);
     destination.sources.iter().filter(is_known)
 }

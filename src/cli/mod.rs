@@ -65,7 +65,11 @@ pub fn main() -> ExitCode {
 }
 
 fn carry_out(args: Args) -> anyhow::Result<Ending> {
-    let Global { config, log_format, log } = args.global;
+    let Global {
+        config,
+        log_format,
+        log,
+    } = args.global;
     let log = log.or_else(|| std::env::var("FEEDGATE_LOG").ok().filter(|log| !log.is_empty()));
     crate::telemetry::start(log_format, log.as_deref().unwrap_or(args.command.log_by_default()))?;
     let config = config.as_deref();

@@ -36,7 +36,12 @@ pub async fn once(config: Option<&Path>) -> anyhow::Result<Ending> {
     for (destination, trouble) in &pass.destinations_in_trouble {
         tracing::error!(destination, trouble, "the destination could not be done");
     }
-    tracing::info!(archives = pass.closed, failed = pass.failed, delivered = pass.delivered, "the pass is done");
+    tracing::info!(
+        archives = pass.closed,
+        failed = pass.failed,
+        delivered = pass.delivered,
+        "the pass is done"
+    );
     // Everything that was asked for failed: that is not attention, that is not done.
     if !pass.sources_in_trouble.is_empty() && pass.sources_in_trouble.len() == settings.sources.len() {
         anyhow::bail!("making a pass: no source could be reached");

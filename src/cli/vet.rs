@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::archive::{NameClass, classify};
 use crate::intake::{Rules, take_in};
 use crate::ledger::outcome::Judged;
-use crate::ledger::report::{Count, ImportInFull, ImportReport, Related, RejectReport, time};
+use crate::ledger::report::{Count, ImportInFull, ImportReport, RejectReport, Related, time};
 use crate::receipt::{REJECTS_SHOWN, Receipt};
 use crate::verdict::{Reject, Violation, ViolationCode};
 
@@ -28,7 +28,11 @@ pub enum Vetted {
 
 /// Vets one file. `Err` is the disk's fault.
 pub fn vet(path: &Path, rules: &Rules, archive_bytes_max: u64) -> anyhow::Result<Vetted> {
-    let name = path.file_name().context("it has no file name")?.to_string_lossy().into_owned();
+    let name = path
+        .file_name()
+        .context("it has no file name")?
+        .to_string_lossy()
+        .into_owned();
     let mut file = File::open(path)?;
     let metadata = file.metadata()?;
     anyhow::ensure!(metadata.is_file(), "it is no regular file");
@@ -36,12 +40,19 @@ pub fn vet(path: &Path, rules: &Rules, archive_bytes_max: u64) -> anyhow::Result
     let (judged, sha256, named_at) = match classify(&name) {
         NameClass::InProgress => return Ok(Vetted::Ignored("its name is that of an upload in progress")),
         NameClass::Other => {
-            return Ok(Vetted::Ignored("its name is no feed's; event_history_YYYYMMDDHHMMSS.json.zip is wanted"));
+            return Ok(Vetted::Ignored(
+                "its name is no feed's; event_history_YYYYMMDDHHMMSS.json.zip is wanted",
+            ));
         }
         NameClass::NearMiss(violation) => (Judged::unread(violation), None, None),
         NameClass::Feed(feed) if size > archive_bytes_max => {
-            let detail = format!("the archive has {size} bytes, the limit is {archive_bytes_max} (limits.archive_bytes)");
-            (Judged::unread(Violation::new(ViolationCode::TooLarge, detail)), None, Some(feed.at()))
+            let detail =
+                format!("the archive has {size} bytes, the limit is {archive_bytes_max} (limits.archive_bytes)");
+            (
+                Judged::unread(Violation::new(ViolationCode::TooLarge, detail)),
+                None,
+                Some(feed.at()),
+            )
         }
         NameClass::Feed(feed) => {
             let sha256 = hash(&mut file)?;
@@ -119,7 +130,12 @@ fn in_full(name: String, size: u64, sha256: Option<String>, named_at: Option<i64
         import,
         rejects_by_code: counts(&judged.reject_counts),
         warnings_by_code,
-        rejects: judged.rejects.into_iter().take(REJECTS_SHOWN).filter_map(reject).collect(),
+        rejects: judged
+            .rejects
+            .into_iter()
+            .take(REJECTS_SHOWN)
+            .filter_map(reject)
+            .collect(),
         warning_list: judged.warnings,
         taken_in_before: None,
     }
@@ -127,8 +143,13 @@ fn in_full(name: String, size: u64, sha256: Option<String>, named_at: Option<i64
 
 /// Counts as the ledger has them: the most frequent first.
 fn counts(counts: &[(impl ToString, u64)]) -> Vec<Count> {
-    let mut counts: Vec<Count> =
-        counts.iter().map(|(code, count)| Count { code: code.to_string(), count: *count }).collect();
+    let mut counts: Vec<Count> = counts
+        .iter()
+        .map(|(code, count)| Count {
+            code: code.to_string(),
+            count: *count,
+        })
+        .collect();
     counts.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.code.cmp(&b.code)));
     counts
 }

@@ -53,7 +53,11 @@ pub struct Output {
 /// For the messages of failed assertions.
 impl fmt::Display for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "exit code {}\n--- stdout\n{}--- stderr\n{}", self.code, self.stdout, self.stderr)
+        write!(
+            f,
+            "exit code {}\n--- stdout\n{}--- stderr\n{}",
+            self.code, self.stdout, self.stderr
+        )
     }
 }
 
@@ -143,7 +147,11 @@ impl Gate {
     /// Writes the configuration, and says where it is. Every command does so first.
     pub fn config(&self) -> PathBuf {
         let path = self.dir.path().join("feedgate.toml");
-        let text = format!("state_dir = \"{}\"\n{}", self.state_dir().display(), self.parts.join("\n"));
+        let text = format!(
+            "state_dir = \"{}\"\n{}",
+            self.state_dir().display(),
+            self.parts.join("\n")
+        );
         std::fs::write(&path, text).expect("writing the configuration");
         path
     }
@@ -151,7 +159,10 @@ impl Gate {
     /// The binary, with this gate's configuration and environment.
     pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_feedgate"));
-        command.env_clear().envs(self.variables.iter().cloned()).env("FEEDGATE_CONFIG", self.config());
+        command
+            .env_clear()
+            .envs(self.variables.iter().cloned())
+            .env("FEEDGATE_CONFIG", self.config());
         command.current_dir(self.dir.path()).stdin(Stdio::null());
         command
     }
@@ -281,7 +292,9 @@ impl Daemon {
 
     /// Sends a signal: `TERM`, `HUP`, `STOP`, `CONT`.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status();
+        let status = Command::new("kill")
+            .args([format!("-{name}"), self.child.id().to_string()])
+            .status();
         assert!(status.expect("running kill").success(), "signal {name}");
     }
 
@@ -333,7 +346,10 @@ fn collect(pipe: impl Read + Send + 'static) -> Arc<Mutex<String>> {
         let mut reader = BufReader::new(pipe);
         let mut line = Vec::new();
         while reader.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
-            collected.lock().expect("no reader panicked").push_str(&String::from_utf8_lossy(&line));
+            collected
+                .lock()
+                .expect("no reader panicked")
+                .push_str(&String::from_utf8_lossy(&line));
             line.clear();
         }
     });
