@@ -53,8 +53,13 @@ pub enum Command {
     Check(CheckArgs),
     /// Show imports, what waits, sources and destinations; or one import in full
     Status(StatusArgs),
+    /// Print the accepted events, one JSON object a line, straight from the spool
+    Events(EventsArgs),
     /// Have archives looked at again, or dead letters delivered again
     Retry(RetryArgs),
+    /// Show it all on this machine alone: an SFTP server, archives good and bad, the daemon
+    #[cfg(feature = "demo")]
+    Demo(DemoArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Print the manual page, in roff
@@ -178,6 +183,7 @@ pub struct KeysArgs {
 }
 
 /// `demo`
+#[cfg(feature = "demo")]
 #[derive(Debug, ClapArgs)]
 pub struct DemoArgs {
     /// Leave everything in this directory to look at
