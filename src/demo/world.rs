@@ -174,7 +174,7 @@ struct Daemon(Child);
 impl Daemon {
     fn start(dir: &Directory) -> anyhow::Result<Daemon> {
         let log = File::create(dir.join(LOG)).context("creating the daemon's log")?;
-        let child = feedgate(dir, &["run"])?
+        let child = feedgate(dir, &["run", "--log-format", "text"])?
             .stdin(Stdio::null())
             .stdout(log.try_clone().context("sharing the daemon's log")?)
             .stderr(log)
