@@ -1,6 +1,197 @@
 //! What the configuration file may say.
 //!
-//! Two steps: this module holds what was written, checked only for form; [`resolve`] makes of it what the program uses,
-//! with secrets read and addresses parsed.
+//! Two steps: this module holds what was written, checked only for form; [`load`] makes of it what the program uses
+//! ([`resolve`]), with secrets read, addresses parsed and everything held against everything else. Each key stands here
+//! once, with its meaning, its unit and its default; `config/example.toml` shows them all, and tests keep the two alike.
+//!
+//! The keys are not read through `serde`: it stops at the first thing it dislikes, and an operator who mends a file over
+//! ssh would rather hear of all six at once, each with its line, or with the variable it came from.
 
 pub mod resolve;
+
+mod form; // durations, sizes, names, words: a value becomes what it means, or says what is wanted
+mod load; // what was written becomes what the program uses
+mod problem; // what is wrong, and where it was written
+mod section; // a table and the keys it knows
+mod tree; // the file and the environment as one tree, each value with its place
+pub mod url; // where a source is
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use form::{Bytes, Compression, Count, Kind, Name, Partition, RelativeDir, Strings, Text};
+use resolve::{After, MaxRejected, Packaging, Start};
+use section::{Section, section};
+use url::Url;
+
+use crate::feed::DuplicateKeys;
+
+pub use load::{load_state_dir, place};
+pub use problem::{ConfigError, Place, Problem};
+pub use section::Written;
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const GIB: u64 = 1024 * MIB;
+const TIB: u64 = 1024 * GIB;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(86_400);
+
+section! {
+    /// The whole file.
+    pub struct File in "" {
+        /// Where the ledger, the spool and the import status log lie; created if absent.
+        state_dir: PathBuf = PathBuf::from("/var/lib/feedgate"),
+        /// What is polled: `[[source]]`, as often as needed.
+        source: Vec<Source> = Vec::new(),
+        /// Where events go: `[[destination]]`, as often as needed.
+        destination: Vec<Destination> = Vec::new(),
+        /// Bounds on archives and on work.
+        limits: Limits = Limits::default(),
+        /// How long archives stay on the local disk.
+        spool: Spool = Spool::default(),
+        /// The import status log, `imports.jsonl` in `state_dir`.
+        import_log: ImportLog = ImportLog::default(),
+    }
+}
+
+section! {
+    /// One SFTP account and its root directory, or one local directory.
+    pub struct Source in "source" {
+        /// Its name in the ledger, logs and receipts: a to z, 0 to 9, `_` and `-`, at most 64. Required. An import's
+        /// identity hangs on it: a source that is renamed is a new source.
+        name: Name,
+        /// `sftp://user@host:port/path` or `file:///path`; the path is the root. Required. The port is 22 if not given. Without
+        /// a path the root is where the server puts us; `/~/in` is relative to that; `/in` is absolute.
+        url: Url,
+        /// Private key, in OpenSSH or PEM form.
+        private_key_file: PathBuf,
+        /// A file that holds the key's passphrase.
+        private_key_passphrase_file: PathBuf,
+        /// The environment variable that holds the key's passphrase.
+        private_key_passphrase_env: Text,
+        /// A file that holds the password.
+        password_file: PathBuf,
+        /// The environment variable that holds the password.
+        password_env: Text,
+        /// Whether the agent of `SSH_AUTH_SOCK` is asked.
+        agent: bool = false,
+        /// The server's host key, or several: `SHA256:…`, or the whole key (`ssh-ed25519 AAAA…`). `feedgate keys URL` shows it.
+        host_key: Strings,
+        /// A `known_hosts` file, as OpenSSH has it, instead of `host_key` or beside it.
+        known_hosts: PathBuf,
+        /// Time between two polls, give or take a tenth; 100 ms to a day.
+        poll_interval: Duration = 15 * SECOND,
+        /// How long a file must have kept its size and its time of change before it is read; 0 turns waiting off.
+        settle: Duration = 5 * SECOND,
+        /// How long a file without a zip's end may stand still before it is failed as `zip_truncated`.
+        incomplete_grace: Duration = 10 * MINUTE,
+        /// Deadline for one operation on the server; a second to an hour.
+        timeout: Duration = 30 * SECOND,
+        /// What a packaging violation comes to. `lenient`: the events are imported, the archive is marked as failed and not
+        /// moved. `strict`: nothing is imported, marked as failed, not moved.
+        packaging: Packaging = Packaging::Lenient,
+        /// What happens to a processed archive: `move`, `delete` or `leave`.
+        after: After = After::Move,
+        /// Where processed archives go, relative to the root; may hold `{yyyy}`, `{mm}` and `{dd}` of the time in the name.
+        processed_dir: RelativeDir = RelativeDir::new("processed"),
+        /// Where failed archives go, relative to the root; left where they are if not given.
+        failed_dir: RelativeDir,
+        /// Whether receipts are written to the source.
+        receipts: bool = true,
+        /// Where receipts go, relative to the root.
+        receipts_dir: RelativeDir = RelativeDir::new("receipts"),
+        /// Business unit for entries that have an e-mail address and no unit; none if not given.
+        default_business_unit: Text,
+        /// An entry that has one of the five keys twice, with different values: `reject` it, or let the `last` value count.
+        duplicate_keys: DuplicateKeys = DuplicateKeys::Reject,
+        /// More rejected entries than this and nothing of the archive is imported: a share (`"10%"`) or a count; no limit if
+        /// not given.
+        max_rejected: MaxRejected,
+    }
+}
+
+section! {
+    /// Somewhere events go.
+    pub struct Destination in "destination" {
+        /// Its name in the ledger and logs, as a source's. Required. A destination that is renamed is a new one, unless `was`
+        /// says otherwise.
+        name: Name,
+        /// `sqlite` (a database of events), `file` (a file per import) or `console` (a line per event). Required.
+        r#type: Kind,
+        /// The database of a `sqlite`, the directory of a `file`. If not given: `<state_dir>/<name>.db`, `<state_dir>/<name>`.
+        path: PathBuf,
+        /// Where it begins when it is new: with the `oldest` import that is kept, or with what comes from `now` on. If not
+        /// given: `oldest` for `sqlite` and `file`, `now` for `console`.
+        start: Start,
+        /// The name it had before: it goes on where that one was.
+        was: Name,
+        /// Only events of these names; all if not given.
+        events: Strings,
+        /// Only events of these sources; all if not given.
+        sources: Strings,
+        /// For `file`: files by day of `import`, or by the events' own date (`event_date`). If not given: `import`.
+        partition: Partition,
+        /// For `file`: the zstd level, 1 to 22, or `"none"` for plain text. If not given: 3.
+        compression: Compression,
+    }
+}
+
+section! {
+    /// Bounds on archives and on work. Without them one hostile or broken archive could fill the disk, the memory or the day.
+    pub struct Limits in "limits" {
+        /// Largest archive, in bytes: beyond it `too_large`, and nothing is downloaded.
+        archive_bytes: Bytes = Bytes(2 * GIB),
+        /// Largest data file, unpacked, in bytes: beyond it `too_large`.
+        unpacked_bytes: Bytes = Bytes(16 * GIB),
+        /// Largest ratio of unpacked to packed size, beyond 256 MiB unpacked: past it `ratio`.
+        ratio: Count = Count(200),
+        /// Largest entry, in bytes: beyond it `entry_too_large`. One entry of each running import is held in memory.
+        entry_bytes: Bytes = Bytes(16 * MIB),
+        /// Most open arrays and objects, the outermost included: beyond it `depth`.
+        depth: Count = Count(128),
+        /// Archives that are unpacked and read at a time.
+        concurrent_imports: Count = Count(2),
+    }
+}
+
+section! {
+    /// How long archives stay in the spool, the local store that deliveries and `feedgate events` read.
+    pub struct Spool in "spool" {
+        /// At least this long after import, and until every destination is past it.
+        retention: Duration = 30 * DAY,
+        /// A destination that is further behind than this no longer holds the spool; it is then told that it missed something.
+        max_lag: Duration = 90 * DAY,
+        /// Most bytes in the spool before destinations that lag no longer hold it; no limit if not given.
+        max: Bytes,
+        /// Intake pauses while less than this is free on the disk of `state_dir`, in bytes: the ledger needs room to the end.
+        free_min: Bytes = Bytes(256 * MIB),
+    }
+}
+
+section! {
+    /// The import status log: a JSON line per outcome.
+    pub struct ImportLog in "import_log" {
+        /// A log larger than this is put aside, and a new one begun, in bytes.
+        rotate: Bytes = Bytes(64 * MIB),
+        /// Logs put aside that are kept.
+        keep: Count = Count(10),
+    }
+}
+
+/// Every section and the keys it knows, in the order they are documented: for the test that holds `example.toml` complete.
+pub fn keys() -> Vec<(&'static str, Vec<&'static str>)> {
+    fn of<S: Section>() -> (&'static str, Vec<&'static str>) {
+        (S::TITLE, S::keys().collect())
+    }
+    vec![
+        of::<File>(),
+        of::<Source>(),
+        of::<Destination>(),
+        of::<Limits>(),
+        of::<Spool>(),
+        of::<ImportLog>(),
+    ]
+}

@@ -3,39 +3,137 @@
 //! A destination does not sleep, retry or remember; `delivery` does. (One exception: a transactional destination keeps its
 //! cursor beside its rows.) Destinations are plain synchronous code, called from a blocking thread.
 
+use std::path::Path;
+
+use crate::config::resolve::{DestinationKind, DestinationSettings};
 use crate::events::Batch;
 use crate::ledger::Cursor;
+
+mod console;
+mod file;
+mod sqlite;
 
 /// What came of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// The destination has everything before this cursor, for good. A destination that writes whole imports answers with
-    /// where it was until an import is complete.
+    /// The destination has everything before this cursor, for good. A cursor other than the batch's end says that the
+    /// destination stands elsewhere than was thought, and that the batch does not count.
     Durable(Cursor),
-    /// Nothing of the batch counts; to be tried again later.
+    /// The batch was taken, and nothing is promised yet: a later reply to [`Destination::deliver`] or
+    /// [`Destination::flush`] will.
+    Held,
+    /// Nothing since the last `Durable` counts; to be tried again later.
     Unavailable {
         /// What happened, for people.
         reason: String,
     },
-    /// Settings are wrong: this destination stops and says so; the others go on.
+    /// Settings are wrong: this destination stops and says so; the others go on. Nothing since the last `Durable` counts.
     Barred {
         /// What is wrong and what to do.
         reason: String,
     },
 }
 
+/// How far a destination itself says it has got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Position {
+    /// It does not know: the ledger's cursor counts.
+    Ledger,
+    /// It keeps that, and has nothing yet.
+    Fresh,
+    /// It keeps that, and has everything before this cursor.
+    At {
+        /// The next event it wants.
+        cursor: Cursor,
+        /// The import it had events of last, by which it is seen whether cursor and ledger belong together.
+        last: Option<Mark>,
+    },
+}
+
+/// An import, known by its place in the order of commits and by the key of its events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// Order of commit.
+    pub seq: i64,
+    /// What the ids of its events begin with.
+    pub key: String,
+}
+
 /// Somewhere events go.
 pub trait Destination: Send {
-    /// How far the destination itself says it has got, where it keeps that; `None` where the ledger's cursor counts.
-    /// `Err` is a [`Reply`] other than `Durable`.
-    fn cursor(&mut self) -> Result<Option<Cursor>, Reply>;
+    /// How far it has got. Asked once, before the first batch. `Err` is [`Reply::Unavailable`] or [`Reply::Barred`].
+    fn position(&mut self) -> Result<Position, Reply>;
 
     /// Makes one attempt at a batch. Batches come in order, each from one import, and the last one of an import says so
-    /// (an import whose events are all filtered out comes as one empty last batch).
+    /// (an import whose events are all filtered out comes as one empty last batch). After any reply but `Held`, and
+    /// `Durable` with the batch's end, the next batch may begin anywhere.
     fn deliver(&mut self, batch: &Batch) -> Reply;
 
-    /// Most events in one batch.
-    fn batch_events_max(&self) -> usize {
+    /// Makes good what was `Held`, as far as it can be: called when no batch is at hand, so that nothing waits for the
+    /// next one. `Held` where something has to wait all the same (half an import, where imports are delivered whole).
+    fn flush(&mut self) -> Reply;
+
+    /// Most events between two flushes. More would make one transaction too large.
+    fn events_max(&self) -> usize {
         50_000
+    }
+}
+
+/// Opens a destination for delivery, and makes what it needs (a database, a directory). `Err` is [`Reply::Unavailable`] or
+/// [`Reply::Barred`].
+pub fn open(settings: &DestinationSettings) -> Result<Box<dyn Destination>, Reply> {
+    Ok(match &settings.kind {
+        DestinationKind::Sqlite { path } => {
+            Box::new(sqlite::Sqlite::open(path, &settings.name, settings.was.as_deref())?)
+        }
+        DestinationKind::File {
+            dir,
+            by_event_date,
+            zstd_level,
+        } => Box::new(file::Files::open(dir, *by_event_date, *zstd_level)?),
+        DestinationKind::Console => Box::new(console::Console::stdout()),
+    })
+}
+
+/// Says whether a destination could be opened and is ours, and changes nothing. `Err` is [`Reply::Unavailable`] or
+/// [`Reply::Barred`].
+pub fn check(settings: &DestinationSettings) -> Result<(), Reply> {
+    match &settings.kind {
+        DestinationKind::Sqlite { path } => sqlite::check(path, &settings.name, settings.was.as_deref()),
+        DestinationKind::File { dir, .. } => file::check(dir),
+        DestinationKind::Console => Ok(()),
+    }
+}
+
+/// Whether something could be made at a path where nothing is: its nearest directory is one, and may be written to.
+fn check_place(path: &Path) -> Result<(), Reply> {
+    match path.ancestors().skip(1).find(|ancestor| ancestor.exists()) {
+        Some(ancestor) => check_writable(ancestor),
+        // A relative path of one part lies where the program runs.
+        None => check_writable(Path::new(".")),
+    }
+}
+
+/// Whether this program may write to what is at a path.
+fn check_writable(path: &Path) -> Result<(), Reply> {
+    rustix::fs::access(path, rustix::fs::Access::WRITE_OK)
+        .map_err(|error| of_io(&format!("writing to `{}`", path.display()), &error.into()))
+}
+
+/// What is wrong with a directory or a file's place, as a reply: what only an operator can mend bars the destination.
+fn of_io(doing: &str, error: &std::io::Error) -> Reply {
+    use std::io::ErrorKind::*;
+    let reason = format!("{doing}: {error}");
+    match error.kind() {
+        PermissionDenied => Reply::Barred {
+            reason: format!("{reason}; give the program's user the right to write there"),
+        },
+        ReadOnlyFilesystem => Reply::Barred {
+            reason: format!("{reason}; mount it for writing, or name another place"),
+        },
+        NotADirectory | IsADirectory | InvalidFilename | InvalidInput => Reply::Barred {
+            reason: format!("{reason}; name another place"),
+        },
+        _ => Reply::Unavailable { reason },
     }
 }

@@ -6,11 +6,31 @@
 //!
 //! Bytes in, values out: this room has not heard of zip, SFTP, SQL, configuration or the clock.
 
+mod members;
+mod scan; // the grammar
+mod walk; // the array, entry by entry
+mod window; // what of the data is in memory // where the five keys lie
+
+mod fields; // the five keys, read
+mod judge; // the rules, and the verdict
+
+mod explain; // the words for faults of the syntax
+mod fault; // faults as violations: code, place, excerpt
+mod root; // what a data file is that is no array
+
+mod excerpt; // what may be shown: short, masked, escaped
+mod position; // lines and columns, counted when asked for
+mod text; // strings without their escapes
+mod timestamp; // times as feeds write them
+
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
 use crate::verdict::{Reject, Violation, Warning};
+
+pub use judge::{extract, judge};
+pub use walk::{RawEntry, Walk};
 
 /// Version of the reading: it is frozen with each import, and raised when the same bytes would be read otherwise.
 pub const READER_VERSION: u32 = 1;
@@ -75,45 +95,4 @@ pub enum Stop {
     /// The reader beneath failed.
     #[error(transparent)]
     Read(#[from] std::io::Error),
-}
-
-// walk.rs, to be written:
-//
-//   pub struct Walk<R> ..                    // R: std::io::Read
-//   impl<R: Read> Walk<R> {
-//       pub fn new(read: R, options: &Options) -> Walk<R>
-//       /// The next entry of the array, or None at its end (what follows is checked too, up to the end of the data).
-//       pub fn next(&mut self) -> Result<Option<RawEntry<'_>>, Stop>
-//       /// Bytes of the data file read so far (everything, after the end).
-//       pub fn bytes(&self) -> u64
-//   }
-//   pub struct RawEntry<'a> { pub index: u64, pub raw: &'a str /* the entry's text, byte for byte */, .. }
-//   pub fn judge<'a>(entry: &RawEntry<'a>, options: &Options) -> Verdict<'a>
-//   pub fn extract<'a>(entry: &RawEntry<'a>, options: &Options) -> Entry<'a>
-/// TEMP
-pub struct Walk<R>(R);
-/// TEMP
-pub struct RawEntry<'a> {
-    /// x
-    pub index: u64,
-    /// x
-    pub raw: &'a str,
-}
-impl<R: std::io::Read> Walk<R> {
-    /// x
-    pub fn new(read: R, _o: &Options) -> Walk<R> {
-        Walk(read)
-    }
-    /// x
-    pub fn next(&mut self) -> Result<Option<RawEntry<'_>>, Stop> {
-        unimplemented!()
-    }
-    /// x
-    pub fn bytes(&self) -> u64 {
-        0
-    }
-}
-/// x
-pub fn judge<'a>(_entry: &RawEntry<'a>, _options: &Options) -> Verdict<'a> {
-    unimplemented!()
 }

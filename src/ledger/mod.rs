@@ -22,6 +22,8 @@ pub mod outcome;
 pub mod report;
 pub mod retention;
 pub mod retry;
+#[cfg(test)]
+mod tests;
 
 pub use close::Closed;
 pub use log::LogLine;

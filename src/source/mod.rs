@@ -1,11 +1,19 @@
 //! Where archives come from: a few verbs over names and bytes.
 //!
-//! [`sftp`] speaks to an SFTP account, [`local`] to a directory; one contract test holds for both. A source has not heard
+//! [`SftpSource`] speaks to an SFTP account, [`LocalSource`] to a directory; one contract test holds for both. A source has not heard
 //! of zip, JSON or SQL. Every verb ends within the source's deadline, and a lost connection is dialled anew by the next
 //! verb. Paths are relative to the source's root, parts separated by `/`, and never begin with one.
 
+mod local;
+mod sftp;
+
+use std::time::Duration;
+
 use async_trait::async_trait;
 use tokio::sync::mpsc;
+
+pub use local::LocalSource;
+pub use sftp::{SeenKey, SftpSource, host_key_line, host_keys};
 
 /// A regular file in the root, as listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +34,7 @@ pub struct Stat {
 }
 
 /// What can go wrong with a verb. [`SourceError::is_about_the_file`] is the question callers ask.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
     /// There is no such file or directory.
     #[error("{doing}: no such file")]
@@ -121,4 +129,55 @@ pub trait Source: Send + Sync {
 
     /// Ends the session and everything that belongs to it.
     async fn close(&self);
+}
+
+/// Longest piece of foreign text in a message, in characters.
+const EXCERPT_MAX: usize = 200;
+
+/// Text from outside as a message may hold it: control characters and what turns text around are escaped, and it is cut.
+fn excerpt(text: &str) -> String {
+    let mut shown = String::new();
+    for (index, letter) in text.chars().enumerate() {
+        if index == EXCERPT_MAX {
+            shown.push('…');
+            break;
+        }
+        let turns = matches!(letter, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if letter.is_control() || turns {
+            shown.extend(letter.escape_default());
+        } else {
+            shown.push(letter);
+        }
+    }
+    shown
+}
+
+/// A duration for people: `30s`, `500ms`.
+fn seconds(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string()
+}
+
+/// A name as it is listed: bytes that are not UTF-8 become `\xNN`, so that the name can be shown and told from others.
+fn listed_name(bytes: &[u8]) -> String {
+    let mut name = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        name.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            name.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    name
+}
+
+/// Holds a path against the rule: parts separated by `/`, none of them empty, `.` or `..`, and no NUL. So none can leave
+/// the root by its spelling.
+fn checked<'a>(doing: &str, path: &'a str) -> Result<&'a str, SourceError> {
+    let fine = !path.contains('\0') && path.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    if fine {
+        return Ok(path);
+    }
+    Err(SourceError::Refused {
+        doing: format!("{doing} `{}`", excerpt(path)),
+        reason: "not a path below the root".to_string(),
+    })
 }

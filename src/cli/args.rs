@@ -1,0 +1,209 @@
+//! What may be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+
+use crate::telemetry::LogFormat;
+
+/// Imports partners' event feeds from SFTP accounts: each archive vetted, recorded exactly once, delivered onward.
+#[derive(Debug, Parser)]
+#[command(
+    name = "feedgate",
+    version,
+    about,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
+#[command(
+    after_help = "Exit codes: 0 all well, 1 something needs attention, 2 could not do it.
+Results go to stdout, everything else to stderr."
+)]
+pub struct Args {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What is to be done.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What holds for every command.
+#[derive(Debug, ClapArgs)]
+pub struct Global {
+    /// Configuration [default: $FEEDGATE_CONFIG, config/feedgate.toml or /etc/feedgate/feedgate.toml]
+    #[arg(short, long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Form of the log on stderr [default: text on a terminal, json elsewhere]
+    #[arg(long, global = true, value_name = "FORMAT", value_enum)]
+    pub log_format: Option<LogFormat>,
+    /// What is logged: error, warn, info, debug, trace, or a list such as feedgate=debug,warn [default: $FEEDGATE_LOG]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub log: Option<String>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon: poll every source, import, deliver, until told to stop
+    Run,
+    /// Make one pass over every source and deliver what there is, then exit
+    Once,
+    /// Vet archives as the importer would, or without any: the configuration and every connection
+    Check(CheckArgs),
+    /// Show imports, what waits, sources and destinations; or one import in full
+    Status(StatusArgs),
+    /// Have archives looked at again, or dead letters delivered again
+    Retry(RetryArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, in roff
+    Man,
+}
+
+impl Command {
+    /// What is logged when nobody says: what works on its own tells of every archive, the others only of trouble.
+    pub fn log_by_default(&self) -> &'static str {
+        match self {
+            Command::Run | Command::Once => "info",
+            _ => "warn",
+        }
+    }
+}
+
+/// `check`
+#[derive(Debug, ClapArgs)]
+pub struct CheckArgs {
+    /// Archives on this machine; without any, the configuration is checked and every source and destination dialled
+    #[arg(value_name = "ARCHIVE")]
+    pub archives: Vec<PathBuf>,
+    /// Hold the archives against this source's rules [default: the only source, else the defaults]
+    #[arg(long, value_name = "NAME", requires = "archives")]
+    pub source: Option<String>,
+    /// Print the receipts as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `pack`
+#[derive(Debug, ClapArgs)]
+pub struct PackArgs {
+    /// The feed: a JSON file
+    #[arg(value_name = "FEED.json")]
+    pub feed: PathBuf,
+    /// Where the archive goes [default: beside the feed]
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// The UTC time in the name, YYYYMMDDHHMMSS [default: the one in the feed's name, else now]
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+    /// Print what was done as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `status`
+#[derive(Debug, ClapArgs)]
+pub struct StatusArgs {
+    /// One import in full: its number, or the archive's name (its latest import)
+    #[arg(value_name = "ARCHIVE|ID", conflicts_with_all = ["failed", "limit", "all", "health"])]
+    pub which: Option<String>,
+    /// Only failed imports
+    #[arg(long)]
+    pub failed: bool,
+    /// Only this source
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+    /// How many imports, the newest
+    #[arg(long, value_name = "N", default_value_t = 100, conflicts_with = "all")]
+    pub limit: u64,
+    /// All imports
+    #[arg(long)]
+    pub all: bool,
+    /// Only say whether the daemon is alive: for a container's health check
+    #[arg(long, conflicts_with_all = ["failed", "source", "limit", "all"])]
+    pub health: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `events`
+#[derive(Debug, ClapArgs)]
+pub struct EventsArgs {
+    /// Only of this import, by its number
+    #[arg(long, value_name = "ID")]
+    pub import: Option<i64>,
+    /// Only events of this name
+    #[arg(long, value_name = "NAME")]
+    pub event: Option<String>,
+    /// Only of this source
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+    /// Only of imports since then: 2026-01-31, 2026-01-31T12:00:00Z, or how long ago: 2h
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Show what a definition calls sensitive
+    #[arg(long)]
+    pub reveal: bool,
+}
+
+/// `retry`
+#[derive(Debug, ClapArgs)]
+#[command(group = clap::ArgGroup::new("what").required(true))]
+pub struct RetryArgs {
+    /// An import's number, or an archive's name
+    #[arg(value_name = "ARCHIVE|ID", group = "what")]
+    pub which: Option<String>,
+    /// Every failed archive that is still in its source's root
+    #[arg(long, group = "what")]
+    pub failed: bool,
+    /// What this destination refused
+    #[arg(long, value_name = "DEST", group = "what")]
+    pub dead_letters: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `keys`
+#[derive(Debug, ClapArgs)]
+pub struct KeysArgs {
+    /// The server: sftp://host or sftp://host:port
+    #[arg(value_name = "URL")]
+    pub url: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `demo`
+#[derive(Debug, ClapArgs)]
+pub struct DemoArgs {
+    /// Leave everything in this directory to look at
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+    /// Keep running, so that files can be dropped with an SFTP client
+    #[arg(long)]
+    pub stay: bool,
+}
+
+/// `completions`
+#[derive(Debug, ClapArgs)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_description_is_sound() {
+        Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,106 @@
+//! The command line: a file for each command. What it prints, and how it ends.
+//!
+//! Results go to stdout, everything else to stderr. Exit codes: 0 all well, 1 something needs attention, 2 could not do it.
+//! A reader that has seen enough (`feedgate events | head`) is no error. The commands look through `ledger::report` and act
+//! through the ledger's verbs; nothing is decided here.
+
+// This is the room that prints: results on stdout, and what stopped the program on stderr.
+#![allow(
+    clippy::print_stderr,
+    reason = "the last word of a program that could not start is said on stderr"
+)]
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub mod args; // what may be typed
+mod generate; // completions, the man page
+pub mod output; // stdout: tables, JSON, a reader that went away
+mod settings; // the configuration, as every command finds it
+
+use args::{Args, Command};
+
+/// How a command ended, if it could do what it was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// All well: 0.
+    Well,
+    /// Done, and something needs attention: 1.
+    Attention,
+}
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    // Clap answers `--help` and `--version` with 0, and misuse with 2.
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            error.print().ok();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match carry_out(args) {
+        Ok(Ending::Well) => ExitCode::SUCCESS,
+        Ok(Ending::Attention) => ExitCode::from(1),
+        Err(error) if error.is::<output::Closed>() => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("feedgate: {}", complaint(&error));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn carry_out(args: Args) -> anyhow::Result<Ending> {
+    let filter = args.global.log.as_deref().unwrap_or(args.command.log_by_default());
+    crate::telemetry::start(args.global.log_format, filter)?;
+    match args.command {
+        Command::Completions(wanted) => generate::completions(&wanted),
+        Command::Man => generate::man(),
+        _ => anyhow::bail!("not wired yet"),
+    }
+}
+
+/// An error with its causes, in the form `doing what: why`, and nothing in it that could move a cursor. The lines of a
+/// message that has several (a configuration with several problems) are kept.
+fn complaint(error: &anyhow::Error) -> String {
+    let text = chain(error.as_ref());
+    let lines: Vec<String> = text.lines().map(crate::telemetry::escaped).collect();
+    lines.join("\n")
+}
+
+/// An error and its causes in one text. A cause that its parent's message already repeats is left out.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let why = error.to_string();
+        if !text.contains(&why) {
+            text.push_str(": ");
+            text.push_str(&why);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn errors_say_what_was_done_and_why_it_failed() {
+        let check = |error: anyhow::Error, expect: &str| assert_eq!(complaint(&error), expect);
+        check(anyhow::anyhow!("why"), "why");
+        let io = || std::io::Error::other("disk full");
+        check(
+            anyhow::Error::new(io()).context("writing `x`"),
+            "writing `x`: disk full",
+        );
+        let repeated = Err::<(), _>(io()).context("writing `x`: disk full").unwrap_err();
+        check(repeated, "writing `x`: disk full");
+        check(anyhow::anyhow!("two\n  lines\x1b[2J"), "two\n  lines\\u{1b}[2J");
+    }
+}

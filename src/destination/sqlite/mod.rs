@@ -1,0 +1,213 @@
+//! A SQLite database of events, for people.
+//!
+//! Rows and cursor are in one transaction, so every event is there exactly once, whatever is killed. The file has one
+//! writer, us, and many readers. It has large pages and a rollback journal rather than a write-ahead log: rows are only ever
+//! appended, a new page needs no journal, and through a log every row would be written twice. Readers are locked out while
+//! a transaction is written, which is a fraction of a second.
+//!
+//! There is no index but the row number: one more would cost about as much as the rows. Who needs one creates it, and it is
+//! left alone. `schema.sql` says what is in the file; SQLite keeps its remarks in it.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, params};
+
+use crate::events::{Batch, push_utc};
+use crate::ledger::Cursor;
+
+use super::{Destination, Mark, Position, Reply};
+use open::{belongs_to_another, identity, of_sql, owner};
+use views::Views;
+
+mod open;
+mod views;
+
+pub(super) use open::check;
+
+/// A SQLite database of events.
+pub(super) struct Sqlite {
+    path: PathBuf,
+    destination: String,
+    connection: Connection,
+    /// Device and inode of the file that is open: it may be replaced under our feet.
+    file: (u64, u64),
+    views: Views,
+    /// What the database said last of how far it is.
+    position: Position,
+    /// The cursor that the open transaction will leave; `None` outside one.
+    pending: Option<Cursor>,
+}
+
+impl Sqlite {
+    /// Opens a database, and makes it if it is not there.
+    pub(super) fn open(path: &Path, destination: &str, was: Option<&str>) -> Result<Sqlite, Reply> {
+        let connection = open::open(path, destination, was)?;
+        let opening = |error| of_sql(path, "opening", error);
+        Ok(Sqlite {
+            path: path.to_owned(),
+            destination: destination.to_owned(),
+            file: identity(path)?,
+            views: Views::load(&connection).map_err(opening)?,
+            position: position(&connection).map_err(opening)?,
+            connection,
+            pending: None,
+        })
+    }
+
+    fn try_deliver(&mut self, batch: &Batch) -> Result<Reply, Reply> {
+        if self.pending.is_none() {
+            self.begin()?;
+        }
+        let writing = |error| of_sql(&self.path, "writing events to", error);
+        self.views.add_new(&self.connection, batch).map_err(writing)?;
+        insert(&self.connection, batch).map_err(writing)?;
+        move_on(&self.connection, batch).map_err(writing)?;
+        self.pending = Some(batch.end);
+        Ok(Reply::Held)
+    }
+
+    /// Begins a transaction, and makes sure that the database is what it was. `Err` is any reply but `Held`.
+    fn begin(&mut self) -> Result<(), Reply> {
+        // SQLite itself would go on writing to a file that was unlinked, where nobody will ever read it.
+        if identity(&self.path)? != self.file {
+            return Err(Reply::Unavailable {
+                reason: format!("the database `{}` was replaced by another file", self.path.display()),
+            });
+        }
+        let (found, owner) = self
+            .connection
+            .execute_batch("BEGIN IMMEDIATE")
+            .and_then(|()| Ok((position(&self.connection)?, owner(&self.connection)?)))
+            .map_err(|error| of_sql(&self.path, "beginning a transaction in", error))?;
+        if owner.as_deref() != Some(self.destination.as_str()) {
+            return Err(belongs_to_another(&self.path, owner.as_deref().unwrap_or_default()));
+        }
+        if found == self.position {
+            return Ok(());
+        }
+        // Another feedgate delivered, or somebody put a backup's content in place. What the database says is true.
+        let reply = match &found {
+            Position::At { cursor, .. } => Reply::Durable(*cursor),
+            Position::Fresh | Position::Ledger => Reply::Unavailable {
+                reason: format!("the database `{}` was emptied", self.path.display()),
+            },
+        };
+        self.position = found;
+        Err(reply)
+    }
+
+    fn try_flush(&mut self) -> Result<Reply, Reply> {
+        let Some(pending) = self.pending else {
+            return Ok(Reply::Held);
+        };
+        let committing = |error| of_sql(&self.path, "committing to", error);
+        // Looked at before the commit: afterwards there is no way back.
+        let position = position(&self.connection).map_err(committing)?;
+        self.connection.execute_batch("COMMIT").map_err(committing)?;
+        self.position = position;
+        self.pending = None;
+        Ok(Reply::Durable(pending))
+    }
+
+    /// Leaves nothing of a transaction that came to nothing, and hands the reply on.
+    fn give_up(&mut self, reply: Reply) -> Reply {
+        self.pending = None;
+        if self.connection.is_autocommit() {
+            // SQLite rolled back by itself, as it does on a full disk, or nothing was begun.
+            return reply;
+        }
+        let undone = self
+            .connection
+            .execute_batch("ROLLBACK")
+            .and_then(|()| Views::load(&self.connection));
+        match undone {
+            Ok(views) => {
+                self.views = views;
+                reply
+            }
+            Err(error) => of_sql(&self.path, "rolling back in", error),
+        }
+    }
+}
+
+impl Destination for Sqlite {
+    fn position(&mut self) -> Result<Position, Reply> {
+        Ok(self.position.clone())
+    }
+
+    fn deliver(&mut self, batch: &Batch) -> Reply {
+        match self.try_deliver(batch) {
+            Ok(reply) => reply,
+            Err(reply) => self.give_up(reply),
+        }
+    }
+
+    fn flush(&mut self) -> Reply {
+        match self.try_flush() {
+            Ok(reply) => reply,
+            Err(reply) => self.give_up(reply),
+        }
+    }
+}
+
+fn insert(connection: &Connection, batch: &Batch) -> rusqlite::Result<()> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO events (id, import, \"index\", source, archive, event, user_id, email, business_unit, time, body)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    )?;
+    // Two buffers for all rows.
+    let (mut id, mut time) = (String::new(), String::new());
+    for event in batch.events() {
+        id.clear();
+        // Writing to a string does not fail.
+        write!(id, "{}", event.id).ok();
+        time.clear();
+        push_utc(&mut time, event.at);
+        insert.execute(params![
+            id,
+            event.import,
+            event.index as i64,
+            event.source,
+            event.archive,
+            event.event,
+            event.user_id,
+            event.email,
+            event.business_unit,
+            time,
+            event.body,
+        ])?;
+    }
+    Ok(())
+}
+
+/// Moves the cursor behind a batch.
+fn move_on(connection: &Connection, batch: &Batch) -> rusqlite::Result<()> {
+    let mut update = connection.prepare_cached(
+        "UPDATE feedgate SET seq = ?1, \"index\" = ?2, last_seq = coalesce(?3, last_seq), last_key = coalesce(?4, last_key)",
+    )?;
+    let (last_seq, last_key) = match batch.is_empty() {
+        true => (None, None),
+        false => (Some(batch.import.seq), Some(&*batch.key)),
+    };
+    update.execute(params![batch.end.seq, batch.end.index as i64, last_seq, last_key])?;
+    Ok(())
+}
+
+fn position(connection: &Connection) -> rusqlite::Result<Position> {
+    let mut select = connection.prepare_cached("SELECT seq, \"index\", last_seq, last_key FROM feedgate")?;
+    select.query_row([], |row| {
+        let Some(seq) = row.get(0)? else {
+            return Ok(Position::Fresh);
+        };
+        let cursor = Cursor {
+            seq,
+            index: row.get::<_, Option<i64>>(1)?.unwrap_or(0).max(0) as u64,
+        };
+        let last = match (row.get(2)?, row.get(3)?) {
+            (Some(seq), Some(key)) => Some(Mark { seq, key }),
+            _ => None,
+        };
+        Ok(Position::At { cursor, last })
+    })
+}

@@ -1,0 +1,113 @@
+//! An event as one line of JSON: what `feedgate events` prints and the `file` destination keeps.
+
+use std::io::Write;
+
+use super::Event;
+
+/// Appends `{"id","import","archive","index","event","body"}` and a line feed. The body comes last and as given; where it
+/// is spread over several lines, the white space between its tokens goes, so that it fits on one.
+pub fn push_line(into: &mut Vec<u8>, event: &Event<'_>) {
+    // Writing to a vector does not fail.
+    write!(into, r#"{{"id":"{}","import":{},"archive":"#, event.id, event.import).ok();
+    push_string(into, event.archive);
+    write!(into, r#","index":{},"event":"#, event.index).ok();
+    push_string(into, event.event);
+    into.extend_from_slice(br#","body":"#);
+    push_on_one_line(into, event.body.as_bytes());
+    into.extend_from_slice(b"}\n");
+}
+
+fn push_string(into: &mut Vec<u8>, text: &str) {
+    // A string always serializes, and writing to a vector does not fail.
+    serde_json::to_writer(into, text).ok();
+}
+
+/// Copies valid JSON. Line ends can only stand between tokens there: inside strings they are escaped.
+fn push_on_one_line(into: &mut Vec<u8>, json: &[u8]) {
+    if memchr::memchr2(b'\n', b'\r', json).is_none() {
+        into.extend_from_slice(json);
+        return;
+    }
+    let mut rest = json;
+    // Strings are copied whole; between them, all but white space.
+    while let Some(quote) = memchr::memchr(b'"', rest) {
+        push_without_blanks(into, &rest[..quote]);
+        let end = string_end(&rest[quote..]) + quote;
+        into.extend_from_slice(&rest[quote..end]);
+        rest = &rest[end..];
+    }
+    push_without_blanks(into, rest);
+}
+
+fn push_without_blanks(into: &mut Vec<u8>, tokens: &[u8]) {
+    into.extend(tokens.iter().filter(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r')));
+}
+
+/// The length of the string that `json` begins with, quotes included.
+fn string_end(json: &[u8]) -> usize {
+    let mut at = 1;
+    while let Some(found) = memchr::memchr2(b'"', b'\\', json.get(at..).unwrap_or_default()) {
+        at += found;
+        if json[at] == b'"' {
+            return at + 1;
+        }
+        at += 2;
+    }
+    json.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::EventId;
+
+    fn check_body(body: &str, expect: &str) {
+        let mut line = Vec::new();
+        push_on_one_line(&mut line, body.as_bytes());
+        assert_eq!(String::from_utf8_lossy(&line), expect);
+    }
+
+    #[test]
+    fn a_body_on_one_line_stays_as_it_is() {
+        check_body(r#"{ "a" : 5.00 }"#, r#"{ "a" : 5.00 }"#);
+    }
+
+    #[test]
+    fn a_body_on_several_lines_loses_the_blanks_between_its_tokens() {
+        check_body("{\n  \"a\": 5.00,\r\n\t\"b\": [1, 2]\n}", r#"{"a":5.00,"b":[1,2]}"#);
+        check_body("{\n\"a b\":\" c  d \"}", r#"{"a b":" c  d "}"#);
+        check_body("{\n\"a\\\\\": \"\\\"  \\\\\" }", r#"{"a\\":"\"  \\"}"#);
+        check_body("[\n\"\\u0022  \\\" \", 1e+5 ]", r#"["\u0022  \" ",1e+5]"#);
+    }
+
+    #[test]
+    fn what_is_no_json_does_not_hang_or_panic() {
+        check_body("\n\"open", "\"open");
+        check_body("\n\"open\\", "\"open\\");
+        check_body("\n\"", "\"");
+    }
+
+    #[test]
+    fn keys_in_the_promised_order() {
+        let event = Event {
+            id: EventId { key: "0123", index: 7 },
+            import: 3,
+            source: "acme",
+            archive: "event_history_20191118170500.json.zip",
+            index: 7,
+            event: "say \"hi\"\n",
+            user_id: None,
+            email: None,
+            business_unit: None,
+            at: 0,
+            body: "{\"event\":\n\"x\"}",
+        };
+        let mut line = Vec::new();
+        push_line(&mut line, &event);
+        assert_eq!(
+            String::from_utf8_lossy(&line),
+            "{\"id\":\"0123-7\",\"import\":3,\"archive\":\"event_history_20191118170500.json.zip\",\"index\":7,\
+             \"event\":\"say \\\"hi\\\"\\n\",\"body\":{\"event\":\"x\"}}\n"
+        );
+    }
+}

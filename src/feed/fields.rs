@@ -1,0 +1,190 @@
+//! What an entry says in its five keys: each value read into what it is, or into what is wrong with it.
+//!
+//! Judging an entry and taking an accepted one apart again for a delivery both begin here, and so cannot disagree.
+
+use std::borrow::Cow;
+
+use super::members::{Key, Member};
+use super::{Entry, Options, RawEntry, text, timestamp};
+
+/// Most characters of an event's name, an id and a business unit.
+pub(super) const CHARS_MAX: usize = 255;
+
+/// Most bytes of an e-mail address: what an SMTP path holds (RFC 5321, section 4.5.3.1.3, less its brackets).
+pub(super) const EMAIL_BYTES_MAX: usize = 254;
+
+/// A key's value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Field<T> {
+    /// Not there, or null; for the parts of an identity also blank.
+    Absent,
+    Good(T),
+    Bad(Bad),
+}
+
+impl<T> Field<T> {
+    pub fn good(self) -> Option<T> {
+        match self {
+            Field::Good(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+/// What is wrong with a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bad {
+    /// Of another JSON type: which.
+    Type(&'static str),
+    Blank,
+    /// So many characters, or bytes for an e-mail address.
+    TooLong(usize),
+    LoneSurrogate,
+    Nul,
+    /// Not of the form that the key wants: what is wrong.
+    Form(&'static str),
+}
+
+/// The five keys, read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fields<'a> {
+    pub event: Field<Cow<'a, str>>,
+    pub id: Field<Cow<'a, str>>,
+    /// Whether `id` is an integer.
+    pub id_is_number: bool,
+    pub email: Field<Cow<'a, str>>,
+    /// The default unit is not in it.
+    pub business_unit: Field<Cow<'a, str>>,
+    pub timestamp: Field<i64>,
+}
+
+impl<'a> Fields<'a> {
+    /// Reads an entry's keys. Where one is there twice, the last one counts.
+    pub fn of(entry: &RawEntry<'a>) -> Fields<'a> {
+        let raw = entry.raw;
+        let value = move |key: Key| {
+            entry
+                .members
+                .get(key)
+                .map(|member: &Member| &raw[member.last.from..member.last.to])
+        };
+        let id = value(Key::Id);
+        Fields {
+            event: string(value(Key::Event)).and_then(|text| match text {
+                text if is_blank(&text) => Field::Bad(Bad::Blank),
+                text => short(text),
+            }),
+            id: match id {
+                Some(number) if is_integer(number) => short(Cow::Borrowed(number)),
+                id => string(id).and_then(unless_blank).and_then(short),
+            },
+            id_is_number: id.is_some_and(is_integer),
+            email: string(value(Key::Email)).and_then(unless_blank).and_then(address),
+            business_unit: string(value(Key::BusinessUnit)).and_then(unless_blank).and_then(short),
+            timestamp: string(value(Key::Timestamp)).and_then(|text| match timestamp::parse(&text) {
+                Some(time) => Field::Good(time),
+                None => Field::Bad(Bad::Form("is in none of the known forms, or not in the calendar")),
+            }),
+        }
+    }
+
+    /// Whether the default unit is to be filled in: there is an e-mail address and no unit.
+    pub fn takes_default_unit(&self) -> bool {
+        matches!((&self.email, &self.business_unit), (Field::Good(_), Field::Absent))
+    }
+
+    /// The entry as an event. What is bad is left out.
+    pub fn into_entry(self, options: &Options) -> Entry<'a> {
+        let default = self
+            .takes_default_unit()
+            .then(|| options.default_business_unit.clone())
+            .flatten();
+        Entry {
+            event: self.event.good().unwrap_or_default(),
+            id: self.id.good(),
+            email: self.email.good(),
+            business_unit: self.business_unit.good().or(default.map(Cow::Owned)),
+            timestamp: self.timestamp.good(),
+        }
+    }
+}
+
+impl<T> Field<T> {
+    fn and_then<U>(self, next: impl FnOnce(T) -> Field<U>) -> Field<U> {
+        match self {
+            Field::Absent => Field::Absent,
+            Field::Good(value) => next(value),
+            Field::Bad(bad) => Field::Bad(bad),
+        }
+    }
+}
+
+/// The JSON type of a value, as a noun.
+pub(super) fn type_of(value: &str) -> &'static str {
+    match value.as_bytes().first() {
+        Some(b'"') => "a string",
+        Some(b'{') => "an object",
+        Some(b'[') => "an array",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        _ => "a number",
+    }
+}
+
+fn string(value: Option<&str>) -> Field<Cow<'_, str>> {
+    let Some(value) = value.filter(|value| *value != "null") else {
+        return Field::Absent;
+    };
+    let Some(inner) = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
+        return Field::Bad(Bad::Type(type_of(value)));
+    };
+    match text::decode(inner) {
+        None => Field::Bad(Bad::LoneSurrogate),
+        Some(text) if text.contains('\0') => Field::Bad(Bad::Nul),
+        Some(text) => Field::Good(text),
+    }
+}
+
+fn is_blank(text: &str) -> bool {
+    text.chars().all(char::is_whitespace)
+}
+
+/// Blank is absent, for the parts of an identity.
+fn unless_blank(text: Cow<'_, str>) -> Field<Cow<'_, str>> {
+    if is_blank(&text) {
+        Field::Absent
+    } else {
+        Field::Good(text)
+    }
+}
+
+fn short(text: Cow<'_, str>) -> Field<Cow<'_, str>> {
+    if text.len() <= CHARS_MAX {
+        return Field::Good(text);
+    }
+    match text.chars().count() {
+        count if count > CHARS_MAX => Field::Bad(Bad::TooLong(count)),
+        _ => Field::Good(text),
+    }
+}
+
+/// A JSON number without fraction and exponent.
+fn is_integer(value: &str) -> bool {
+    let digits = value.strip_prefix('-').unwrap_or(value);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// An e-mail address, as far as anyone can tell without writing to it.
+fn address(text: Cow<'_, str>) -> Field<Cow<'_, str>> {
+    let bad = match text.split_once('@') {
+        _ if text.len() > EMAIL_BYTES_MAX => Bad::TooLong(text.len()),
+        _ if text.contains(char::is_whitespace) => Bad::Form("a blank is in it"),
+        _ if text.contains(char::is_control) => Bad::Form("a control character is in it"),
+        None => Bad::Form("it has no `@`"),
+        Some((_, domain)) if domain.contains('@') => Bad::Form("it has more than one `@`"),
+        Some(("", _)) => Bad::Form("nothing stands before the `@`"),
+        Some((_, "")) => Bad::Form("nothing stands after the `@`"),
+        Some(_) => return Field::Good(text),
+    };
+    Field::Bad(bad)
+}

@@ -1,0 +1,185 @@
+//! What a data file is that is no JSON array: told by its first bytes, so that the partner hears what was sent.
+
+use super::scan::{Halt, Scanner, Wanted, skip_blanks, string};
+use crate::verdict::ViolationCode;
+
+/// The UTF-8 byte-order mark, which exports made on Windows often have.
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// How deep the first value is followed to tell what it is; it is refused in any case.
+const DEPTH: u32 = 1024;
+
+/// What stands in place of the array.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Root {
+    /// Another value, or several: what it is, and what to do.
+    Value(String),
+    /// No value: the byte at this offset cannot stand there.
+    NotJson(usize, Wanted),
+    /// The data ends within a number or a word.
+    CutShort(Wanted),
+}
+
+/// Data that is not text in UTF-8 at all.
+pub(super) fn foreign(data: &[u8]) -> Option<(ViolationCode, String)> {
+    let wide = |name: &str| {
+        let detail = format!("the file is in {name}; export it as UTF-8");
+        Some((ViolationCode::Encoding, detail))
+    };
+    let other = |what: &str| Some((ViolationCode::JsonSyntax, what.to_owned()));
+    match data {
+        // The longer marks first: that of UTF-32 begins like that of UTF-16. JSON begins with two ASCII characters, so
+        // without a mark the zeros tell (RFC 4627, section 3).
+        [0xff, 0xfe, 0, 0, ..] => wide("UTF-32 (little endian)"),
+        [0, 0, 0xfe, 0xff, ..] => wide("UTF-32 (big endian)"),
+        [0xff, 0xfe, ..] => wide("UTF-16 (little endian)"),
+        [0xfe, 0xff, ..] => wide("UTF-16 (big endian)"),
+        [0, 0, 0, first, ..] if *first != 0 => wide("UTF-32 (big endian)"),
+        [first, 0, 0, 0, ..] if *first != 0 => wide("UTF-32 (little endian)"),
+        [0, first, ..] if *first != 0 => wide("UTF-16 (big endian)"),
+        [first, 0, ..] if *first != 0 => wide("UTF-16 (little endian)"),
+        [0, ..] => other("the file begins with NUL bytes: it was never written to its end; upload it again"),
+        [b'P', b'K', 3, 4, ..] => other("the data file is itself a zip archive; pack the JSON once only"),
+        [0x1f, 0x8b, ..] => other("the data file is compressed with gzip; put the plain JSON into the zip"),
+        _ => None,
+    }
+}
+
+/// What the data, which does not begin with `[`, is.
+pub(super) fn recognise(text: &[u8]) -> Root {
+    let wanted = "a JSON array of events is wanted: `[{…}, {…}]`";
+    let kind = match text[0] {
+        b'{' => return Root::Value(format!("{}; {wanted}", object(text))),
+        b'"' => "a string",
+        b'-' | b'0'..=b'9' => "a number",
+        b't' | b'f' => "a boolean",
+        b'n' => "null",
+        _ => return Root::NotJson(0, Wanted::Value),
+    };
+    // Something that merely begins like a value (`2024-01-01,…`, `null and void`) is no JSON.
+    match Scanner::new(DEPTH).scan(text) {
+        Ok(end) if is_end(text, end) => Root::Value(format!("the root is {kind}; {wanted}")),
+        // A long string need not be in memory whole.
+        Err(Halt::More(Wanted::StringEnd)) => Root::Value(format!("the root is {kind}; {wanted}")),
+        Err(Halt::More(Wanted::Digit)) if text[text.len() - 1].is_ascii_digit() => {
+            Root::Value(format!("the root is {kind}; {wanted}"))
+        }
+        Ok(_) => Root::NotJson(0, Wanted::Value),
+        Err(Halt::Wrong(at, wanted)) => Root::NotJson(at, wanted),
+        Err(Halt::More(wanted)) => Root::CutShort(wanted),
+    }
+}
+
+/// Whether a value ends at `end` as one does that stands alone.
+fn is_end(text: &[u8], end: usize) -> bool {
+    end == text.len() || skip_blanks(text, end) > end || text[0] == b'"'
+}
+
+/// What a root that begins with `{` is.
+fn object(text: &[u8]) -> String {
+    let mut scanner = Scanner::new(DEPTH);
+    if let Ok(end) = scanner.scan(text) {
+        let next = skip_blanks(text, end);
+        let separate_lines = memchr::memchr(b'\n', &text[end..next]).is_some();
+        match text.get(next) {
+            Some(b'{') if separate_lines => {
+                return "the file is newline-delimited JSON, an object per line; put commas between the objects and brackets around them".to_owned();
+            }
+            Some(b'{') => {
+                return "the file is one object after the other; put commas between them and brackets around them"
+                    .to_owned();
+            }
+            Some(b',') => return "the file is a list of objects without brackets; put brackets around them".to_owned(),
+            _ => {}
+        }
+    }
+    match list_within(text) {
+        Some(name) => format!("the root is an object that holds the array in its member {name}; send that array alone"),
+        None => "the root is an object; put brackets around it".to_owned(),
+    }
+}
+
+/// The name, with its quotation marks, of the first member of a root object whose value is an array of objects.
+fn list_within(text: &[u8]) -> Option<String> {
+    let mut scanner = Scanner::new(DEPTH);
+    let mut at = skip_blanks(text, 1);
+    loop {
+        if text.get(at) != Some(&b'"') {
+            return None;
+        }
+        let end = string(text, at).ok()?;
+        let name = at..end;
+        at = skip_blanks(text, end);
+        if text.get(at) != Some(&b':') {
+            return None;
+        }
+        at = skip_blanks(text, at + 1);
+        if text.get(at) == Some(&b'[') && text.get(skip_blanks(text, at + 1)) == Some(&b'{') {
+            return Some(format!("`{}`", super::excerpt::quoted(&text[name])));
+        }
+        at += scanner.scan(&text[at..]).ok()?;
+        at = skip_blanks(text, at);
+        if text.get(at) != Some(&b',') {
+            return None;
+        }
+        at = skip_blanks(text, at + 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_encodings_are_named() {
+        let check = |data: &[u8], expect: &str| {
+            let (code, detail) = foreign(data).expect("foreign");
+            assert_eq!(code, ViolationCode::Encoding);
+            assert!(detail.contains(expect), "{detail}");
+        };
+        check(b"\xff\xfe[\0", "UTF-16 (little endian)");
+        check(b"\xfe\xff\0[", "UTF-16 (big endian)");
+        check(b"[\0{\0", "UTF-16 (little endian)");
+        check(b"\0[\0{", "UTF-16 (big endian)");
+        check(b"\xff\xfe\0\0[\0\0\0", "UTF-32 (little endian)");
+        check(b"\0\0\xfe\xff\0\0\0[", "UTF-32 (big endian)");
+        check(b"[\0\0\0", "UTF-32 (little endian)");
+        check(b"\0\0\0[", "UTF-32 (big endian)");
+    }
+
+    #[test]
+    fn text_is_not_foreign() {
+        for data in [&b""[..], b"[", b"[]", b" []", b"\xef\xbb\xbf[]", b"PK", b"hello"] {
+            assert_eq!(foreign(data), None, "{data:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_sent_instead_is_recognised() {
+        let check = |text: &str, expect: &str| match recognise(text.as_bytes()) {
+            Root::Value(detail) => assert!(detail.contains(expect), "{text}: {detail}"),
+            other => panic!("{text}: {other:?}"),
+        };
+        check("{}", "the root is an object; put brackets around it");
+        check("{\"a\":1}\n{\"a\":2}", "newline-delimited JSON");
+        check("{\"a\":1}{\"a\":2}", "one object after the other");
+        check("{\"a\":1},\n{\"a\":2}", "without brackets");
+        check("{\"count\":1,\"events\":[{\"a\":1}]}", "in its member `\"events\"`");
+        check("{\"events\": [\n{\"a\":", "in its member `\"events\"`");
+        check("{\"events\": [1]}", "put brackets around it");
+        check("{\"a\"", "the root is an object");
+        check("\"text\"", "the root is a string");
+        check("12", "the root is a number");
+        check("-1.5e3 ", "the root is a number");
+        check("true\n", "the root is a boolean");
+        check("null", "the root is null");
+    }
+
+    #[test]
+    fn what_only_begins_like_a_value_is_no_json() {
+        assert_eq!(recognise(b"event,id"), Root::NotJson(0, Wanted::Value));
+        assert_eq!(recognise(b"2024-01-01"), Root::NotJson(0, Wanted::Value));
+        assert_eq!(recognise(b"nothing"), Root::NotJson(1, Wanted::Literal("null")));
+        assert_eq!(recognise(b"-"), Root::CutShort(Wanted::Digit));
+    }
+}

@@ -1,0 +1,264 @@
+//! Times as feeds write them, read strictly.
+//!
+//! Accepted, from the vendor's pages: ISO 8601 (`2018-05-22T22:00:00Z`), the order feed's example
+//! (`2016-04-18 07:00:43.591+02`) and its documented pattern with points (`2016-04-18 07.00.43.591+02`), and a bare date.
+//! Seconds, fraction and offset may be missing; without an offset a time is UTC.
+//!
+//! By hand, since chrono's parser takes single digits, blanks and a sixtieth second. There is none here: neither that nor
+//! hour 24 is a time that a feed could mean, and both must not slip into the next minute or day unseen.
+
+/// What a valid time looks like, for messages.
+pub(super) const WANTED: &str = "a time such as `2018-05-22T22:00:00Z`, `2016-04-18 07:00:43.591+02` or `2022-01-01`";
+
+const DAY_MS: i64 = 86_400_000;
+
+/// UTC milliseconds since 1970, rounded down, of a time in the years 0000 to 9999; `None` if it is none.
+pub(super) fn parse(text: &str) -> Option<i64> {
+    let mut rest = Reader(text.as_bytes());
+
+    let year = rest.number(4)?;
+    rest.sign(b"-")?;
+    let month = rest.number(2)?;
+    rest.sign(b"-")?;
+    let day = rest.number(2)?;
+    if !(1..=12).contains(&month) || !(1..=days_in_month(year, month)).contains(&day) {
+        return None;
+    }
+    let date_ms = days_since_1970(year, month, day) * DAY_MS;
+    if rest.is_empty() {
+        return Some(date_ms);
+    }
+
+    rest.sign(b"Tt ")?;
+    let time_ms = rest.time()?;
+    let offset_ms = rest.offset()?;
+    if !rest.is_empty() {
+        return None;
+    }
+    let utc_ms = date_ms + time_ms - offset_ms;
+    let years = days_since_1970(0, 1, 1) * DAY_MS..days_since_1970(10_000, 1, 1) * DAY_MS;
+    years.contains(&utc_ms).then_some(utc_ms)
+}
+
+/// What is left of the text.
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Exactly so many ASCII digits.
+    fn number(&mut self, digits: usize) -> Option<i64> {
+        let (number, rest) = self.0.split_at_checked(digits)?;
+        if !number.iter().all(u8::is_ascii_digit) {
+            return None;
+        }
+        self.0 = rest;
+        Some(
+            number
+                .iter()
+                .fold(0, |value, digit| value * 10 + i64::from(digit - b'0')),
+        )
+    }
+
+    /// A number below a limit.
+    fn below(&mut self, digits: usize, limit: i64) -> Option<i64> {
+        self.number(digits).filter(|&value| value < limit)
+    }
+
+    /// One of these signs.
+    fn sign(&mut self, signs: &[u8]) -> Option<u8> {
+        let (&first, rest) = self.0.split_first()?;
+        if !signs.contains(&first) {
+            return None;
+        }
+        self.0 = rest;
+        Some(first)
+    }
+
+    /// `22:00`, `22:00:00`, `22:00:00.591`, or with points all the way: milliseconds since midnight.
+    fn time(&mut self) -> Option<i64> {
+        let hours = self.below(2, 24)?;
+        let separator = self.sign(b":.")?;
+        let minutes = self.below(2, 60)?;
+        let minute_ms = (hours * 60 + minutes) * 60_000;
+        if self.sign(&[separator]).is_none() {
+            return Some(minute_ms);
+        }
+        let seconds = self.below(2, 60)?;
+        Some(minute_ms + seconds * 1000 + self.fraction_ms()?)
+    }
+
+    /// A fraction of any length, or none; what is finer than a millisecond is cut off.
+    fn fraction_ms(&mut self) -> Option<i64> {
+        if self.sign(b".,").is_none() {
+            return Some(0);
+        }
+        let digits = self.0.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let (fraction, rest) = self.0.split_at(digits);
+        self.0 = rest;
+        if fraction.is_empty() {
+            return None;
+        }
+        let thousandths = fraction.iter().chain(b"00").take(3);
+        Some(thousandths.fold(0, |value, digit| value * 10 + i64::from(digit - b'0')))
+    }
+
+    /// `Z`, `+02`, `+0200`, `+02:00`, or nothing for UTC: how far the clock is ahead of UTC.
+    fn offset(&mut self) -> Option<i64> {
+        if self.is_empty() || self.sign(b"Zz").is_some() {
+            return Some(0);
+        }
+        let ahead = if self.sign(b"+-")? == b'+' { 1 } else { -1 };
+        let hours = self.below(2, 24)?;
+        let minutes = if self.is_empty() {
+            0
+        } else {
+            self.sign(b":");
+            self.below(2, 60)?
+        };
+        Some(ahead * (hours * 60 + minutes) * 60_000)
+    }
+}
+
+fn is_leap(year: i64) -> bool {
+    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+}
+
+fn days_in_month(year: i64, month: i64) -> i64 {
+    match month {
+        2 if is_leap(year) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// Days from 1970-01-01 to a date of the Gregorian calendar, which is taken to hold for all years.
+fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
+    const YEAR_0_TO_1970: i64 = 719_528;
+    // Leap days of the years before this one: year 0 is one itself.
+    let leap_days = match year {
+        0 => 0,
+        _ => (year - 1) / 4 - (year - 1) / 100 + (year - 1) / 400 + 1,
+    };
+    let months: i64 = (1..month).map(|before| days_in_month(year, before)).sum();
+    year * 365 + leap_days + months + (day - 1) - YEAR_0_TO_1970
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expect: &str) {
+        let expect = chrono::DateTime::parse_from_rfc3339(expect)
+            .expect("the expected time")
+            .timestamp_millis();
+        assert_eq!(parse(text), Some(expect), "{text}");
+    }
+
+    #[test]
+    fn the_forms_of_the_vendors_pages() {
+        check("2018-05-22T22:00:00Z", "2018-05-22T22:00:00Z");
+        check("2016-04-18 07:00:43.591+02", "2016-04-18T05:00:43.591Z");
+        check("2016-04-18 07.00.43.591+02", "2016-04-18T05:00:43.591Z");
+        check("2022-01-01", "2022-01-01T00:00:00Z");
+        check("2016-04-01T18:02:42+01", "2016-04-01T17:02:42Z");
+    }
+
+    #[test]
+    fn what_may_be_missing_or_spelt_otherwise() {
+        check("2018-05-22T22:00Z", "2018-05-22T22:00:00Z");
+        check("2018-05-22 22:00", "2018-05-22T22:00:00Z");
+        check("2018-05-22 22.00", "2018-05-22T22:00:00Z");
+        check("2018-05-22t22:00:00z", "2018-05-22T22:00:00Z");
+        check("2018-05-22T22:00:00", "2018-05-22T22:00:00Z");
+        check("2018-05-22T22:00:00+0200", "2018-05-22T20:00:00Z");
+        check("2018-05-22T22:00:00+02:30", "2018-05-22T19:30:00Z");
+        check("2018-05-22T22:00:00-05:00", "2018-05-23T03:00:00Z");
+        check("2018-05-22T22:00:00-00:00", "2018-05-22T22:00:00Z");
+        check("2018-05-22T22:00:00,5Z", "2018-05-22T22:00:00.500Z");
+        check("2018-05-22T22:00:00.1", "2018-05-22T22:00:00.100Z");
+        check(
+            "2018-05-22T22:00:00.123999999999999999999999Z",
+            "2018-05-22T22:00:00.123Z",
+        );
+        check("1969-12-31T23:59:59.9999Z", "1969-12-31T23:59:59.999Z");
+        check("2000-02-29", "2000-02-29T00:00:00Z");
+        check("0000-01-01T00:00:00Z", "0000-01-01T00:00:00Z");
+        check("9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn what_is_no_time() {
+        for text in [
+            "",
+            " ",
+            "yesterday",
+            "1526997600",
+            "2018",
+            "2018-05",
+            "2018-5-22",
+            "18-05-22",
+            "02018-05-22",
+            "+2018-05-22",
+            "-018-05-22",
+            "2018/05/22",
+            "22.05.2018",
+            "2018-00-10",
+            "2018-13-10",
+            "2018-05-00",
+            "2018-02-30",
+            "2018-02-29",
+            "1900-02-29",
+            "2018-04-31",
+            "2018-05-22Z",
+            "2018-05-22T",
+            "2018-05-22T22",
+            "2018-05-22T22Z",
+            "2018-05-22T22:0",
+            "2018-05-22T2:00:00Z",
+            "2018-05-22T24:00:00Z",
+            "2018-05-22T22:60:00Z",
+            "2018-05-22T22:00:60Z",
+            "2018-05-22T22:00:",
+            "2018-05-22T22:00:00.",
+            "2018-05-22T22:00:00.Z",
+            "2018-05-22T22:00.5Z",
+            "2018-05-22T22:00.43",
+            "2018-05-22T22.00:43",
+            "2018-05-22T22:00:00 Z",
+            "2018-05-22T22:00:00ZZ",
+            "2018-05-22T22:00:00+",
+            "2018-05-22T22:00:00+2",
+            "2018-05-22T22:00:00+02:",
+            "2018-05-22T22:00:00+020",
+            "2018-05-22T22:00:00+24",
+            "2018-05-22T22:00:00+02:60",
+            "2018-05-22T22:00:00+02Z",
+            "2018-05-22  22:00:00",
+            "2018-05-22_22:00:00",
+            " 2018-05-22",
+            "2018-05-22 ",
+            "2018-05-22\n",
+            "２０１８-05-22",
+            "2018-05-22T22:00:00−02",
+            "0000-01-01T00:00:00+00:01",
+            "9999-12-31T23:59:00-00:01",
+        ] {
+            assert_eq!(parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_calendar_is_that_of_chrono() {
+        let mut date = chrono::NaiveDate::from_ymd_opt(0, 1, 1).expect("a date");
+        let end = chrono::NaiveDate::from_ymd_opt(9999, 12, 1).expect("a date");
+        while date < end {
+            let expect = date.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis();
+            assert_eq!(parse(&date.format("%Y-%m-%d").to_string()), Some(expect), "{date}");
+            date += chrono::Days::new(13);
+        }
+    }
+}

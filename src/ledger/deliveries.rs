@@ -1,0 +1,519 @@
+//! How far each destination has got, and the imports that are ahead of it.
+//!
+//! The verbs of the delivery loop and of `feedgate events`. Imports come with all that is needed to read them again.
+
+use roaring::RoaringTreemap;
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{Cursor, Import, Ledger, LedgerError, Stored};
+use crate::config::resolve::Start;
+
+/// What a destination is doing, in the ledger's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DestinationState {
+    /// It has everything.
+    Idle,
+    /// There is more, and it is being delivered.
+    Delivering,
+    /// It could not take the last batch, and is tried again at a time told.
+    Waiting,
+    /// Its settings are wrong: somebody has to look.
+    Barred,
+    /// The next import cannot be read any more: somebody has to look.
+    Behind,
+    /// It is no longer configured.
+    Removed,
+}
+
+impl DestinationState {
+    /// The word in the ledger.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DestinationState::Idle => "idle",
+            DestinationState::Delivering => "delivering",
+            DestinationState::Waiting => "waiting",
+            DestinationState::Barred => "barred",
+            DestinationState::Behind => "behind",
+            DestinationState::Removed => "removed",
+        }
+    }
+
+    fn parse(text: &str) -> Option<DestinationState> {
+        use DestinationState::*;
+        [Idle, Delivering, Waiting, Barred, Behind, Removed]
+            .into_iter()
+            .find(|state| state.as_str() == text)
+    }
+}
+
+/// What is to be noted of a destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// What it is doing.
+    pub state: DestinationState,
+    /// Why it waits, is barred or behind.
+    pub reason: Option<String>,
+    /// Attempts in vain, in a row.
+    pub attempts: u32,
+    /// When it is tried again, UTC milliseconds.
+    pub retry_at: Option<i64>,
+}
+
+impl Standing {
+    /// All is well.
+    pub fn well(state: DestinationState) -> Standing {
+        Standing {
+            state,
+            reason: None,
+            attempts: 0,
+            retry_at: None,
+        }
+    }
+}
+
+/// A destination as the ledger knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DestinationRow {
+    /// Its configured name.
+    pub name: String,
+    /// The word in the configuration's `type`.
+    pub kind: String,
+    /// The next event to deliver.
+    pub cursor: Cursor,
+    /// Events, ever.
+    pub delivered: u64,
+    /// What it is doing, and why.
+    pub standing: Standing,
+    /// Since when it is in its state, UTC milliseconds.
+    pub since_at: i64,
+    /// Last success, UTC milliseconds.
+    pub delivered_at: Option<i64>,
+}
+
+/// What lies before a destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lag {
+    /// Imports that it has not had whole.
+    pub imports: u64,
+    /// Their events; rejected entries before the cursor are not told apart, and what it filters out counts.
+    pub events: u64,
+}
+
+/// A destination that is to be known to the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// Its configured name.
+    pub name: String,
+    /// The word in the configuration's `type`.
+    pub kind: &'static str,
+    /// Where it begins, if it is new.
+    pub start: Start,
+    /// The name it had before.
+    pub was: Option<String>,
+}
+
+/// The imports ahead of a cursor.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ahead {
+    /// The first ones that are wanted, in the order of commit.
+    pub imports: Vec<Import>,
+    /// After the last import there is, wanted or not.
+    pub end: Cursor,
+}
+
+/// Imports that a destination needs and that are no longer in the spool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// How many.
+    pub imports: u64,
+    /// Their events.
+    pub events: u64,
+    /// Id and archive of the first.
+    pub first: (i64, String),
+    /// Id and archive of the last.
+    pub last: (i64, String),
+}
+
+/// Which imports somebody wants to read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// The one with this id.
+    pub import: Option<i64>,
+    /// Those of this source.
+    pub source: Option<String>,
+    /// Those imported at this time or later, UTC milliseconds.
+    pub since: Option<i64>,
+}
+
+impl Import {
+    /// The cursor of its first entry.
+    pub fn start(&self) -> Cursor {
+        Cursor {
+            seq: self.seq,
+            index: 0,
+        }
+    }
+
+    /// The cursor of one that has all of it.
+    pub fn end(&self) -> Cursor {
+        Cursor {
+            seq: self.seq + 1,
+            index: 0,
+        }
+    }
+}
+
+impl Ledger {
+    /// Makes a configured destination known, and says where it stands. One that is new begins as it was told; one that was
+    /// renamed keeps its cursor, and so does one that was removed for a while. One of another type is new.
+    pub async fn register(&self, registration: Registration, now: i64) -> Result<DestinationRow, LedgerError> {
+        self.write("making a destination known", move |ledger| {
+            let Registration { name, kind, start, was } = &registration;
+            if let Some(was) = was {
+                adopt(ledger, was, name, kind)?;
+            }
+            let cursor = start_of(ledger, *start)?;
+            ledger.execute(
+                "INSERT INTO destinations (name, type, seq, \"index\", state, since_at, created_at)
+                 VALUES (?1, ?2, ?3, ?4, 'idle', ?5, ?5)
+                 ON CONFLICT (name) DO UPDATE
+                    SET type = ?2, seq = ?3, \"index\" = ?4, delivered = 0, state = 'idle', reason = NULL, since_at = ?5,
+                        attempts = 0, retry_at = NULL, delivered_at = NULL, created_at = ?5
+                    WHERE type <> ?2",
+                params![name, kind, cursor.seq, cursor.index as i64, now],
+            )?;
+            ledger.execute(
+                "UPDATE destinations SET state = 'idle', reason = NULL, since_at = ?2 WHERE name = ?1 AND state = 'removed'",
+                params![name, now],
+            )?;
+            destination(ledger, name)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
+        })
+        .await
+    }
+
+    /// Where a destination that has nothing begins.
+    pub async fn start_of(&self, start: Start) -> Result<Cursor, LedgerError> {
+        self.read("looking for where a destination begins", move |ledger| start_of(ledger, start))
+            .await
+    }
+
+    /// Notes that every destination but these is no longer configured, and returns the names of those that are newly so.
+    pub async fn remove_destinations_but(&self, configured: Vec<String>, now: i64) -> Result<Vec<String>, LedgerError> {
+        self.write("noting destinations that are no longer configured", move |ledger| {
+            let mut gone: Vec<String> = ledger
+                .prepare_cached("SELECT name FROM destinations WHERE state <> 'removed' ORDER BY name")?
+                .query_map([], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            gone.retain(|name| !configured.contains(name));
+            for name in &gone {
+                ledger.execute(
+                    "UPDATE destinations SET state = 'removed', reason = NULL, since_at = ?2, attempts = 0, retry_at = NULL
+                     WHERE name = ?1",
+                    params![name, now],
+                )?;
+            }
+            Ok(gone)
+        })
+        .await
+    }
+
+    /// One destination; `None` if the ledger has not heard of it.
+    pub async fn destination(&self, name: &str) -> Result<Option<DestinationRow>, LedgerError> {
+        let name = name.to_owned();
+        self.read("looking at a destination", move |ledger| destination(ledger, &name))
+            .await
+    }
+
+    /// Every destination, removed ones included, by name, with what lies before it.
+    pub async fn destinations(&self) -> Result<Vec<(DestinationRow, Lag)>, LedgerError> {
+        self.read("looking at the destinations", |ledger| {
+            let rows: Vec<DestinationRow> = ledger
+                .prepare_cached(&format!("{SELECT_DESTINATION} ORDER BY name"))?
+                .query_map([], destination_row)?
+                .collect::<rusqlite::Result<_>>()?;
+            rows.into_iter()
+                .map(|row| {
+                    let lag = lag(ledger, row.cursor)?;
+                    Ok((row, lag))
+                })
+                .collect()
+        })
+        .await
+    }
+
+    /// The first imports at or after a cursor that took events in, of the sources given (none given: of all).
+    pub async fn ahead(&self, of: Cursor, sources: Vec<String>, limit: usize) -> Result<Ahead, LedgerError> {
+        self.read("looking for imports to deliver", move |ledger| {
+            // The end first: what commits between the two questions is then beyond it, and not passed over.
+            let end: i64 = ledger
+                .prepare_cached("SELECT coalesce(max(seq), 0) + 1 FROM imports")?
+                .query_row([], |row| row.get(0))?;
+            let sources = serde_json::Value::from(sources).to_string();
+            let imports = ledger
+                .prepare_cached(&format!(
+                    "{SELECT_IMPORT} WHERE imported = 1 AND seq >= ?1 AND seq < ?2
+                        AND (json_array_length(?3) = 0 OR source IN (SELECT value FROM json_each(?3)))
+                     ORDER BY seq LIMIT ?4"
+                ))?
+                .query_map(params![of.seq, end, sources, limit as i64], import)?
+                .collect::<rusqlite::Result<_>>()?;
+            Ok(Ahead {
+                imports,
+                end: Cursor { seq: end, index: 0 },
+            })
+        })
+        .await
+    }
+
+    /// Source, archive and SHA-256 of the import that was closed as number `seq`, if it took events in.
+    pub async fn closed_as(&self, seq: i64) -> Result<Option<(String, String, [u8; 32])>, LedgerError> {
+        self.read("looking for the import that a destination had last", move |ledger| {
+            ledger
+                .prepare_cached("SELECT source, archive, sha256 FROM imports WHERE imported = 1 AND seq = ?1")?
+                .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+                .optional()
+        })
+        .await
+    }
+
+    /// Moves a destination's cursor, counts what was delivered, and notes how it stands.
+    pub async fn advance(
+        &self,
+        name: &str,
+        cursor: Cursor,
+        delivered: u64,
+        standing: Standing,
+        now: i64,
+    ) -> Result<(), LedgerError> {
+        let name = name.to_owned();
+        self.write("noting what was delivered", move |ledger| {
+            ledger
+                .prepare_cached(
+                    "UPDATE destinations SET seq = ?2, \"index\" = ?3, delivered = delivered + ?4,
+                        delivered_at = CASE WHEN ?4 > 0 THEN ?5 ELSE delivered_at END WHERE name = ?1",
+                )?
+                .execute(params![name, cursor.seq, cursor.index, delivered, now])?;
+            note(ledger, &name, &standing, now)
+        })
+        .await
+    }
+
+    /// Notes how a destination stands; since when is kept while the state is the same.
+    pub async fn note(&self, name: &str, standing: Standing, now: i64) -> Result<(), LedgerError> {
+        let name = name.to_owned();
+        self.write("noting how a destination stands", move |ledger| {
+            note(ledger, &name, &standing, now)
+        })
+        .await
+    }
+
+    /// Somebody wants a destination tried again now: its waiting is over, its dead letters are to be delivered once more,
+    /// and if it is behind, it goes on after the gap. Returns the number of dead letters, or `None` if there is no such
+    /// destination.
+    pub async fn deliver_again(&self, name: &str, now: i64) -> Result<Option<u64>, LedgerError> {
+        let name = name.to_owned();
+        self.write("asking for another delivery", move |ledger| {
+            let known = ledger.execute(
+                "UPDATE destinations SET retry_at = CASE WHEN state IN ('waiting', 'barred', 'behind') THEN ?2 END
+                 WHERE name = ?1 AND state <> 'removed'",
+                params![name, now],
+            )?;
+            if known == 0 {
+                return Ok(None);
+            }
+            let letters = ledger.execute("UPDATE dead_letters SET retry = 1 WHERE destination = ?1", [&name])?;
+            Ok(Some(letters as u64))
+        })
+        .await
+    }
+
+    /// What left the spool before a destination had it: the imports from `seq` on that are of its sources (none given: of
+    /// all). `None` if everything is there.
+    pub async fn gap(&self, seq: i64, sources: Vec<String>) -> Result<Option<Gap>, LedgerError> {
+        self.read("looking for what left the spool", move |ledger| {
+            let sources = serde_json::Value::from(sources).to_string();
+            let end = |order: &str| {
+                ledger
+                    .prepare_cached(&format!("SELECT id, archive FROM imports WHERE {PRUNED} ORDER BY seq {order} LIMIT 1"))?
+                    .query_row(params![seq, sources], |row| Ok((row.get(0)?, row.get(1)?)))
+                    .optional()
+            };
+            let (Some(first), Some(last)) = (end("ASC")?, end("DESC")?) else {
+                return Ok(None);
+            };
+            let (imports, events) = ledger
+                .prepare_cached(&format!("SELECT count(*), sum(accepted) FROM imports WHERE {PRUNED}"))?
+                .query_row(params![seq, sources], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(Some(Gap {
+                imports,
+                events,
+                first,
+                last,
+            }))
+        })
+        .await
+    }
+
+    /// Imports that took events in, after number `after` in the order of commit.
+    pub async fn wanted(&self, wanted: Wanted, after: i64, limit: usize) -> Result<Vec<Import>, LedgerError> {
+        self.read("looking for imports", move |ledger| {
+            ledger
+                .prepare_cached(&format!(
+                    "{SELECT_IMPORT} WHERE imported = 1 AND seq > ?1 AND (?2 IS NULL OR id = ?2)
+                        AND (?3 IS NULL OR source = ?3) AND (?4 IS NULL OR imported_at >= ?4)
+                     ORDER BY seq LIMIT ?5"
+                ))?
+                .query_map(
+                    params![after, wanted.import, wanted.source, wanted.since, limit as i64],
+                    import,
+                )?
+                .collect()
+        })
+        .await
+    }
+
+    /// The status of an import, whether or not it took events in.
+    pub async fn status_of(&self, id: i64) -> Result<Option<String>, LedgerError> {
+        self.read("looking for an import", move |ledger| {
+            ledger
+                .query_row("SELECT status FROM imports WHERE id = ?1", [id], |row| row.get(0))
+                .optional()
+        })
+        .await
+    }
+}
+
+/// A pruned import from ?1 on, of the sources in ?2.
+const PRUNED: &str = "imported = 1 AND seq >= ?1 AND spool_file IS NULL
+    AND (json_array_length(?2) = 0 OR source IN (SELECT value FROM json_each(?2)))";
+
+const SELECT_IMPORT: &str = "SELECT id, seq, source, archive, sha256, imported_at, entries, accepted, reading, rejected_set,
+    spool_file, spool_offset, spool_len, pruned_at FROM imports";
+
+const SELECT_DESTINATION: &str = "SELECT name, type, seq, \"index\", delivered, state, reason, attempts, retry_at, since_at,
+    delivered_at FROM destinations";
+
+/// Gives a destination that was renamed its new name, unless that is taken.
+fn adopt(ledger: &Connection, was: &str, name: &str, kind: &str) -> rusqlite::Result<()> {
+    let adopted = ledger.execute(
+        "UPDATE OR IGNORE destinations SET name = ?2 WHERE name = ?1 AND type = ?3",
+        params![was, name, kind],
+    )?;
+    if adopted > 0 {
+        ledger.execute(
+            "UPDATE dead_letters SET destination = ?2 WHERE destination = ?1",
+            params![was, name],
+        )?;
+    }
+    Ok(())
+}
+
+fn start_of(ledger: &Connection, start: Start) -> rusqlite::Result<Cursor> {
+    let end: i64 = ledger.query_row("SELECT coalesce(max(seq), 0) + 1 FROM imports", [], |row| row.get(0))?;
+    let seq = match start {
+        Start::Now => end,
+        Start::Oldest => ledger
+            .query_row(
+                "SELECT seq FROM imports WHERE imported = 1 AND seq IS NOT NULL AND spool_file IS NOT NULL ORDER BY seq LIMIT 1",
+                [],
+                |row| row.get(0),
+            )
+            .optional()?
+            .unwrap_or(end),
+    };
+    Ok(Cursor { seq, index: 0 })
+}
+
+fn note(ledger: &Connection, name: &str, standing: &Standing, now: i64) -> rusqlite::Result<()> {
+    ledger
+        .prepare_cached(
+            "UPDATE destinations SET since_at = CASE WHEN state = ?2 THEN since_at ELSE ?6 END,
+                state = ?2, reason = ?3, attempts = ?4, retry_at = ?5 WHERE name = ?1",
+        )?
+        .execute(params![
+            name,
+            standing.state.as_str(),
+            standing.reason,
+            standing.attempts,
+            standing.retry_at,
+            now
+        ])?;
+    Ok(())
+}
+
+fn destination(ledger: &Connection, name: &str) -> rusqlite::Result<Option<DestinationRow>> {
+    ledger
+        .prepare_cached(&format!("{SELECT_DESTINATION} WHERE name = ?1"))?
+        .query_row([name], destination_row)
+        .optional()
+}
+
+fn destination_row(row: &Row<'_>) -> rusqlite::Result<DestinationRow> {
+    let state: String = row.get(5)?;
+    let state = DestinationState::parse(&state)
+        .ok_or_else(|| damaged(5, Type::Text, format!("no such state of a destination: `{state}`")))?;
+    Ok(DestinationRow {
+        name: row.get(0)?,
+        kind: row.get(1)?,
+        cursor: Cursor {
+            seq: row.get(2)?,
+            index: row.get(3)?,
+        },
+        delivered: row.get(4)?,
+        standing: Standing {
+            state,
+            reason: row.get(6)?,
+            attempts: row.get(7)?,
+            retry_at: row.get(8)?,
+        },
+        since_at: row.get(9)?,
+        delivered_at: row.get(10)?,
+    })
+}
+
+fn lag(ledger: &Connection, cursor: Cursor) -> rusqlite::Result<Lag> {
+    let (imports, events): (u64, u64) = ledger
+        .prepare_cached("SELECT count(*), coalesce(sum(accepted), 0) FROM imports WHERE imported = 1 AND seq >= ?1")?
+        .query_row([cursor.seq], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(Lag {
+        imports,
+        events: events.saturating_sub(cursor.index),
+    })
+}
+
+fn import(row: &Row<'_>) -> rusqlite::Result<Import> {
+    let reading: String = row.get(8)?;
+    let reading = serde_json::from_str(&reading).map_err(|error| damaged(8, Type::Text, error))?;
+    let rejected = match row.get_ref(9)?.as_blob_or_null()? {
+        Some(bytes) => RoaringTreemap::deserialize_from(bytes).map_err(|error| damaged(9, Type::Blob, error))?,
+        None => RoaringTreemap::new(),
+    };
+    let stored = match row.get(10)? {
+        Some(file) => Some(Stored {
+            file,
+            offset: row.get(11)?,
+            len: row.get(12)?,
+        }),
+        None => None,
+    };
+    Ok(Import {
+        id: row.get(0)?,
+        seq: row.get(1)?,
+        source: row.get(2)?,
+        archive: row.get(3)?,
+        sha256: row.get(4)?,
+        imported_at: row.get(5)?,
+        entries: row.get(6)?,
+        accepted: row.get(7)?,
+        reading,
+        rejected,
+        stored,
+        pruned_at: row.get(13)?,
+    })
+}
+
+/// A column that does not hold what this program writes there.
+fn damaged(column: usize, kind: Type, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, kind, error.into())
+}

@@ -1,0 +1,268 @@
+//! Files, whole and in part: small reads, fetches with many reads in flight, and writing beside and renaming over.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use super::super::SourceError;
+use super::client::{Client, Doing, Refusal};
+use super::pump::{Answer, OpenHandle};
+use super::wire::{Reply, Request, open, status};
+
+/// Longest piece handed to a fetch's receiver is one read: 255 KiB. Longest result of a small read, in bytes.
+const READ_MAX: usize = 1024 * 1024;
+
+/// Reads that one fetch has in flight at most. With 255 KiB each the room on the line ends first; with servers that give
+/// 32 KiB it is this.
+const READS: usize = 64;
+
+/// What a fetch with nothing in flight may always ask for, in bytes, room or not. A fetch whose receiver has stopped keeps
+/// its room; without this it would stop the others as well.
+const FETCH_LEN_MIN: u32 = 32 * 1024;
+
+/// Writes in flight on one file.
+const WRITES: usize = 16;
+
+/// Up to `len` bytes from `offset`.
+pub(super) async fn read(client: &Client, path: &str, offset: u64, len: usize) -> Result<Vec<u8>, SourceError> {
+    let doing = Doing("reading", path);
+    let len = len.min(READ_MAX);
+    let handle = open_to_read(client, path, &client.line.room.handles, doing).await?;
+    let mut bytes = Vec::new();
+    while bytes.len() < len {
+        let wanted = (len - bytes.len()).min(client.read_len() as usize) as u32;
+        let room = client.line.room.read_kib.clone().acquire_many_owned(kib(wanted)).await;
+        let room = room.map_err(|_| client.lost(doing))?;
+        let request = Request::read(handle.bytes(), offset.saturating_add(bytes.len() as u64), wanted);
+        let answer = client.submit(request, vec![room], None);
+        match data(client, client.answer(answer, doing).await?, doing)? {
+            Some(more) if bytes.is_empty() && more.len() == len => return Ok(more),
+            Some(more) => bytes.extend_from_slice(&more),
+            None => break,
+        }
+    }
+    Ok(bytes)
+}
+
+/// One read of a fetch, asked for and not yet answered.
+struct Asked {
+    offset: u64,
+    len: u32,
+    answer: oneshot::Receiver<Answer>,
+}
+
+/// Sends a file in order, with many reads in flight.
+pub(super) async fn fetch(
+    client: &Client,
+    path: &str,
+    size: u64,
+    into: mpsc::Sender<Vec<u8>>,
+) -> Result<u64, SourceError> {
+    let doing = Doing("fetching", path);
+    let stopped = || SourceError::Stopped {
+        doing: doing.to_string(),
+    };
+    let handle = open_to_read(client, path, &client.line.room.fetch_handles, doing).await?;
+    let mut asked = VecDeque::new();
+    let (mut next, mut sent) = (0, 0);
+    loop {
+        while next < size && asked.len() < READS {
+            let Some((len, room)) = room_for(client, size - next, asked.is_empty()) else {
+                break;
+            };
+            let answer = client.submit(
+                Request::read(handle.bytes(), next, len),
+                room.into_iter().collect(),
+                None,
+            );
+            asked.push_back(Asked {
+                offset: next,
+                len,
+                answer,
+            });
+            next += u64::from(len);
+        }
+        let Some(Asked { offset, len, answer }) = asked.pop_front() else {
+            return Ok(sent);
+        };
+        let mut answer = client.answer(answer, doing).await?;
+        // Held until the piece is handed on: bytes that wait for the receiver are bytes in memory.
+        let room = std::mem::take(&mut answer.permits);
+        let Some(mut piece) = data(client, answer, doing)? else {
+            return Ok(sent);
+        };
+        let mut ends = false;
+        if piece.len() < len as usize {
+            let given = piece.len();
+            ends = fill(client, &handle, offset, len, &mut piece, doing).await?;
+            if !ends {
+                client.gives_at_most(given);
+            }
+        }
+        sent += piece.len() as u64;
+        if into.send(piece).await.is_err() {
+            return Err(stopped());
+        }
+        drop(room);
+        if ends {
+            return Ok(sent);
+        }
+    }
+}
+
+/// How much to ask for next, and the room for it; `None` to wait for what is in flight first.
+fn room_for(client: &Client, left: u64, none_in_flight: bool) -> Option<(u32, Option<OwnedSemaphorePermit>)> {
+    let len = u32::try_from(left).unwrap_or(u32::MAX).min(client.read_len());
+    match client.line.room.fetch_kib.clone().try_acquire_many_owned(kib(len)) {
+        Ok(room) => Some((len, Some(room))),
+        Err(_) if none_in_flight => Some((len.min(FETCH_LEN_MIN), None)),
+        Err(_) => None,
+    }
+}
+
+/// Asks for the rest of a read that was answered short, until it is whole; whether the file ended before that.
+async fn fill(
+    client: &Client,
+    handle: &OpenHandle,
+    offset: u64,
+    len: u32,
+    piece: &mut Vec<u8>,
+    doing: Doing<'_>,
+) -> Result<bool, SourceError> {
+    while piece.len() < len as usize {
+        let missing = len - piece.len() as u32;
+        let request = Request::read(handle.bytes(), offset + piece.len() as u64, missing);
+        let answer = client.answer(client.submit(request, Vec::new(), None), doing).await?;
+        match data(client, answer, doing)? {
+            Some(more) => piece.extend_from_slice(&more),
+            None => return Ok(true),
+        }
+    }
+    Ok(false)
+}
+
+/// The bytes of an answer to READ; `None` at the end of the file.
+fn data(client: &Client, answer: Answer, doing: Doing<'_>) -> Result<Option<Vec<u8>>, SourceError> {
+    match answer.reply {
+        // No bytes and no end would be asked again for ever.
+        Reply::Data(bytes) if bytes.is_empty() => Ok(None),
+        Reply::Data(bytes) => Ok(Some(bytes)),
+        Reply::Status(status::EOF, _) => Ok(None),
+        other => Err(client.unexpected(other, doing)),
+    }
+}
+
+async fn open_to_read(
+    client: &Client,
+    path: &str,
+    handles: &Arc<Semaphore>,
+    doing: Doing<'_>,
+) -> Result<OpenHandle, SourceError> {
+    let opened = client
+        .open(Request::open(&client.path(path), open::READ), handles, doing)
+        .await?;
+    opened.map_err(|refusal| refusal.into_source_error(doing))
+}
+
+fn kib(len: u32) -> u32 {
+    len.div_ceil(1024)
+}
+
+/// Removes the file beside, whoever gives up and why; forgotten once it was renamed.
+struct Beside<'a> {
+    client: &'a Client,
+    path: String,
+    renamed: bool,
+}
+
+impl Drop for Beside<'_> {
+    fn drop(&mut self) {
+        if !self.renamed {
+            self.client.submit_and_forget(Request::remove(&self.path));
+        }
+    }
+}
+
+/// Writes a small file beside its place, then renames it over what may be there.
+pub(super) async fn write(client: &Client, path: &str, bytes: &[u8]) -> Result<(), SourceError> {
+    let doing = Doing("writing", path);
+    let refused = |refusal: Refusal| refusal.into_source_error(doing);
+    let directory = path
+        .rsplit_once('/')
+        .map_or(String::new(), |(directory, _)| format!("{directory}/"));
+    // A leading dot and `.tmp`: no importer, ours or another, takes it for a file that is meant for it.
+    let beside = client.path(&format!("{directory}.feedgate-{:016x}.tmp", fastrand::u64(..)));
+    let flags = open::WRITE | open::CREATE | open::EXCLUSIVE;
+    let opened = client
+        .open(Request::open(&beside, flags), &client.line.room.handles, doing)
+        .await?;
+    let handle = opened.map_err(refused)?;
+    let mut beside = Beside {
+        client,
+        path: beside,
+        renamed: false,
+    };
+
+    write_all(client, &handle, bytes, doing).await?.map_err(refused)?;
+    if client.extensions.fsync {
+        client
+            .command(Request::fsync(handle.bytes()), doing)
+            .await?
+            .map_err(refused)?;
+    }
+    // Closed by hand: some servers say only here that the disk was full.
+    let (handle, place) = handle.disarm();
+    client.command(Request::close(&handle), doing).await?.map_err(refused)?;
+    drop(place);
+
+    let target = client.path(path);
+    if client.extensions.posix_rename {
+        client
+            .command(Request::posix_rename(&beside.path, &target), doing)
+            .await?
+            .map_err(refused)?;
+    } else {
+        match client.command(Request::remove(&target), doing).await? {
+            Ok(())
+            | Err(Refusal {
+                code: status::NO_SUCH_FILE | status::NO_SUCH_PATH,
+                ..
+            }) => {}
+            Err(refusal) => return Err(refused(refusal)),
+        }
+        client
+            .command(Request::rename(&beside.path, &target), doing)
+            .await?
+            .map_err(refused)?;
+    }
+    beside.renamed = true;
+    Ok(())
+}
+
+/// Writes all bytes from offset 0, several pieces in flight.
+async fn write_all(
+    client: &Client,
+    handle: &OpenHandle,
+    bytes: &[u8],
+    doing: Doing<'_>,
+) -> Result<Result<(), Refusal>, SourceError> {
+    let mut waiting = VecDeque::new();
+    let mut pieces = bytes.chunks(client.write_len as usize);
+    let mut offset = 0;
+    loop {
+        while waiting.len() < WRITES {
+            let Some(piece) = pieces.next() else { break };
+            waiting.push_back(client.submit(Request::write(handle.bytes(), offset, piece), Vec::new(), None));
+            offset += piece.len() as u64;
+        }
+        let Some(answer) = waiting.pop_front() else {
+            return Ok(Ok(()));
+        };
+        match client.answer(answer, doing).await?.reply {
+            Reply::Status(status::OK, _) => {}
+            Reply::Status(code, message) => return Ok(Err(Refusal { code, message })),
+            other => return Err(client.unexpected(other, doing)),
+        }
+    }
+}
