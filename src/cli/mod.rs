@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 pub mod args; // what may be typed
+pub mod events; // the accepted events, from the spool
 mod generate; // completions, the man page
 pub mod output; // stdout: tables, JSON, a reader that went away
 mod settings; // the configuration, as every command finds it

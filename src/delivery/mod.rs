@@ -10,12 +10,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::config::resolve::{DestinationSettings, Start};
-use crate::destination::{self, Destination, Mark, Position, Reply};
+use crate::destination::{self, Mark, Position, Reply};
 use crate::events::{self, EventsError};
 use crate::ledger::{self, Cursor, DestinationRow, DestinationState, Import, Ledger, LedgerError, Registration, Standing};
 use pace::{Failure, Pace};
@@ -89,18 +89,21 @@ impl Delivery {
         }
     }
 
-    /// Delivers until told to stop; then the batch in hand is finished. `committed` changes whenever something was imported.
-    pub async fn run(mut self, mut committed: watch::Receiver<u64>, stop: CancellationToken) {
+    /// Delivers until told to stop; then the batch in hand is finished. `committed` is notified whenever something was
+    /// imported.
+    pub async fn run(mut self, committed: Arc<Notify>, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            // Marked before the turn looks, so that what commits meanwhile is looked for again.
-            committed.mark_unchanged();
+            // Listening begins before the turn looks, so that what commits meanwhile is looked for again.
+            let more = committed.notified();
+            tokio::pin!(more);
+            more.as_mut().enable();
             match self.turn(&stop).await {
                 Turn::More => {}
                 Turn::Idle => {
                     tokio::select! {
                         () = stop.cancelled() => {}
                         () = tokio::time::sleep(LOOK_AGAIN) => {}
-                        () = changed(&mut committed) => {}
+                        () = more => {}
                     }
                 }
                 Turn::Wait { until, .. } => {
@@ -114,11 +117,10 @@ impl Delivery {
     }
 
     /// Delivers until nothing is left to do now. A destination that waits is tried once, whenever its next try is due.
-    pub async fn once(&mut self, stop: &CancellationToken) -> Outcome {
-        let before = self.delivered;
+    pub async fn once(mut self, stop: CancellationToken) -> Outcome {
         let mut trouble = None;
         while !stop.is_cancelled() {
-            match self.turn(stop).await {
+            match self.turn(&stop).await {
                 Turn::More => {}
                 Turn::Idle => break,
                 Turn::Wait { reason, .. } => {
@@ -128,7 +130,7 @@ impl Delivery {
             }
         }
         Outcome {
-            delivered: self.delivered - before,
+            delivered: self.delivered,
             trouble,
         }
     }
@@ -470,11 +472,4 @@ async fn off_the_runtime<T: Send + 'static>(work: impl FnOnce() -> T + Send + 's
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|_| Trouble::waiting("delivering broke off by a fault in this program, which is on stderr; please report it"))
-}
-
-/// Returns when something was committed; never, once nobody is left to commit.
-async fn changed(committed: &mut watch::Receiver<u64>) {
-    if committed.changed().await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }

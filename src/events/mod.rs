@@ -15,3 +15,46 @@ pub use id::{EventId, key};
 pub use line::push_line;
 pub use read::{Bounds, Events, EventsError};
 pub use utc::{push_date, push_utc};
+
+/// An import of nothing, for the tests of rooms that need one.
+#[cfg(test)]
+pub(crate) fn an_import() -> std::sync::Arc<crate::ledger::Import> {
+    use crate::{archive, feed, ledger};
+    std::sync::Arc::new(ledger::Import {
+        id: 1,
+        seq: 1,
+        source: "acme".to_owned(),
+        archive: "event_history_20191118170500.json.zip".to_owned(),
+        sha256: [7; 32],
+        imported_at: 1_574_096_700_000,
+        entries: 0,
+        accepted: 0,
+        reading: ledger::Reading {
+            reader: feed::READER_VERSION,
+            member: archive::Member {
+                name: "event_history_20191118170500.json".to_owned(),
+                index: 0,
+                method: 8,
+                header_offset: 0,
+                data_offset: 0,
+                compressed_size: 0,
+                size: 0,
+                crc32: 0,
+            },
+            options: feed::Options {
+                default_business_unit: None,
+                duplicate_keys: feed::DuplicateKeys::Reject,
+                entry_bytes_max: 16 * 1024 * 1024,
+                depth_max: 128,
+            },
+            limits: archive::Limits {
+                unpacked_bytes: 1 << 34,
+                ratio: 200,
+            },
+            definitions: None,
+        },
+        rejected: roaring::RoaringTreemap::new(),
+        stored: None,
+        pruned_at: None,
+    })
+}

@@ -91,15 +91,6 @@ pub struct DestinationRow {
     pub delivered_at: Option<i64>,
 }
 
-/// What lies before a destination.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Lag {
-    /// Imports that it has not had whole.
-    pub imports: u64,
-    /// Their events; rejected entries before the cursor are not told apart, and what it filters out counts.
-    pub events: u64,
-}
-
 /// A destination that is to be known to the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registration {
@@ -223,23 +214,6 @@ impl Ledger {
         let name = name.to_owned();
         self.read("looking at a destination", move |ledger| destination(ledger, &name))
             .await
-    }
-
-    /// Every destination, removed ones included, by name, with what lies before it.
-    pub async fn destinations(&self) -> Result<Vec<(DestinationRow, Lag)>, LedgerError> {
-        self.read("looking at the destinations", |ledger| {
-            let rows: Vec<DestinationRow> = ledger
-                .prepare_cached(&format!("{SELECT_DESTINATION} ORDER BY name"))?
-                .query_map([], destination_row)?
-                .collect::<rusqlite::Result<_>>()?;
-            rows.into_iter()
-                .map(|row| {
-                    let lag = lag(ledger, row.cursor)?;
-                    Ok((row, lag))
-                })
-                .collect()
-        })
-        .await
     }
 
     /// The first imports at or after a cursor that took events in, of the sources given (none given: of all).
@@ -469,16 +443,6 @@ fn destination_row(row: &Row<'_>) -> rusqlite::Result<DestinationRow> {
         },
         since_at: row.get(9)?,
         delivered_at: row.get(10)?,
-    })
-}
-
-fn lag(ledger: &Connection, cursor: Cursor) -> rusqlite::Result<Lag> {
-    let (imports, events): (u64, u64) = ledger
-        .prepare_cached("SELECT count(*), coalesce(sum(accepted), 0) FROM imports WHERE imported = 1 AND seq >= ?1")?
-        .query_row([cursor.seq], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(Lag {
-        imports,
-        events: events.saturating_sub(cursor.index),
     })
 }
 

@@ -14,6 +14,7 @@ use crate::archive::{Limits, Member};
 use crate::feed::Options;
 
 mod close;
+mod deliveries;
 pub mod listing;
 mod log;
 pub mod moves;
@@ -27,6 +28,7 @@ mod tests;
 
 pub use close::Closed;
 pub use log::LogLine;
+pub use deliveries::{Ahead, DestinationRow, DestinationState, Gap, Registration, Standing, Wanted};
 pub use open::SCHEMA_VERSION;
 
 /// A place in everything ever imported: the next event is number `index` of the import that was closed as number `seq`.

@@ -12,7 +12,7 @@ use crate::events::{Batch, push_date, push_line};
 use crate::ledger::Cursor;
 
 use super::{Destination, Position, Reply, of_io};
-use parts::{Part, Parts};
+use parts::Parts;
 
 mod parts;
 

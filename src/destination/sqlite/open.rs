@@ -36,7 +36,7 @@ pub(super) fn open(path: &Path, destination: &str, was: Option<&str>) -> Result<
 }
 
 /// Says whether [`open`] would succeed, and changes nothing.
-pub(super) fn check(path: &Path, destination: &str, was: Option<&str>) -> Result<(), Reply> {
+pub(in crate::destination) fn check(path: &Path, destination: &str, was: Option<&str>) -> Result<(), Reply> {
     if !path.exists() {
         return crate::destination::check_place(path);
     }
