@@ -14,6 +14,7 @@ use anyhow::Context;
 use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::output::{Closed, Out};
 use crate::demo::findings::{Finding, complaint};
 use crate::demo::partner::Partner;
 use crate::demo::samples::{AS_PRINTED, COMMA_MENDED, Expect, Sample, WITH_REJECTS, waves};
@@ -48,7 +49,7 @@ pub async fn demo(options: &Options) -> anyhow::Result<u8> {
             () = stop.wait() => {}
         }
     }
-    if ended.is_err() {
+    if ended.as_ref().is_err_and(|error| !error.is::<Closed>()) {
         writeln!(io::stderr(), "the daemon's log ends with:\n{}", world.log_tail())?;
     }
     // The daemon is given time to finish, which is no work for the runtime.
@@ -195,8 +196,10 @@ async fn stay(world: &mut World) -> anyhow::Result<()> {
     }
 }
 
-fn say(text: &str) -> io::Result<()> {
-    let mut out = io::stdout();
-    writeln!(out, "{}", text.trim_end_matches('\n'))?;
-    out.flush()
+/// Prints at once: somebody is watching.
+fn say(text: &str) -> anyhow::Result<()> {
+    let mut out = Out::new();
+    out.bytes(text.trim_end_matches('\n').as_bytes())?;
+    out.bytes(b"\n")?;
+    out.done()
 }

@@ -8,6 +8,7 @@ use super::Options;
 use crate::demo::findings::{Finding, Import};
 use crate::demo::samples::{Expect, WITH_REJECTS};
 use crate::demo::world::{LOG, PARTNER, World};
+use crate::telemetry::escaped;
 
 /// Longest line that is printed of an event or of an excerpt, in characters.
 const LINE_CHARS: usize = 118;
@@ -71,7 +72,7 @@ fn row(import: &Import) -> String {
         .join(", ");
     format!(
         "{:<47}{:<11}{:>7} {:>8} {:>8}  {now}{}{said}\n",
-        import.archive,
+        escaped(&import.archive),
         import.status,
         import.entries,
         import.accepted,
@@ -84,7 +85,7 @@ fn row(import: &Import) -> String {
 pub(super) fn line(import: &Import) -> String {
     let mut text = row(import);
     for violation in &import.violations {
-        writeln!(text, "    {}: {}", violation.code, violation.detail).expect(FITS);
+        writeln!(text, "    {}: {}", violation.code, escaped(&violation.detail)).expect(FITS);
     }
     text
 }
@@ -196,7 +197,7 @@ pub(super) fn listing(dir: &str, names: &[String]) -> String {
         dir => format!("/{dir}/\n"),
     };
     for name in names.iter().take(NAMES_SHOWN) {
-        writeln!(text, "    {name}").expect(FITS);
+        writeln!(text, "    {}", escaped(name)).expect(FITS);
     }
     if let Some(more) = names.len().checked_sub(NAMES_SHOWN).filter(|more| *more > 0) {
         writeln!(text, "    … and {more} more").expect(FITS);
