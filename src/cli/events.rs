@@ -65,7 +65,9 @@ pub async fn events(ledger: &Ledger, spool_dir: &Path, query: &Query, out: &mut 
         }
     }
     if gaps_more > 0 {
-        printed.gaps.push(format!("{gaps_more} more imports cannot be read again either"));
+        printed
+            .gaps
+            .push(format!("{gaps_more} more imports cannot be read again either"));
     }
     if let Some(id) = query.wanted.import
         && !found_any

@@ -15,6 +15,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 pub mod args; // what may be typed
+#[cfg(feature = "demo")]
+pub mod demo; // a whole world on loopback
 pub mod events; // the accepted events, from the spool
 mod generate; // completions, the man page
 pub mod output; // stdout: tables, JSON, a reader that went away

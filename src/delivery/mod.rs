@@ -17,7 +17,9 @@ use tracing::{error, info, warn};
 use crate::config::resolve::{DestinationSettings, Start};
 use crate::destination::{self, Mark, Position, Reply};
 use crate::events::{self, EventsError};
-use crate::ledger::{self, Cursor, DestinationRow, DestinationState, Import, Ledger, LedgerError, Registration, Standing};
+use crate::ledger::{
+    self, Cursor, DestinationRow, DestinationState, Import, Ledger, LedgerError, Registration, Standing,
+};
 use pace::{Failure, Pace};
 use stint::{Ending, Stint, Worker};
 
@@ -152,7 +154,8 @@ impl Delivery {
         let ahead = self.ledger.ahead(worker.handed(), sources, IMPORTS_MAX).await?;
         if ahead.imports.is_empty() {
             worker.pass_over(ahead.end);
-            self.record(worker.confirmed(), 0, Standing::well(DestinationState::Idle)).await?;
+            self.record(worker.confirmed(), 0, Standing::well(DestinationState::Idle))
+                .await?;
             self.succeeded();
             self.worker = Some(worker);
             return Ok(Turn::Idle);
@@ -171,7 +174,8 @@ impl Delivery {
                 Ending::Done if is_all => DestinationState::Idle,
                 _ => DestinationState::Delivering,
             };
-            self.record(worker.confirmed(), stint.delivered, Standing::well(state)).await?;
+            self.record(worker.confirmed(), stint.delivered, Standing::well(state))
+                .await?;
             self.moved = false;
             self.succeeded();
             self.say_delivered(&stint, began);
@@ -204,7 +208,12 @@ impl Delivery {
 
     /// An import cannot be read again. The destination is behind, and says so, until somebody asks for another delivery;
     /// then it goes on after the gap.
-    async fn pass_a_gap(&mut self, mut worker: Worker, import: Arc<Import>, error: EventsError) -> Result<Turn, Trouble> {
+    async fn pass_a_gap(
+        &mut self,
+        mut worker: Worker,
+        import: Arc<Import>,
+        error: EventsError,
+    ) -> Result<Turn, Trouble> {
         let row = self.ledger.destination(&self.settings.name).await?;
         let asked = row
             .map(|row| row.standing)
@@ -374,7 +383,11 @@ impl Delivery {
             attempts: next.attempts,
             retry_at,
         };
-        match self.ledger.note(&self.settings.name, standing.clone(), ledger::now()).await {
+        match self
+            .ledger
+            .note(&self.settings.name, standing.clone(), ledger::now())
+            .await
+        {
             Ok(()) => self.noted = self.noted.take().map(|(cursor, _)| (cursor, standing)),
             // The ledger's own trouble is what failed, most likely, and was said above.
             Err(error) => tracing::debug!(destination = self.settings.name, %error, "the failure is not written down"),
@@ -391,7 +404,10 @@ impl Delivery {
             let left = Duration::from_millis((until - ledger::now()).max(0) as u64);
             tokio::time::sleep(left.min(ASK_AGAIN)).await;
             let row = self.ledger.destination(&self.settings.name).await;
-            let asked = row.is_ok_and(|row| row.and_then(|row| row.standing.retry_at).is_some_and(|at| at <= ledger::now()));
+            let asked = row.is_ok_and(|row| {
+                row.and_then(|row| row.standing.retry_at)
+                    .is_some_and(|at| at <= ledger::now())
+            });
             if asked {
                 return;
             }
@@ -426,15 +442,28 @@ impl Delivery {
         let retry_in_ms = next.retry_at - ledger::now();
         match trouble.state {
             DestinationState::Barred => {
-                error!(destination, reason, attempts = next.attempts, retry_in_ms, "destination is barred");
+                error!(
+                    destination,
+                    reason,
+                    attempts = next.attempts,
+                    retry_in_ms,
+                    "destination is barred"
+                );
             }
             DestinationState::Behind => error!(destination, reason, "destination is behind"),
-            _ => warn!(destination, reason, attempts = next.attempts, retry_in_ms, "destination is unavailable"),
+            _ => warn!(
+                destination,
+                reason,
+                attempts = next.attempts,
+                retry_in_ms,
+                "destination is unavailable"
+            ),
         }
     }
 }
 
-const TWO_WRITERS: &str = "the destination's own cursor moves while nothing is delivered from here; is another feedgate writing to it?";
+const TWO_WRITERS: &str =
+    "the destination's own cursor moves while nothing is delivered from here; is another feedgate writing to it?";
 
 impl Trouble {
     fn waiting(reason: impl Into<String>) -> Trouble {
@@ -469,7 +498,7 @@ impl From<LedgerError> for Trouble {
 
 /// Runs what reads, writes and syncs on a thread that may block.
 async fn off_the_runtime<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Trouble> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|_| Trouble::waiting("delivering broke off by a fault in this program, which is on stderr; please report it"))
+    tokio::task::spawn_blocking(work).await.map_err(|_| {
+        Trouble::waiting("delivering broke off by a fault in this program, which is on stderr; please report it")
+    })
 }

@@ -110,7 +110,11 @@ mod tests {
 
     fn check(failure: Failure, before: u32, random: f64, expect_ms: i64) {
         let next = Pace::resumed(before, 0).failed(failure, 1_000_000, random);
-        assert_eq!(next.retry_at - 1_000_000, expect_ms, "{failure:?} after {before}, {random}");
+        assert_eq!(
+            next.retry_at - 1_000_000,
+            expect_ms,
+            "{failure:?} after {before}, {random}"
+        );
     }
 
     #[test]

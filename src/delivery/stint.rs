@@ -144,7 +144,11 @@ impl Worker {
     }
 
     fn next_batch(&mut self, import: &Arc<Import>, room: usize) -> Result<Batch, EventsError> {
-        let from = if self.handed.seq == import.seq { self.handed.index } else { 0 };
+        let from = if self.handed.seq == import.seq {
+            self.handed.index
+        } else {
+            0
+        };
         let at = Cursor {
             seq: import.seq,
             index: from,

@@ -30,9 +30,12 @@ where
     let (replies, waiting) = mpsc::channel(REPLIES_WAITING_MAX);
     let writing = tokio::spawn(write(writer, waiting));
     while let Ok(body) = read(&mut requests).await {
-        let request = match Packet::try_from(&mut body.clone()) {
-            Ok(request) => request,
-            Err(_) => Packet::error(id_of(&body), StatusCode::BadMessage),
+        let Ok(request) = Packet::try_from(&mut body.clone()) else {
+            let refused = Packet::error(id_of(&body), StatusCode::BadMessage);
+            match replies.send(refused).await {
+                Ok(()) => continue,
+                Err(_) => break,
+            }
         };
         let fault = script
             .as_ref()
@@ -135,7 +138,9 @@ mod tests {
             client.read_exact(&mut reply).await.ok()?;
             Some(reply)
         };
-        tokio::time::timeout(Duration::from_secs(5), reply).await.expect("an answer or an end")
+        tokio::time::timeout(Duration::from_secs(5), reply)
+            .await
+            .expect("an answer or an end")
     }
 
     /// A status reply's request id and code.
@@ -152,11 +157,11 @@ mod tests {
         let mut client = client(dir.path());
         assert_eq!(ask(&mut client, &[1, 0, 0, 0, 3]).await.unwrap()[..5], [2, 0, 0, 0, 3]);
         for (body, id) in [
-            (&[77, 0, 0, 0, 9][..], 9),                                        // no such type
-            (&[77][..], 0),                                                    // nor an id
-            (&[3, 0, 0, 0, 8, 0xff, 0xff, 0xff, 0xff, b'a'][..], 8),           // a name of 4 GiB
-            (&[5, 0, 0, 0, 7][..], 7),                                         // a read of nothing
-            (&[104, 0, 0, 0, 6, 0xff, 0xff, 0xff, 0xff][..], 6),               // a reply with 4 billion names
+            (&[77, 0, 0, 0, 9][..], 9),                              // no such type
+            (&[77][..], 0),                                          // nor an id
+            (&[3, 0, 0, 0, 8, 0xff, 0xff, 0xff, 0xff, b'a'][..], 8), // a name of 4 GiB
+            (&[5, 0, 0, 0, 7][..], 7),                               // a read of nothing
+            (&[104, 0, 0, 0, 6, 0xff, 0xff, 0xff, 0xff][..], 6),     // a reply with 4 billion names
         ] {
             let reply = ask(&mut client, body).await.unwrap();
             assert_eq!(status(&reply), Some((id, BAD_MESSAGE)), "{body:?}");
@@ -172,7 +177,9 @@ mod tests {
         for length in [0, PACKET_BYTES_MAX + 1, u32::MAX] {
             let mut client = client(dir.path());
             client.write_all(&length.to_be_bytes()).await.unwrap();
-            let ended = tokio::time::timeout(Duration::from_secs(5), client.read_u8()).await.expect("an end");
+            let ended = tokio::time::timeout(Duration::from_secs(5), client.read_u8())
+                .await
+                .expect("an end");
             assert!(ended.is_err(), "{length}");
         }
     }
@@ -182,7 +189,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("a"), vec![b'a'; 1 << 20]).unwrap();
         let mut client = client(dir.path());
-        let opened = ask(&mut client, b"\x03\0\0\0\x01\0\0\0\x01a\0\0\0\x01\0\0\0\0").await.unwrap();
+        let opened = ask(&mut client, b"\x03\0\0\0\x01\0\0\0\x01a\0\0\0\x01\0\0\0\0")
+            .await
+            .unwrap();
         assert_eq!(opened[0], 102);
         let mut read = vec![5, 0, 0, 0, 2];
         read.extend_from_slice(&opened[5..]); // the handle, with its length
@@ -190,7 +199,11 @@ mod tests {
         read.extend_from_slice(&u32::MAX.to_be_bytes());
         let data = ask(&mut client, &read).await.unwrap();
         assert_eq!(data[0], 103);
-        assert!(data.len() > 255 * 1024 - 32 && data.len() <= PACKET_BYTES_MAX as usize, "{}", data.len());
+        assert!(
+            data.len() > 255 * 1024 - 32 && data.len() <= PACKET_BYTES_MAX as usize,
+            "{}",
+            data.len()
+        );
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -202,7 +215,10 @@ mod tests {
             assert_eq!(ask(&mut client, open).await.unwrap()[0], 102);
         }
         assert_eq!(status(&ask(&mut client, open).await.unwrap()), Some((1, 4)));
-        assert_eq!(status(&ask(&mut client, b"\x04\0\0\0\x02\0\0\0\x0242").await.unwrap()), Some((2, 0)));
+        assert_eq!(
+            status(&ask(&mut client, b"\x04\0\0\0\x02\0\0\0\x0242").await.unwrap()),
+            Some((2, 0))
+        );
         assert_eq!(ask(&mut client, open).await.unwrap()[0], 102);
     }
 }

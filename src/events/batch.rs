@@ -118,7 +118,10 @@ impl Batch {
     pub(super) fn push(&mut self, index: u64, body: &str, entry: &feed::Entry<'_>) {
         let start = self.text.len();
         self.text.push_str(body);
-        let body_span = Span { start, end: self.text.len() };
+        let body_span = Span {
+            start,
+            end: self.text.len(),
+        };
         let at = entry.timestamp.unwrap_or(self.import.imported_at);
         let mut place = |part: &str| self.place(part, body, start);
         let row = Row {
@@ -141,13 +144,19 @@ impl Batch {
         if !borrowed {
             self.text.push_str(part);
         }
-        Span { start, end: start + part.len() }
+        Span {
+            start,
+            end: start + part.len(),
+        }
     }
 
     fn event(&self, row: &Row) -> Event<'_> {
         let part = |span: Span| &self.text[span.start..span.end];
         Event {
-            id: EventId { key: &self.key, index: row.index },
+            id: EventId {
+                key: &self.key,
+                index: row.index,
+            },
             import: self.import.id,
             source: &self.import.source,
             archive: &self.import.archive,

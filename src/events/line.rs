@@ -40,7 +40,11 @@ fn push_on_one_line(into: &mut Vec<u8>, json: &[u8]) {
 }
 
 fn push_without_blanks(into: &mut Vec<u8>, tokens: &[u8]) {
-    into.extend(tokens.iter().filter(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r')));
+    into.extend(
+        tokens
+            .iter()
+            .filter(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r')),
+    );
 }
 
 /// The length of the string that `json` begins with, quotes included.

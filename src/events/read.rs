@@ -47,7 +47,9 @@ pub struct Events {
 #[derive(Debug, thiserror::Error)]
 pub enum EventsError {
     /// Its bytes left the spool: a gap.
-    #[error("reading import {import} (`{archive}`) again: its archive left the spool, as `retention` says; its events can be had no more")]
+    #[error(
+        "reading import {import} (`{archive}`) again: its archive left the spool, as `retention` says; its events can be had no more"
+    )]
     Pruned {
         /// Its id.
         import: i64,
@@ -169,7 +171,11 @@ impl Events {
                 batch.last = true;
                 return Ok(batch);
             }
-            let Some(entry) = self.walk.next().map_err(|stop| of_stop(&self.import, &self.path, stop))? else {
+            let Some(entry) = self
+                .walk
+                .next()
+                .map_err(|stop| of_stop(&self.import, &self.path, stop))?
+            else {
                 return Err(self.not_what_it_was(format!("it holds {} entries", self.next)));
             };
             let index = self.next;
@@ -188,7 +194,10 @@ impl Events {
 
     /// Reads on to the end of the data, where sizes and checksum are looked at.
     fn expect_the_end(&mut self) -> Result<(), EventsError> {
-        let more = self.walk.next().map_err(|stop| of_stop(&self.import, &self.path, stop))?;
+        let more = self
+            .walk
+            .next()
+            .map_err(|stop| of_stop(&self.import, &self.path, stop))?;
         if more.is_some() {
             return Err(self.not_what_it_was("it holds more entries".to_owned()));
         }

@@ -185,8 +185,10 @@ impl Ledger {
 
     /// Where a destination that has nothing begins.
     pub async fn start_of(&self, start: Start) -> Result<Cursor, LedgerError> {
-        self.read("looking for where a destination begins", move |ledger| start_of(ledger, start))
-            .await
+        self.read("looking for where a destination begins", move |ledger| {
+            start_of(ledger, start)
+        })
+        .await
     }
 
     /// Notes that every destination but these is no longer configured, and returns the names of those that are newly so.
@@ -309,7 +311,9 @@ impl Ledger {
             let sources = serde_json::Value::from(sources).to_string();
             let end = |order: &str| {
                 ledger
-                    .prepare_cached(&format!("SELECT id, archive FROM imports WHERE {PRUNED} ORDER BY seq {order} LIMIT 1"))?
+                    .prepare_cached(&format!(
+                        "SELECT id, archive FROM imports WHERE {PRUNED} ORDER BY seq {order} LIMIT 1"
+                    ))?
                     .query_row(params![seq, sources], |row| Ok((row.get(0)?, row.get(1)?)))
                     .optional()
             };
@@ -362,10 +366,12 @@ impl Ledger {
 const PRUNED: &str = "imported = 1 AND seq >= ?1 AND spool_file IS NULL
     AND (json_array_length(?2) = 0 OR source IN (SELECT value FROM json_each(?2)))";
 
-const SELECT_IMPORT: &str = "SELECT id, seq, source, archive, sha256, imported_at, entries, accepted, reading, rejected_set,
+const SELECT_IMPORT: &str =
+    "SELECT id, seq, source, archive, sha256, imported_at, entries, accepted, reading, rejected_set,
     spool_file, spool_offset, spool_len, pruned_at FROM imports";
 
-const SELECT_DESTINATION: &str = "SELECT name, type, seq, \"index\", delivered, state, reason, attempts, retry_at, since_at,
+const SELECT_DESTINATION: &str =
+    "SELECT name, type, seq, \"index\", delivered, state, reason, attempts, retry_at, since_at,
     delivered_at FROM destinations";
 
 /// Gives a destination that was renamed its new name, unless that is taken.

@@ -27,8 +27,8 @@ pub mod retry;
 mod tests;
 
 pub use close::Closed;
-pub use log::LogLine;
 pub use deliveries::{Ahead, DestinationRow, DestinationState, Gap, Registration, Standing, Wanted};
+pub use log::LogLine;
 pub use open::SCHEMA_VERSION;
 
 /// A place in everything ever imported: the next event is number `index` of the import that was closed as number `seq`.

@@ -96,7 +96,9 @@ impl Parts {
             part.close()?;
             let path = part.temporary.clone();
             // Opened anew, since a file that made room was closed before its time.
-            File::open(&path).and_then(|file| file.sync_all()).map_err(|error| (path, error))?;
+            File::open(&path)
+                .and_then(|file| file.sync_all())
+                .map_err(|error| (path, error))?;
         }
         let mut days: Vec<(String, Part)> = self.files.drain().collect();
         days.sort_by(|one, other| one.0.cmp(&other.0));
@@ -119,7 +121,8 @@ impl Parts {
         let Some(part) = self.files.get_mut(day) else {
             return Ok(());
         };
-        part.out = Some(Out::append(&part.temporary, level, small_windows).map_err(|error| (part.temporary.clone(), error))?);
+        part.out =
+            Some(Out::append(&part.temporary, level, small_windows).map_err(|error| (part.temporary.clone(), error))?);
         Ok(())
     }
 
@@ -144,7 +147,11 @@ impl Parts {
         if open.count() < OPEN_MAX {
             return Ok(());
         }
-        let oldest = self.files.values_mut().filter(|part| part.out.is_some()).min_by_key(|part| part.used);
+        let oldest = self
+            .files
+            .values_mut()
+            .filter(|part| part.out.is_some())
+            .min_by_key(|part| part.used);
         oldest.map_or(Ok(()), Part::close)
     }
 }
@@ -245,7 +252,10 @@ fn is_temporary(name: &str) -> bool {
     let key = name
         .strip_prefix('.')
         .and_then(|name| name.strip_suffix(ENDING_TEMPORARY))
-        .and_then(|name| name.strip_suffix(ENDING_ZSTD).or_else(|| name.strip_suffix(ENDING_PLAIN)));
+        .and_then(|name| {
+            name.strip_suffix(ENDING_ZSTD)
+                .or_else(|| name.strip_suffix(ENDING_PLAIN))
+        });
     key.is_some_and(|key| key.len() == 32 && key.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 

@@ -87,7 +87,9 @@ pub(super) fn of_sql(path: &Path, doing: &str, error: rusqlite::Error) -> Reply 
             "give the program's user the right to write there, or name another `path`"
         }
         Some(ErrorCode::NotADatabase) => "name another `path`",
-        Some(ErrorCode::DatabaseCorrupt) => "restore it from a backup, or move it away: a new one is filled from the spool",
+        Some(ErrorCode::DatabaseCorrupt) => {
+            "restore it from a backup, or move it away: a new one is filled from the spool"
+        }
         _ => "undo what was changed in it, or move it away: a new one is filled from the spool",
     };
     Reply::Barred {
