@@ -53,6 +53,7 @@
 pub mod archive;
 pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod delivery;
 #[cfg(feature = "demo")]
 pub mod demo;

@@ -30,7 +30,11 @@ pub struct ImportLog {
 impl ImportLog {
     /// The log in a state directory.
     pub fn new(ledger: Ledger, state_dir: &Path, settings: ImportLogSettings) -> ImportLog {
-        ImportLog { ledger, path: state_dir.join("imports.jsonl"), settings }
+        ImportLog {
+            ledger,
+            path: state_dir.join("imports.jsonl"),
+            settings,
+        }
     }
 
     /// Says what there is to say, until told to stop, and what is left then.
@@ -60,7 +64,9 @@ impl ImportLog {
     pub async fn write_all(&self) -> anyhow::Result<()> {
         loop {
             let lines = self.ledger.log_lines(LINES_AT_A_TIME).await?;
-            let Some(last) = lines.last().map(|line| line.n) else { return Ok(()) };
+            let Some(last) = lines.last().map(|line| line.n) else {
+                return Ok(());
+            };
             let (path, settings) = (self.path.clone(), self.settings);
             let lines = tokio::task::spawn_blocking(move || append(&path, settings, &lines).map(|()| lines)).await??;
             self.ledger.logged(last).await?;
@@ -119,7 +125,9 @@ fn rotate(path: &Path, keep: usize) -> io::Result<()> {
 
 /// The same line in words.
 fn say(line: &LogLine) {
-    let Ok(value) = serde_json::from_str::<Value>(&line.line) else { return };
+    let Ok(value) = serde_json::from_str::<Value>(&line.line) else {
+        return;
+    };
     let text = |key: &str| value[key].as_str().unwrap_or_default();
     let number = |key: &str| value[key].as_u64().unwrap_or_default();
     let source = text("source");
@@ -141,7 +149,11 @@ fn say_import(value: &Value, source: &str) {
     let number = |key: &str| value[key].as_u64().unwrap_or_default();
     let codes = |key: &str| -> String {
         let items = value[key].as_array().map(Vec::as_slice).unwrap_or_default();
-        items.iter().filter_map(|item| item["code"].as_str().or(item.as_str())).collect::<Vec<_>>().join(",")
+        items
+            .iter()
+            .filter_map(|item| item["code"].as_str().or(item.as_str()))
+            .collect::<Vec<_>>()
+            .join(",")
     };
     let elapsed_ms = number("elapsed_ms");
     let per_second = |amount: u64| amount.saturating_mul(1000) / elapsed_ms.max(1);

@@ -38,7 +38,10 @@ pub enum LockError {
 impl StateLock {
     /// Makes the directory if it is absent, and takes it.
     pub fn take(dir: &Path) -> Result<StateLock, LockError> {
-        let failed = |source| LockError::Io { dir: dir.to_owned(), source };
+        let failed = |source| LockError::Io {
+            dir: dir.to_owned(),
+            source,
+        };
         std::fs::create_dir_all(dir).map_err(failed)?;
         let mut file = OpenOptions::new()
             .read(true)
@@ -53,7 +56,10 @@ impl StateLock {
                 let mut holder = String::new();
                 // What it says is for people: if it cannot be read, the refusal stands all the same.
                 file.take(200).read_to_string(&mut holder).ok();
-                return Err(LockError::Held { dir: dir.to_owned(), holder: holder.trim().escape_debug().to_string() });
+                return Err(LockError::Held {
+                    dir: dir.to_owned(),
+                    holder: holder.trim().escape_debug().to_string(),
+                });
             }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }

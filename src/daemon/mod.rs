@@ -19,9 +19,7 @@ use crate::delivery::Delivery;
 use crate::intake::{Intake, Trouble, backoff};
 use crate::ledger::retention::Retention;
 use crate::ledger::{Ledger, now};
-use crate::source::Source;
-use crate::source::local::LocalSource;
-use crate::source::sftp::SftpSource;
+use crate::source::{LocalSource, SftpSource, Source};
 use crate::spool::Spool;
 
 mod import_log;
@@ -71,9 +69,18 @@ impl World {
         if swept > 0 {
             tracing::info!(files = swept, "removed from the spool what no import refers to");
         }
-        let names = settings.destinations.iter().map(|destination| destination.name.clone()).collect();
+        let names = settings
+            .destinations
+            .iter()
+            .map(|destination| destination.name.clone())
+            .collect();
         ledger.remove_destinations_but(names, now()).await?;
-        Ok(World { state_dir, ledger, spool, committed: Arc::new(Notify::new()) })
+        Ok(World {
+            state_dir,
+            ledger,
+            spool,
+            committed: Arc::new(Notify::new()),
+        })
     }
 
     fn intake(&self, source: &SourceSettings, settings: &Settings, readers: &Arc<Semaphore>) -> Intake {
@@ -101,7 +108,9 @@ impl World {
             lag_bytes_max: settings.spool.max_bytes,
         };
         for file in self.ledger.prune(retention, now()).await? {
-            self.spool.remove(&file).with_context(|| format!("removing `{file}` from the spool"))?;
+            self.spool
+                .remove(&file)
+                .with_context(|| format!("removing `{file}` from the spool"))?;
         }
         Ok(())
     }
@@ -192,10 +201,15 @@ async fn take_over(
 ) {
     let wanted = |name: &str, running: &SourceSettings| settings.sources.iter().any(|s| s.name == name && s == running);
     end_where(sources, |name, running| !wanted(name, running)).await;
-    let wanted =
-        |name: &str, running: &DestinationSettings| settings.destinations.iter().any(|d| d.name == name && d == running);
+    let wanted = |name: &str, running: &DestinationSettings| {
+        settings.destinations.iter().any(|d| d.name == name && d == running)
+    };
     end_where(destinations, |name, running| !wanted(name, running)).await;
-    let names = settings.destinations.iter().map(|destination| destination.name.clone()).collect();
+    let names = settings
+        .destinations
+        .iter()
+        .map(|destination| destination.name.clone())
+        .collect();
     if let Err(error) = world.ledger.remove_destinations_but(names, now()).await {
         tracing::error!(%error, "noting which destinations were removed failed");
     }
@@ -203,7 +217,14 @@ async fn take_over(
         if !sources.contains_key(&source.name) {
             let stop = stop.child_token();
             let task = tokio::spawn(poll(world.intake(source, settings, readers), stop.clone()));
-            sources.insert(source.name.clone(), Running { settings: source.clone(), stop, task });
+            sources.insert(
+                source.name.clone(),
+                Running {
+                    settings: source.clone(),
+                    stop,
+                    task,
+                },
+            );
         }
     }
     for destination in &settings.destinations {
@@ -211,7 +232,14 @@ async fn take_over(
             let stop = stop.child_token();
             let delivery = world.delivery(destination);
             let task = tokio::spawn(delivery.run(world.committed.clone(), stop.clone()));
-            destinations.insert(destination.name.clone(), Running { settings: destination.clone(), stop, task });
+            destinations.insert(
+                destination.name.clone(),
+                Running {
+                    settings: destination.clone(),
+                    stop,
+                    task,
+                },
+            );
         }
     }
 }
@@ -221,8 +249,11 @@ async fn end_all<T>(running: &mut HashMap<String, Running<T>>) {
 }
 
 async fn end_where<T>(running: &mut HashMap<String, Running<T>>, which: impl Fn(&str, &T) -> bool) {
-    let names: Vec<String> =
-        running.iter().filter(|(name, one)| which(name, &one.settings)).map(|(name, _)| name.clone()).collect();
+    let names: Vec<String> = running
+        .iter()
+        .filter(|(name, one)| which(name, &one.settings))
+        .map(|(name, _)| name.clone())
+        .collect();
     let ending: Vec<Running<T>> = names.iter().filter_map(|name| running.remove(name)).collect();
     ending.iter().for_each(|one| one.stop.cancel());
     for one in ending {
@@ -293,7 +324,12 @@ async fn note_trouble(intake: &Intake, trouble: Option<(&Trouble, u32, Duration)
 
 async fn heartbeat(world: &World) -> anyhow::Result<()> {
     // A daemon whose ledger does not answer is not well.
-    world.ledger.read("looking at the ledger", |connection| connection.query_row("SELECT 1", [], |_| Ok(()))).await?;
+    world
+        .ledger
+        .read("looking at the ledger", |connection| {
+            connection.query_row("SELECT 1", [], |_| Ok(()))
+        })
+        .await?;
     beat(&world.state_dir)
 }
 
@@ -304,7 +340,9 @@ fn beat(state_dir: &Path) -> anyhow::Result<()> {
 
 /// Time since the daemon's last heartbeat; `None` if it never had one. For the container's health check.
 pub fn heartbeat_age(state_dir: &Path) -> Option<Duration> {
-    let beaten = std::fs::metadata(state_dir.join("heartbeat")).and_then(|metadata| metadata.modified()).ok()?;
+    let beaten = std::fs::metadata(state_dir.join("heartbeat"))
+        .and_then(|metadata| metadata.modified())
+        .ok()?;
     Some(SystemTime::now().duration_since(beaten).unwrap_or_default())
 }
 

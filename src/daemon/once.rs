@@ -36,36 +36,52 @@ pub async fn once(settings: &Settings, stop: CancellationToken) -> anyhow::Resul
     for source in &settings.sources {
         let intake = world.intake(source, settings, &readers);
         let stop = stop.clone();
-        tasks.push((source.name.clone(), tokio::spawn(async move { pass(intake, &stop).await })));
+        tasks.push((
+            source.name.clone(),
+            tokio::spawn(async move { pass(intake, &stop).await }),
+        ));
     }
     for (name, task) in tasks {
         let (turned, trouble) = task.await?;
         report.closed += turned.closed;
         report.failed += turned.failed;
-        report.sources_in_trouble.extend(trouble.map(|trouble| (name, trouble.to_string())));
+        report
+            .sources_in_trouble
+            .extend(trouble.map(|trouble| (name, trouble.to_string())));
     }
 
     let mut tasks = Vec::new();
     for destination in &settings.destinations {
         let delivery = world.delivery(destination);
         let stop = stop.clone();
-        tasks.push((destination.name.clone(), tokio::spawn(async move { delivery.once(stop).await })));
+        tasks.push((
+            destination.name.clone(),
+            tokio::spawn(async move { delivery.once(stop).await }),
+        ));
     }
     for (name, task) in tasks {
         let outcome = task.await?;
         report.delivered += outcome.delivered;
-        report.destinations_in_trouble.extend(outcome.trouble.map(|trouble| (name, trouble)));
+        report
+            .destinations_in_trouble
+            .extend(outcome.trouble.map(|trouble| (name, trouble)));
     }
 
     world.prune(settings).await?;
-    ImportLog::new(world.ledger.clone(), &world.state_dir, settings.import_log).write_all().await?;
+    ImportLog::new(world.ledger.clone(), &world.state_dir, settings.import_log)
+        .write_all()
+        .await?;
     Ok(report)
 }
 
 async fn pass(intake: Intake, stop: &CancellationToken) -> (Turned, Option<Trouble>) {
     let mut total = Turned::default();
     let mut result = intake.turn(stop).await;
-    if let Ok(Turned { settles_in: Some(settles_in), .. }) = result {
+    if let Ok(Turned {
+        settles_in: Some(settles_in),
+        ..
+    }) = result
+    {
         if let Ok(first) = &result {
             total = *first;
         }

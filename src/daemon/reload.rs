@@ -45,7 +45,7 @@ impl Reload {
                 };
                 tokio::time::sleep(QUIET).await;
                 while changes.try_recv().is_ok() {}
-                match load() {
+                match load().map_err(|error| error.to_string()) {
                     Ok(settings) if settings == current => {
                         if asked {
                             tracing::info!("the configuration has not changed");
@@ -58,12 +58,18 @@ impl Reload {
                         }
                     }
                     Err(error) => {
-                        tracing::error!(%error, "the changed configuration is refused; the one before stays in force");
+                        tracing::error!(
+                            error,
+                            "the changed configuration is refused; the one before stays in force"
+                        );
                     }
                 }
             }
         });
-        Ok(Reload { settings, _watcher: watcher })
+        Ok(Reload {
+            settings,
+            _watcher: watcher,
+        })
     }
 
     /// The next settings that are sound and not those in force.

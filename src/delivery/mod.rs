@@ -247,7 +247,7 @@ impl Delivery {
     }
 
     /// Names the gap, and how to go on.
-    async fn behind(&self, import: &Import, error: &EventsError) -> Result<Trouble, LedgerError> {
+    async fn behind(&mut self, import: &Import, error: &EventsError) -> Result<Trouble, LedgerError> {
         let gap = match error {
             EventsError::Pruned { .. } => self.ledger.gap(import.seq, self.settings.sources.clone()).await?,
             _ => None,
@@ -302,7 +302,7 @@ impl Delivery {
     }
 
     /// Where a destination that was just opened goes on.
-    async fn cursor_of(&self, row: &DestinationRow, position: Position) -> Result<Cursor, Trouble> {
+    async fn cursor_of(&mut self, row: &DestinationRow, position: Position) -> Result<Cursor, Trouble> {
         match position {
             Position::Ledger => Ok(row.cursor),
             Position::Fresh if self.settings.start == Start::Now => Ok(row.cursor),
@@ -325,7 +325,7 @@ impl Delivery {
 
     /// A destination with a cursor of its own, beside a ledger that never imported what it says it has, was filled from
     /// another state directory. Going on would miss events, silently.
-    async fn belongs_here(&self, cursor: Cursor, last: Option<Mark>) -> Result<(), Trouble> {
+    async fn belongs_here(&mut self, cursor: Cursor, last: Option<Mark>) -> Result<(), Trouble> {
         let end = self.ledger.ahead(cursor, Vec::new(), 0).await?.end;
         let last_is_known = match &last {
             None => true,
@@ -399,7 +399,7 @@ impl Delivery {
     }
 
     /// Returns at the time of the next try, or sooner if somebody asked for it.
-    async fn wait(&self, until: i64) {
+    async fn wait(&mut self, until: i64) {
         while ledger::now() < until {
             let left = Duration::from_millis((until - ledger::now()).max(0) as u64);
             tokio::time::sleep(left.min(ASK_AGAIN)).await;

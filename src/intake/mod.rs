@@ -228,12 +228,11 @@ impl Intake {
 
     /// For each of a batch, whether its size and mtime are still what was listed.
     async fn unchanged(&self, batch: &[Ready]) -> Result<Vec<bool>, SourceError> {
-        let looks = stream::iter(batch).map(|ready| async move {
-            if let Kind::Unread(_) = ready.kind {
-                return Ok(true);
-            }
-            match self.source.stat(&ready.claim.seen.name).await {
-                Ok(stat) => Ok(stat == Some(stat_of(&ready.claim.seen))),
+        let seen = |ready: &Ready| matches!(ready.kind, Kind::Archive(..)).then(|| ready.claim.seen.clone());
+        let looks = stream::iter(batch.iter().map(seen).collect::<Vec<_>>()).map(|seen| async move {
+            let Some(seen) = seen else { return Ok(true) };
+            match self.source.stat(&seen.name).await {
+                Ok(stat) => Ok(stat == Some(stat_of(&seen))),
                 // What cannot be looked at is told by the reading itself.
                 Err(error) if error.is_about_the_file() => Ok(false),
                 Err(error) => Err(error),

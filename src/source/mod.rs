@@ -4,8 +4,10 @@
 //! of zip, JSON or SQL. Every verb ends within the source's deadline, and a lost connection is dialled anew by the next
 //! verb. Paths are relative to the source's root, parts separated by `/`, and never begin with one.
 
+mod beneath;
 mod local;
 mod sftp;
+mod watch;
 
 use std::time::Duration;
 
