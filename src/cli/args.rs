@@ -53,8 +53,13 @@ pub enum Command {
     Check(CheckArgs),
     /// Show imports, what waits, sources and destinations; or one import in full
     Status(StatusArgs),
+    /// Print the accepted events, one JSON object a line, straight from the spool
+    Events(EventsArgs),
     /// Have archives looked at again, or dead letters delivered again
     Retry(RetryArgs),
+    /// Show it all on this machine alone: an SFTP server, archives good and bad, the daemon
+    #[cfg_attr(not(feature = "demo"), command(hide = true))]
+    Demo(DemoArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Print the manual page, in roff

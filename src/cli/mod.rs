@@ -11,18 +11,28 @@
 )]
 
 use std::process::ExitCode;
+use std::time::Duration;
 
+use anyhow::Context;
 use clap::Parser;
 
 pub mod args; // what may be typed
+mod check; // archives against the rules; or the configuration and every connection
 #[cfg(feature = "demo")]
-pub mod demo; // a whole world on loopback
+mod demo; // a whole world on loopback, told as a short story
 pub mod events; // the accepted events, from the spool
 mod generate; // completions, the man page
+mod health; // is the daemon alive?
+mod one_import; // one import in words
 pub mod output; // stdout: tables, JSON, a reader that went away
+mod print_events; // `events`: what is asked for, and where it goes
+mod retry; // look again, deliver again
+mod run; // the daemon, and a single pass
 mod settings; // the configuration, as every command finds it
+mod status; // what became of every archive
+mod vet; // one archive, as the importer would judge it
 
-use args::{Args, Command};
+use args::{Args, Command, Global};
 
 /// How a command ended, if it could do what it was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,13 +65,37 @@ pub fn main() -> ExitCode {
 }
 
 fn carry_out(args: Args) -> anyhow::Result<Ending> {
-    let filter = args.global.log.as_deref().unwrap_or(args.command.log_by_default());
-    crate::telemetry::start(args.global.log_format, filter)?;
+    let Global {
+        config,
+        log_format,
+        log,
+    } = args.global;
+    let log = log.or_else(|| std::env::var("FEEDGATE_LOG").ok().filter(|log| !log.is_empty()));
+    crate::telemetry::start(log_format, log.as_deref().unwrap_or(args.command.log_by_default()))?;
+    let config = config.as_deref();
     match args.command {
-        Command::Completions(wanted) => generate::completions(&wanted),
+        Command::Run => on_runtime(run::run(config)),
+        Command::Once => on_runtime(run::once(config)),
+        Command::Check(args) => on_runtime(check::run(config, args)),
+        Command::Status(args) if args.health => health::run(config, &args),
+        Command::Status(args) => on_runtime(status::run(config, &args)),
+        Command::Events(args) => on_runtime(print_events::run(config, args)),
+        Command::Retry(args) => on_runtime(retry::run(config, &args)),
+        #[cfg(feature = "demo")]
+        Command::Demo(args) => on_runtime(demo::run(args)),
+        #[cfg(not(feature = "demo"))]
+        Command::Demo(_) => anyhow::bail!("this build has no demo; build one with `--features demo`"),
+        Command::Completions(args) => generate::completions(&args),
         Command::Man => generate::man(),
-        _ => anyhow::bail!("not wired yet"),
     }
+}
+
+fn on_runtime(work: impl Future<Output = anyhow::Result<Ending>>) -> anyhow::Result<Ending> {
+    let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
+    let ending = runtime.block_on(work);
+    // What still blocks (a read from a dead server) must not hold up the end; nothing that counts is left to do.
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    ending
 }
 
 /// An error with its causes, in the form `doing what: why`, and nothing in it that could move a cursor. The lines of a
@@ -89,8 +123,6 @@ pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use anyhow::Context;
-
     use super::*;
 
     #[test]

@@ -9,7 +9,10 @@ use crate::verdict::{Position, RejectCode};
 /// Writes it: what happened, the rules not observed, the entries rejected, and what to do about each.
 pub fn print(out: &mut Out, full: &ImportInFull) -> anyhow::Result<()> {
     let import = &full.import;
-    out.line(&format!("import {}: {} from {}", import.id, import.archive, import.source))?;
+    out.line(&format!(
+        "import {}: {} from {}",
+        import.id, import.archive, import.source
+    ))?;
     for (what, text) in facts(import) {
         out.line(&format!("  {what:<12} {text}"))?;
     }
@@ -37,7 +40,10 @@ pub fn print(out: &mut Out, full: &ImportInFull) -> anyhow::Result<()> {
     }
     let more = import.rejected.saturating_sub(full.rejects.len() as u64);
     if more > 0 {
-        out.line(&format!("and {more} more; `--json` shows up to {}", crate::ledger::outcome::REJECTS_KEPT))?;
+        out.line(&format!(
+            "and {more} more; `--json` shows up to {}",
+            crate::ledger::outcome::REJECTS_KEPT
+        ))?;
     }
     by_code(out, "warnings", &full.warnings_by_code)
 }
@@ -52,9 +58,15 @@ fn facts(import: &ImportReport) -> Vec<(&'static str, String)> {
         ("status", taken_in.to_owned()),
         (
             "entries",
-            format!("{}, of these {} accepted and {} rejected", import.entries, import.accepted, import.rejected),
+            format!(
+                "{}, of these {} accepted and {} rejected",
+                import.entries, import.accepted, import.rejected
+            ),
         ),
-        ("archive", format!("{} bytes, now {}: {}", import.size, whereabouts(import), import.path)),
+        (
+            "archive",
+            format!("{} bytes, now {}: {}", import.size, whereabouts(import), import.path),
+        ),
     ];
     facts.extend(import.sha256.clone().map(|sha256| ("sha256", sha256)));
     facts.extend(import.data_bytes.map(|bytes| ("data", format!("{bytes} bytes"))));
@@ -63,11 +75,21 @@ fn facts(import: &ImportReport) -> Vec<(&'static str, String)> {
     }
     facts.extend(related(import).map(|text| ("see", text)));
     facts.push(("first seen", import.first_seen_at.clone()));
-    facts.extend(import.closed_at.clone().map(|at| ("closed", format!("{at}, after {} ms", import.elapsed_ms))));
+    facts.extend(
+        import
+            .closed_at
+            .clone()
+            .map(|at| ("closed", format!("{at}, after {} ms", import.elapsed_ms))),
+    );
     facts.extend(import.receipt.clone().map(|receipt| ("receipt", receipt)));
     facts.extend(import.error.clone().map(|error| ("trouble", error)));
     facts.extend(import.retry_at.clone().map(|at| ("next try", at)));
-    facts.extend(import.pruned_at.clone().map(|at| ("pruned", format!("{at}: its events can no longer be read"))));
+    facts.extend(
+        import
+            .pruned_at
+            .clone()
+            .map(|at| ("pruned", format!("{at}: its events can no longer be read"))),
+    );
     facts
 }
 
@@ -82,8 +104,10 @@ fn related(import: &ImportReport) -> Option<String> {
         ("the same bytes, failed before", related.same_failure),
         ("retried", related.retry_of),
     ];
-    let said: Vec<String> =
-        all.iter().filter_map(|(what, id)| id.map(|id| format!("import {id} ({what})"))).collect();
+    let said: Vec<String> = all
+        .iter()
+        .filter_map(|(what, id)| id.map(|id| format!("import {id} ({what})")))
+        .collect();
     (!said.is_empty()).then(|| said.join(", "))
 }
 
@@ -91,7 +115,10 @@ fn by_code(out: &mut Out, what: &str, counts: &[Count]) -> anyhow::Result<()> {
     if counts.is_empty() {
         return Ok(());
     }
-    let counts: Vec<String> = counts.iter().map(|count| format!("{} {}", count.count, count.code)).collect();
+    let counts: Vec<String> = counts
+        .iter()
+        .map(|count| format!("{} {}", count.count, count.code))
+        .collect();
     out.line("")?;
     out.line(&format!("{what}: {}", counts.join(", ")))
 }

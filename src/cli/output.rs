@@ -45,6 +45,11 @@ impl Out {
         self.stdout.write_all(bytes).map_err(lost)
     }
 
+    /// For whoever writes lines by himself, already fit to be shown.
+    pub fn writer(&mut self) -> &mut impl Write {
+        &mut self.stdout
+    }
+
     /// Sends what is still in the buffer.
     pub fn done(mut self) -> anyhow::Result<()> {
         self.stdout.flush().map_err(lost)

@@ -12,6 +12,9 @@ use crate::ledger::retry::Again;
 pub async fn run(config: Option<&Path>, args: &RetryArgs) -> anyhow::Result<Ending> {
     let state_dir = settings::state_dir(config)?;
     let ledger = Ledger::open_beside(&state_dir.join("ledger.db"))?;
+    if let Some(destination) = &args.dead_letters {
+        return dead_letters(&ledger, destination, args.json).await;
+    }
     let again = match &args.which {
         Some(which) => match which.parse() {
             Ok(id) => Again::Import(id),
@@ -21,7 +24,9 @@ pub async fn run(config: Option<&Path>, args: &RetryArgs) -> anyhow::Result<Endi
     };
     let retried = ledger.retry(again).await?;
     if let (Some(which), true) = (&args.which, retried.is_empty()) {
-        anyhow::bail!("looking for `{which}`: no import and no file of this name is known; `feedgate status --all` lists them");
+        anyhow::bail!(
+            "looking for `{which}`: no import and no file of this name is known; `feedgate status --all` lists them"
+        );
     }
     let mut out = Out::new();
     if args.json {
@@ -38,4 +43,27 @@ pub async fn run(config: Option<&Path>, args: &RetryArgs) -> anyhow::Result<Endi
         true => Ok(Ending::Well),
         false => Ok(Ending::Attention),
     }
+}
+
+async fn dead_letters(ledger: &Ledger, destination: &str, json: bool) -> anyhow::Result<Ending> {
+    let Some(count) = ledger.deliver_again(destination, crate::ledger::now()).await? else {
+        anyhow::bail!(
+            "looking for the destination `{destination}`: the ledger knows none of this name; `feedgate status` lists them"
+        );
+    };
+    let mut out = Out::new();
+    match (json, count) {
+        (true, _) => out.json(&serde_json::json!({ "destination": destination, "dead_letters": count }))?,
+        (false, 0) => out.line(&format!(
+            "{destination} has refused nothing; if it waits, it is tried again at once"
+        ))?,
+        (false, 1) => out.line(&format!(
+            "1 event is delivered to {destination} again with the next turn"
+        ))?,
+        (false, _) => out.line(&format!(
+            "{count} events are delivered to {destination} again with the next turn"
+        ))?,
+    }
+    out.done()?;
+    Ok(Ending::Well)
 }

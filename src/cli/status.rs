@@ -89,13 +89,20 @@ async fn one(ledger: &Ledger, which: &str, args: &StatusArgs) -> anyhow::Result<
     };
     let mut out = Out::new();
     let Some(full) = found else {
-        let waits = ledger.waiting().await?.into_iter().find(|waiting| waiting.archive == which);
+        let waits = ledger
+            .waiting()
+            .await?
+            .into_iter()
+            .find(|waiting| waiting.archive == which);
         let Some(waiting) = waits else {
             anyhow::bail!("looking for the import `{which}`: there is none; `feedgate status --all` lists them all");
         };
         match args.json {
             true => out.json(&waiting)?,
-            false => out.line(&format!("{} in {} waits: {}", waiting.archive, waiting.source, waiting.reason))?,
+            false => out.line(&format!(
+                "{} in {} waits: {}",
+                waiting.archive, waiting.source, waiting.reason
+            ))?,
         }
         out.done()?;
         return Ok(Ending::Well);
@@ -125,7 +132,11 @@ async fn latest_of(ledger: &Ledger, archive: &str, args: &StatusArgs) -> anyhow:
 
 fn print(out: &mut Out, status: &Status, args: &StatusArgs) -> anyhow::Result<()> {
     if status.imports.is_empty() {
-        out.line(if args.failed { "No import failed." } else { "No imports yet." })?;
+        out.line(if args.failed {
+            "No import failed."
+        } else {
+            "No imports yet."
+        })?;
     } else {
         imports(&status.imports).write(out)?;
     }
@@ -149,7 +160,16 @@ fn print(out: &mut Out, status: &Status, args: &StatusArgs) -> anyhow::Result<()
 }
 
 fn imports(imports: &[ImportReport]) -> Table {
-    let headings = [" id", "status", "source", "archive", " accepted", " rejected", "put away", "why"];
+    let headings = [
+        " id",
+        "status",
+        "source",
+        "archive",
+        " accepted",
+        " rejected",
+        "put away",
+        "why",
+    ];
     let mut table = Table::new(&headings);
     for import in imports {
         table.row([
@@ -176,9 +196,19 @@ pub(super) fn whereabouts(import: &ImportReport) -> String {
 
 /// The codes, the flags, and what is in the way.
 fn remarks(import: &ImportReport) -> String {
-    let mut remarks: Vec<String> = import.violations.iter().map(|violation| violation.code.to_string()).collect();
+    let mut remarks: Vec<String> = import
+        .violations
+        .iter()
+        .map(|violation| violation.code.to_string())
+        .collect();
     // `duplicate` says the status already.
-    remarks.extend(import.flags.iter().filter(|flag| **flag != import.status).map(|flag| (*flag).to_owned()));
+    remarks.extend(
+        import
+            .flags
+            .iter()
+            .filter(|flag| **flag != import.status)
+            .map(|flag| (*flag).to_owned()),
+    );
     if import.status == "failed" && import.imported {
         remarks.push("imported all the same".to_owned());
     }
@@ -201,7 +231,15 @@ fn waiting(waiting: &[WaitingReport]) -> Table {
 }
 
 fn sources(sources: &[SourceReport]) -> Table {
-    let mut table = Table::new(&["source", "last listed", " files", " no feeds", " in progress", "trouble", "next try"]);
+    let mut table = Table::new(&[
+        "source",
+        "last listed",
+        " files",
+        " no feeds",
+        " in progress",
+        "trouble",
+        "next try",
+    ]);
     for source in sources {
         table.row([
             source.name.clone(),
@@ -217,7 +255,16 @@ fn sources(sources: &[SourceReport]) -> Table {
 }
 
 fn destinations(destinations: &[DestinationReport]) -> Table {
-    let headings = ["destination", "type", "state", " delivered", " to come", " dead letters", "why", "next try"];
+    let headings = [
+        "destination",
+        "type",
+        "state",
+        " delivered",
+        " to come",
+        " dead letters",
+        "why",
+        "next try",
+    ];
     let mut table = Table::new(&headings);
     for destination in destinations {
         table.row([

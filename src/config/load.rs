@@ -17,7 +17,7 @@ use super::resolve::{
     SftpSettings, SourceSettings, SpoolSettings, Start,
 };
 use super::section::{Section, Written};
-use super::tree::{self, Entry, Node, Value};
+use super::tree::{self, Node, Value};
 use super::url::Url;
 use super::{DAY, Destination, File, GIB, KIB, Limits, MINUTE, SECOND, Source, TIB};
 
@@ -34,7 +34,7 @@ const SECRET_BYTES_MAX: u64 = 64 * KIB;
 const ZSTD_LEVEL: i32 = 3;
 
 /// What lies in `state_dir` and belongs to nobody else.
-const STATE_NAMES: [&str; 4] = ["ledger.db", "spool", "imports.jsonl", "lock"];
+const STATE_NAMES: [&str; 5] = ["ledger.db", "spool", "imports.jsonl", "lock", "heartbeat"];
 
 type Environment = BTreeMap<String, String>;
 
@@ -48,12 +48,25 @@ impl Settings {
     ) -> Result<Settings, ConfigError> {
         let environment: Environment = environment.into_iter().collect();
         let path = place(path, &environment)?;
-        let (file, mut problems) = written::<File>(path.as_deref(), &environment)?;
-        let settings = Resolver::new(&environment, &mut problems).settings(&file);
-        if problems.is_empty() {
-            return Ok(settings);
-        }
-        Err(wrong(path, problems))
+        let text = text_of(path.as_deref())?;
+        settings(&text, &environment).map_err(|problems| wrong(path, problems))
+    }
+
+    /// Reads a text as if it were the file, with nothing laid over it.
+    pub fn parse(text: &str) -> Result<Settings, ConfigError> {
+        settings(text, &Environment::new()).map_err(|problems| wrong(None, problems))
+    }
+}
+
+fn settings(text: &str, environment: &Environment) -> Result<Settings, Vec<Problem>> {
+    let mut root = tree::parse(text)?;
+    let mut problems = tree::overlay(&mut root, environment);
+    let file: File = read(&root, &mut problems);
+    let settings = Resolver::new(environment, &mut problems).settings(&file);
+    if problems.is_empty() {
+        Ok(settings)
+    } else {
+        Err(problems)
     }
 }
 
@@ -65,11 +78,15 @@ pub fn load_state_dir(
 ) -> Result<PathBuf, ConfigError> {
     let environment: Environment = environment.into_iter().collect();
     let path = place(path, &environment)?;
-    let mut root = tree_of(path.as_deref(), &environment)?.0;
+    let text = text_of(path.as_deref())?;
+    let mut root = tree::parse(&text).map_err(|problems| wrong(path.clone(), problems))?;
+    // What is wrong with other keys is not asked here.
+    tree::overlay(&mut root, &environment);
     if let Value::Table(entries) = &mut root.value {
         entries.retain(|entry| entry.key == "state_dir");
     }
-    let (file, mut problems) = read::<File>(&root);
+    let mut problems = Vec::new();
+    let file: File = read(&root, &mut problems);
     let state_dir = Resolver::new(&environment, &mut problems).absolute(&file.state_dir);
     if problems.is_empty() {
         return Ok(state_dir);
@@ -106,35 +123,21 @@ fn wrong(path: Option<PathBuf>, mut problems: Vec<Problem>) -> ConfigError {
     ConfigError::Wrong { path, problems }
 }
 
-fn written<S: Section>(path: Option<&Path>, environment: &Environment) -> Result<(S, Vec<Problem>), ConfigError> {
-    let (root, mut problems) = tree_of(path, environment)?;
-    let (section, more) = read(&root);
-    problems.extend(more);
-    Ok((section, problems))
-}
-
-fn tree_of(path: Option<&Path>, environment: &Environment) -> Result<(Node, Vec<Problem>), ConfigError> {
-    let text = match path {
+fn text_of(path: Option<&Path>) -> Result<String, ConfigError> {
+    match path {
         Some(path) => std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
             path: path.to_owned(),
             source,
-        })?,
-        None => String::new(),
-    };
-    let mut root = tree::parse(&text).map_err(|problems| wrong(path.map(Path::to_owned), problems))?;
-    let problems = tree::overlay(&mut root, environment);
-    Ok((root, problems))
+        }),
+        None => Ok(String::new()),
+    }
 }
 
-fn read<S: Section>(root: &Node) -> (S, Vec<Problem>) {
-    let none: &[Entry] = &[];
-    let entries = match &root.value {
-        Value::Table(entries) => entries.as_slice(),
-        _ => none,
-    };
-    let mut problems = Vec::new();
-    let section = S::from_entries(&root.place, entries, &mut problems);
-    (section, problems)
+fn read<S: Section>(root: &Node, problems: &mut Vec<Problem>) -> S {
+    match &root.value {
+        Value::Table(entries) => S::from_entries(&root.place, entries, problems),
+        _ => S::from_entries(&root.place, &[], problems),
+    }
 }
 
 /// Turns what was written into settings. It always returns some; they count only if there are no problems.

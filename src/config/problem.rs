@@ -80,7 +80,7 @@ impl fmt::Display for Listing<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(path) => write!(f, "reading the configuration `{}`: ", path.display())?,
-            None => write!(f, "reading the configuration from the environment: ")?,
+            None => write!(f, "reading the configuration: ")?,
         }
         if let [only] = self.1 {
             return write!(f, "{only}");

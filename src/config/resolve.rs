@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::url::Url;
 use crate::feed::DuplicateKeys;
 
 /// Text that prints nothing: passwords, passphrases.
@@ -89,6 +90,22 @@ pub enum Location {
     },
     /// An SFTP account.
     Sftp(SftpSettings),
+}
+
+/// As its URL, without what is secret.
+impl std::fmt::Display for Location {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let url = match self {
+            Location::Local { dir } => Url::File(dir.clone()),
+            Location::Sftp(sftp) => Url::Sftp {
+                user: Some(sftp.user.clone()),
+                host: sftp.host.clone(),
+                port: sftp.port,
+                root: sftp.root.clone(),
+            },
+        };
+        url.fmt(f)
+    }
 }
 
 /// An SFTP account, and how to be let in.

@@ -78,6 +78,11 @@ impl World {
         &self.password
     }
 
+    /// Where the world lies.
+    pub fn dir(&self) -> &Path {
+        &self.dir.path
+    }
+
     /// Where something of the world lies.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
