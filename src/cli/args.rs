@@ -60,7 +60,7 @@ pub enum Command {
     /// Have archives looked at again, or dead letters delivered again
     Retry(RetryArgs),
     /// Show it all on this machine alone: an SFTP server, archives good and bad, the daemon
-    #[cfg(feature = "demo")]
+    #[cfg_attr(not(feature = "demo"), command(hide = true))]
     Demo(DemoArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
@@ -182,7 +182,6 @@ pub struct KeysArgs {
 }
 
 /// `demo`
-#[cfg(feature = "demo")]
 #[derive(Debug, ClapArgs)]
 pub struct DemoArgs {
     /// Leave everything in this directory to look at

@@ -7,48 +7,50 @@
 
 use std::collections::HashSet;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::Ending;
+use super::args::DemoArgs;
+use super::output::{Closed, Out};
 use crate::demo::findings::{Finding, complaint};
 use crate::demo::partner::Partner;
 use crate::demo::samples::{AS_PRINTED, COMMA_MENDED, Expect, Sample, WITH_REJECTS, waves};
 use crate::demo::world::{PARTNER, World};
 
-mod page;
-
-/// What `feedgate demo` may be told.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// Leave everything in this directory, to look at afterwards. It must be empty or absent.
-    pub keep: Option<PathBuf>,
-    /// Keep the server and the daemon running until Ctrl-C, to drop files with an SFTP client of one's own.
-    pub stay: bool,
-}
+mod page; // the demo's words
+mod text; // breaking lines, quoting
 
 /// Events of the whole world that are printed.
-const EVENTS_SHOWN: usize = 4;
+const EVENTS_SHOWN: usize = 3;
 
-/// Runs the demo; the exit code is 0 if everything came out as the samples say, and 1 if not.
-pub async fn demo(options: &Options) -> anyhow::Result<u8> {
+/// Somebody ended the demo before its end.
+#[derive(Debug, thiserror::Error)]
+#[error("the demo was interrupted")]
+struct Interrupted;
+
+/// Runs the demo. All is well if everything came out as the samples say.
+pub async fn run(args: DemoArgs) -> anyhow::Result<Ending> {
     let mut stop = Stop::listen()?;
-    let keep = options.keep.clone();
+    let keep = args.keep.clone();
     let mut world = tokio::task::spawn_blocking(move || World::start(keep.as_deref())).await??;
     let mut ended = tokio::select! {
-        told = tell(&mut world, options) => told,
-        () = stop.wait() => Err(anyhow::anyhow!("the demo was interrupted")),
+        told = tell(&mut world, &args) => told,
+        () = stop.wait() => Err(Interrupted.into()),
     };
-    if options.stay && ended.is_ok() {
+    if args.stay && ended.is_ok() {
         tokio::select! {
-            lost = stay(&mut world) => ended = lost.and(ended),
-            () = stop.wait() => {}
+            Err(lost) = stay(&mut world) => ended = Err(lost),
+            () = stop.wait() => {} // as one does who has seen enough
         }
     }
-    if ended.is_err() {
+    if let Err(error) = &ended
+        && !error.is::<Interrupted>()
+        && !error.is::<Closed>()
+    {
         writeln!(io::stderr(), "the daemon's log ends with:\n{}", world.log_tail())?;
     }
     // The daemon is given time to finish, which is no work for the runtime.
@@ -73,7 +75,7 @@ impl Stop {
     }
 }
 
-async fn tell(world: &mut World, options: &Options) -> anyhow::Result<u8> {
+async fn tell(world: &mut World, args: &DemoArgs) -> anyhow::Result<Ending> {
     let bold = io::stdout().is_terminal();
     let heading = |text: &str| say(&page::heading(text, bold));
     let [first, second] = waves();
@@ -100,8 +102,8 @@ async fn tell(world: &mut World, options: &Options) -> anyhow::Result<u8> {
     heading("The same in SQL (`events.db`, the `sqlite` destination)")?;
     say(&page::rows(&delivered(world, accepted(&findings)).await?))?;
     heading("The partner's account afterwards")?;
-    for dir in [".", "processed", "receipts"] {
-        say(&page::listing(dir, &partner.names(dir).await?))?;
+    for (dir, shown) in [(".", 24), ("processed", 24), ("receipts", 4)] {
+        say(&page::listing(dir, &partner.names(dir).await?, shown))?;
     }
     partner.leave().await;
 
@@ -111,8 +113,12 @@ async fn tell(world: &mut World, options: &Options) -> anyhow::Result<u8> {
         .collect();
     heading("And so")?;
     say(&page::verdict(findings.len(), &complaints))?;
-    say(&page::how_to_look(world, options))?;
-    Ok(u8::from(!complaints.is_empty()))
+    say(&page::how_to_look(world, args))?;
+    Ok(if complaints.is_empty() {
+        Ending::Well
+    } else {
+        Ending::Attention
+    })
 }
 
 /// Uploads a wave and waits until all that has been uploaded so far is judged.
@@ -123,7 +129,7 @@ async fn wave(
     so_far: &[Sample],
     does: &str,
 ) -> anyhow::Result<Vec<Finding>> {
-    say(&format!("The partner {does} {} files over SFTP …", wave.len()))?;
+    say(&format!("The partner {does} {} files over SFTP …\n", wave.len()))?;
     let started = Instant::now();
     for sample in wave {
         partner.upload(sample).await?;
@@ -131,7 +137,7 @@ async fn wave(
     let findings = world.findings(so_far).await?;
     let judged = wave.iter().filter(|sample| sample.expect != Expect::Ignored).count();
     say(&format!(
-        "… and {:.1} s later {judged} have been judged and put where they belong.",
+        "… and {:.1} s later {judged} have been judged and put where they belong.\n",
         started.elapsed().as_secs_f32()
     ))?;
     Ok(findings)
@@ -195,8 +201,9 @@ async fn stay(world: &mut World) -> anyhow::Result<()> {
     }
 }
 
-fn say(text: &str) -> io::Result<()> {
-    let mut out = io::stdout();
-    writeln!(out, "{}", text.trim_end_matches('\n'))?;
-    out.flush()
+/// Prints at once: somebody is watching.
+fn say(text: &str) -> anyhow::Result<()> {
+    let mut out = Out::new();
+    out.bytes(text.as_bytes())?;
+    out.done()
 }

@@ -85,22 +85,11 @@ fn carry_out(args: Args) -> anyhow::Result<Ending> {
         Command::Events(args) => on_runtime(print_events::run(config, args)),
         Command::Retry(args) => on_runtime(retry::run(config, &args)),
         #[cfg(feature = "demo")]
-        Command::Demo(args) => on_runtime(show(args)),
+        Command::Demo(args) => on_runtime(demo::run(args)),
+        #[cfg(not(feature = "demo"))]
+        Command::Demo(_) => anyhow::bail!("this build has no demo; build one with `--features demo`"),
         Command::Completions(args) => generate::completions(&args),
         Command::Man => generate::man(),
-    }
-}
-
-/// `demo`: it has an exit code of its own, since it is also a test of itself.
-#[cfg(feature = "demo")]
-async fn show(args: args::DemoArgs) -> anyhow::Result<Ending> {
-    let options = demo::Options {
-        keep: args.keep,
-        stay: args.stay,
-    };
-    match demo::demo(&options).await? {
-        0 => Ok(Ending::Well),
-        _ => Ok(Ending::Attention),
     }
 }
 

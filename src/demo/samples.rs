@@ -3,7 +3,7 @@
 //! Each says in words what it is and what is to become of it, and in values what the ledger should say; the demo holds
 //! one against the other. They come in waves, since some only mean something after others have been judged.
 
-use self::feeds::{DAY, GOOD_EVENTS, HALF_BAD, LATE, VENDOR, good_feed};
+use self::feeds::{GOOD_EVENTS, HALF_BAD, LATE, SMALL_EVENTS, VENDOR, good_feed, small};
 use self::packing::{Method, encrypted, pack, pack_many, spoilt};
 
 mod feeds;
@@ -126,7 +126,7 @@ fn with_the_right_name() -> Vec<Sample> {
     let empty = "event_history_20260301081500.json.zip";
     let slow = "event_history_20260301084500.json.zip";
     let from_a_mac = "event_history_20260301091500.json.zip";
-    let whole = archive(CUT_SHORT, DAY);
+    let whole = archive(CUT_SHORT, &small(3));
     vec![
         sample(
             GOOD,
@@ -150,24 +150,24 @@ fn with_the_right_name() -> Vec<Sample> {
             upload: Upload::Slow,
             ..sample(
                 slow,
-                archive(slow, DAY),
-                processed(3, 0),
+                archive(slow, &small(0)),
+                processed(SMALL_EVENTS, 0),
                 "Uploaded in two halves, with a pause between them. It is not touched before it is whole.",
             )
         },
         sample(
             MISNAMED_INSIDE,
-            pack("export.json", DAY, Method::Deflate),
-            failed(Some(3), &["member_name"]),
+            pack("export.json", &small(1), Method::Deflate),
+            failed(Some(SMALL_EVENTS), &["member_name"]),
             "The file inside is called `export.json`. Imported all the same, marked as failed, and the zip is not moved.",
         ),
         sample(
             from_a_mac,
             pack_many(&[
-                (member(from_a_mac), DAY),
+                (member(from_a_mac), &small(2)),
                 ("__MACOSX/._event_history_20260301091500.json", b"\x00\x05\x16\x07"),
             ]),
-            failed(Some(3), &["not_one_file"]),
+            failed(Some(SMALL_EVENTS), &["not_one_file"]),
             "Zipped on a Mac, which adds a file of its own. Imported all the same, marked as failed, and not moved.",
         ),
         sample(
@@ -229,13 +229,13 @@ fn with_damaged_insides() -> Vec<Sample> {
         ),
         sample(
             crc,
-            spoilt(pack(member(crc), DAY, Method::Stored)),
+            spoilt(pack(member(crc), &small(4), Method::Stored)),
             failed(None, &["zip_checksum"]),
             "One digit of a price changed on the way. The JSON is still valid; the zip's checksum tells.",
         ),
         sample(
             secret,
-            encrypted(archive(secret, DAY)),
+            encrypted(archive(secret, &small(5))),
             failed(None, &["zip_encrypted"]),
             "Encrypted. Nobody here has the password.",
         ),
@@ -243,7 +243,7 @@ fn with_damaged_insides() -> Vec<Sample> {
 }
 
 fn by_their_names() -> Vec<Sample> {
-    let misnamed = pack("event_history_20260301120000.json", DAY, Method::Deflate);
+    let misnamed = pack("event_history_20260301120000.json", &small(6), Method::Deflate);
     vec![
         sample(
             "event_history_20260301120000.json (1).zip",
@@ -284,15 +284,15 @@ fn second_wave() -> Vec<Sample> {
         ),
         sample(
             MISNAMED_INSIDE,
-            archive(MISNAMED_INSIDE, DAY),
+            archive(MISNAMED_INSIDE, &small(1)),
             duplicate(),
             "The one with `export.json` in it, packed anew with the right name. Its events are in already; now it is put away.",
         ),
         sample(
             CUT_SHORT,
-            archive(CUT_SHORT, DAY),
-            processed(3, 0),
-            "The one that broke off, sent again in full.",
+            archive(CUT_SHORT, &small(3)),
+            processed(SMALL_EVENTS, 0),
+            "The one that broke off, sent again in full. Newer ones were imported before it, so it is flagged as late.",
         ),
         sample(
             late,

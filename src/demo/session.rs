@@ -30,9 +30,12 @@ where
     let (replies, waiting) = mpsc::channel(REPLIES_WAITING_MAX);
     let writing = tokio::spawn(write(writer, waiting));
     while let Ok(body) = read(&mut requests).await {
-        let request = match Packet::try_from(&mut body.clone()) {
-            Ok(request) => request,
-            Err(_) => Packet::error(id_of(&body), StatusCode::BadMessage),
+        let Ok(request) = Packet::try_from(&mut body.clone()) else {
+            let refused = Packet::error(id_of(&body), StatusCode::BadMessage);
+            match replies.send(refused).await {
+                Ok(()) => continue,
+                Err(_) => break,
+            }
         };
         let fault = script
             .as_ref()
@@ -107,4 +110,115 @@ async fn write<S: AsyncWrite>(mut writer: WriteHalf<S>, mut waiting: mpsc::Recei
 async fn swallow(requests: &mut (impl AsyncRead + Unpin)) {
     let mut bytes = vec![0; 32 * 1024];
     while matches!(requests.read(&mut bytes).await, Ok(n) if n > 0) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::DuplexStream;
+
+    use super::super::paths::Root;
+    use super::*;
+
+    /// A session over memory, and the client's end of it.
+    fn client(dir: &std::path::Path) -> DuplexStream {
+        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        let files = Files::new(Root::new(dir).unwrap());
+        tokio::spawn(serve(theirs, files, None, Box::new(|| {})));
+        ours
+    }
+
+    /// Sends a packet as it is given, and returns the reply's: type and body. `None` if the session ended instead.
+    async fn ask(client: &mut DuplexStream, body: &[u8]) -> Option<Vec<u8>> {
+        client.write_all(&(body.len() as u32).to_be_bytes()).await.ok()?;
+        client.write_all(body).await.ok()?;
+        let reply = async {
+            let mut reply = vec![0; client.read_u32().await.ok()? as usize];
+            client.read_exact(&mut reply).await.ok()?;
+            Some(reply)
+        };
+        tokio::time::timeout(Duration::from_secs(5), reply)
+            .await
+            .expect("an answer or an end")
+    }
+
+    /// A status reply's request id and code.
+    fn status(reply: &[u8]) -> Option<(u32, u32)> {
+        let number = |at: usize| Some(u32::from_be_bytes(reply.get(at..at + 4)?.try_into().ok()?));
+        (reply.first() == Some(&101)).then_some((number(1)?, number(5)?))
+    }
+
+    const BAD_MESSAGE: u32 = 5;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn rubbish_is_answered_and_the_session_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut client = client(dir.path());
+        assert_eq!(ask(&mut client, &[1, 0, 0, 0, 3]).await.unwrap()[..5], [2, 0, 0, 0, 3]);
+        for (body, id) in [
+            (&[77, 0, 0, 0, 9][..], 9),                              // no such type
+            (&[77][..], 0),                                          // nor an id
+            (&[3, 0, 0, 0, 8, 0xff, 0xff, 0xff, 0xff, b'a'][..], 8), // a name of 4 GiB
+            (&[5, 0, 0, 0, 7][..], 7),                               // a read of nothing
+            (&[104, 0, 0, 0, 6, 0xff, 0xff, 0xff, 0xff][..], 6),     // a reply with 4 billion names
+        ] {
+            let reply = ask(&mut client, body).await.unwrap();
+            assert_eq!(status(&reply), Some((id, BAD_MESSAGE)), "{body:?}");
+        }
+        // A REALPATH of `.`, to see that it is still there.
+        let reply = ask(&mut client, &[16, 0, 0, 0, 1, 0, 0, 0, 1, b'.']).await.unwrap();
+        assert_eq!(reply[0], 104);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_packet_over_the_limit_ends_the_session() {
+        let dir = tempfile::tempdir().unwrap();
+        for length in [0, PACKET_BYTES_MAX + 1, u32::MAX] {
+            let mut client = client(dir.path());
+            client.write_all(&length.to_be_bytes()).await.unwrap();
+            let ended = tokio::time::timeout(Duration::from_secs(5), client.read_u8())
+                .await
+                .expect("an end");
+            assert!(ended.is_err(), "{length}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_reply_is_never_longer_than_a_packet() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a"), vec![b'a'; 1 << 20]).unwrap();
+        let mut client = client(dir.path());
+        let opened = ask(&mut client, b"\x03\0\0\0\x01\0\0\0\x01a\0\0\0\x01\0\0\0\0")
+            .await
+            .unwrap();
+        assert_eq!(opened[0], 102);
+        let mut read = vec![5, 0, 0, 0, 2];
+        read.extend_from_slice(&opened[5..]); // the handle, with its length
+        read.extend_from_slice(&7u64.to_be_bytes());
+        read.extend_from_slice(&u32::MAX.to_be_bytes());
+        let data = ask(&mut client, &read).await.unwrap();
+        assert_eq!(data[0], 103);
+        assert!(
+            data.len() > 255 * 1024 - 32 && data.len() <= PACKET_BYTES_MAX as usize,
+            "{}",
+            data.len()
+        );
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn handles_run_out_at_their_limit_and_not_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut client = client(dir.path());
+        let open = b"\x0b\0\0\0\x01\0\0\0\x01/";
+        for _ in 0..256 {
+            assert_eq!(ask(&mut client, open).await.unwrap()[0], 102);
+        }
+        assert_eq!(status(&ask(&mut client, open).await.unwrap()), Some((1, 4)));
+        assert_eq!(
+            status(&ask(&mut client, b"\x04\0\0\0\x02\0\0\0\x0242").await.unwrap()),
+            Some((2, 0))
+        );
+        assert_eq!(ask(&mut client, open).await.unwrap()[0], 102);
+    }
 }

@@ -78,6 +78,11 @@ impl World {
         &self.password
     }
 
+    /// Where the world lies.
+    pub fn dir(&self) -> &Path {
+        &self.dir.path
+    }
+
     /// Where something of the world lies.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
@@ -174,7 +179,7 @@ struct Daemon(Child);
 impl Daemon {
     fn start(dir: &Directory) -> anyhow::Result<Daemon> {
         let log = File::create(dir.join(LOG)).context("creating the daemon's log")?;
-        let child = feedgate(dir, &["run"])?
+        let child = feedgate(dir, &["run", "--log-format", "text"])?
             .stdin(Stdio::null())
             .stdout(log.try_clone().context("sharing the daemon's log")?)
             .stderr(log)

@@ -4,21 +4,18 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
-use super::Options;
+use super::text::{point, quoted, wrapped};
+
+use crate::cli::args::DemoArgs;
 use crate::demo::findings::{Finding, Import};
 use crate::demo::samples::{Expect, WITH_REJECTS};
 use crate::demo::world::{LOG, PARTNER, World};
-
-/// Longest line that is printed of an event or of an excerpt, in characters.
-const LINE_CHARS: usize = 118;
-
-/// Names of a listing that are printed.
-const NAMES_SHOWN: usize = 24;
+use crate::telemetry::escaped;
 
 pub(super) fn heading(text: &str, bold: bool) -> String {
     match bold {
-        true => format!("\n\x1b[1m{text}\x1b[0m\n"),
-        false => format!("\n{text}\n{}", "-".repeat(text.chars().count())),
+        true => format!("\n\x1b[1m{text}\x1b[0m\n\n"),
+        false => format!("\n{text}\n{}\n\n", "-".repeat(text.chars().count())),
     }
 }
 
@@ -28,11 +25,11 @@ pub(super) fn opening(world: &World, files: usize) -> String {
          \n\
          \x20 server  {addr}, host key {host_key}\n\
          \x20 daemon  process {daemon}: the real one, looking every half second, over SFTP, with a key\n\
-         \x20 world   {dir}\n",
+         \x20 world   {dir}\n\n",
         addr = world.server().addr(),
         host_key = world.server().host_key_fingerprint(),
         daemon = world.daemon_id(),
-        dir = world.path("").display(),
+        dir = world.dir().display(),
     )
 }
 
@@ -46,7 +43,7 @@ pub(super) fn table(findings: &[Finding]) -> String {
             Some(import) => text.push_str(&row(import)),
             None => writeln!(text, "{:<47}{:<38}{}", sample.name, "left alone", "as it was").expect(FITS),
         }
-        for line in wrapped(sample.about, LINE_CHARS - 4) {
+        for line in wrapped(sample.about) {
             writeln!(text, "    {line}").expect(FITS);
         }
     }
@@ -61,22 +58,23 @@ fn row(import: &Import) -> String {
         Some((dir, _)) => format!("{dir}/"),
         None => "left in place".to_owned(),
     };
-    let codes: Vec<&str> = import
-        .violations
+    let codes = import.violations.iter().map(|violation| violation.code.as_str());
+    // The status says it already.
+    let flags = import
+        .flags
         .iter()
-        .map(|violation| violation.code.as_str())
-        .collect();
-    let said = [codes, import.flags.iter().map(String::as_str).collect()]
-        .concat()
-        .join(", ");
+        .map(String::as_str)
+        .filter(|flag| *flag != import.status);
+    let said: Vec<&str> = codes.chain(flags).collect();
     format!(
-        "{:<47}{:<11}{:>7} {:>8} {:>8}  {now}{}{said}\n",
-        import.archive,
+        "{:<47}{:<11}{:>7} {:>8} {:>8}  {now}{}{}\n",
+        escaped(&import.archive),
         import.status,
         import.entries,
         import.accepted,
         import.rejected,
-        if said.is_empty() { "" } else { "; " },
+        if said.is_empty() { "" } else { ": " },
+        said.join(", "),
     )
 }
 
@@ -84,43 +82,43 @@ fn row(import: &Import) -> String {
 pub(super) fn line(import: &Import) -> String {
     let mut text = row(import);
     for violation in &import.violations {
-        writeln!(text, "    {}: {}", violation.code, violation.detail).expect(FITS);
+        writeln!(text, "    {}: {}", violation.code, escaped(&violation.detail)).expect(FITS);
     }
     text
 }
 
-/// What of a receipt tells the story. The rest is there too: times, hashes, sizes.
+/// What of a receipt tells the story: without times, hashes and sizes, and of the rejects the first two.
 pub(super) fn receipt_excerpt(archive: &str, receipt: &Value) -> String {
-    let mut excerpt = Map::new();
-    for key in [
-        "note", "archive", "status", "summary", "entries", "accepted", "rejected",
-    ] {
-        if let Some(value) = receipt.get(key) {
-            excerpt.insert(key.to_owned(), value.clone());
-        }
-    }
     let rejects = receipt["rejects"].as_array().map_or(&[][..], Vec::as_slice);
-    let shown = rejects.iter().take(3).map(|reject| {
-        let keys = ["index", "line", "column", "code", "pointer", "message", "excerpt"];
-        let of_interest = keys
-            .iter()
-            .filter_map(|key| Some(((*key).to_owned(), reject.get(key)?.clone())));
-        Value::Object(of_interest.collect())
-    });
-    excerpt.insert("rejects".to_owned(), shown.collect());
-    let mut text = format!("receipts/{archive}.receipt.json, in excerpt:\n\n");
+    let shown = &rejects[..rejects.len().min(2)];
+    let codes: Vec<&str> = shown.iter().map(|reject| string(reject, "code")).collect();
+    let mut excerpt = only(
+        receipt,
+        &[
+            "note", "archive", "status", "summary", "entries", "accepted", "rejected",
+        ],
+    );
+    let keys = ["index", "line", "column", "code", "pointer", "message", "excerpt"];
+    let rejects = shown.iter().map(|reject| Value::Object(only(reject, &keys))).collect();
+    excerpt.insert("rejects".to_owned(), rejects);
+    excerpt.insert(
+        "how_to_fix".to_owned(),
+        Value::Object(only(&receipt["how_to_fix"], &codes)),
+    );
     let pretty = serde_json::to_string_pretty(&excerpt).expect("values print");
+    let mut text = format!("receipts/{archive}.receipt.json, in excerpt:\n\n");
     for line in pretty.lines() {
-        writeln!(text, "  {}", shortened(line)).expect(FITS);
-    }
-    let fixes = receipt["how_to_fix"].as_object();
-    if let Some(fixes) = fixes {
-        text.push_str("\nand for every code in it, what to do (`how_to_fix`):\n\n");
-        for (code, fix) in fixes {
-            text.push_str(&point(&format!("{code}: {}", fix.as_str().unwrap_or_default())));
-        }
+        writeln!(text, "  {line}").expect(FITS);
     }
     text
+}
+
+/// An object with only some of its keys.
+fn only(value: &Value, keys: &[&str]) -> Map<String, Value> {
+    let kept = keys
+        .iter()
+        .filter_map(|key| Some(((*key).to_owned(), value.get(key)?.clone())));
+    kept.collect()
 }
 
 pub(super) fn vendor(as_printed: &Value, comma_mended: &Value) -> String {
@@ -167,18 +165,17 @@ fn string<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or_default()
 }
 
+/// A few of the events, as they come: each line is JSON, for whoever wants to copy one.
 pub(super) fn events(ndjson: &[u8], shown: usize) -> String {
     let all = String::from_utf8_lossy(ndjson);
-    let mut text = String::new();
-    // One of each few hundred, so that not all are of the same archive.
     let lines: Vec<&str> = all.lines().collect();
+    // Evenly from all over, so that not all are of the same kind.
     let step = (lines.len() / shown.max(1)).max(1);
+    let mut text = String::new();
     for line in lines.iter().skip(step / 2).step_by(step).take(shown) {
-        for part in wrapped_anywhere(line, LINE_CHARS) {
-            writeln!(text, "  {part}").expect(FITS);
-        }
+        writeln!(text, "{}\n", escaped(line)).expect(FITS);
     }
-    writeln!(text, "\n  … {} in all", lines.len()).expect(FITS);
+    writeln!(text, "… {} in all", lines.len()).expect(FITS);
     text
 }
 
@@ -190,16 +187,17 @@ pub(super) fn rows(counts: &[(String, u64)]) -> String {
     text
 }
 
-pub(super) fn listing(dir: &str, names: &[String]) -> String {
+/// A directory of the partner's account, with at most so many names.
+pub(super) fn listing(dir: &str, names: &[String], shown: usize) -> String {
     let mut text = match dir {
         "." => "/\n".to_owned(),
         dir => format!("/{dir}/\n"),
     };
-    for name in names.iter().take(NAMES_SHOWN) {
-        writeln!(text, "    {name}").expect(FITS);
+    for name in names.iter().take(shown) {
+        writeln!(text, "    {}", escaped(name)).expect(FITS);
     }
-    if let Some(more) = names.len().checked_sub(NAMES_SHOWN).filter(|more| *more > 0) {
-        writeln!(text, "    … and {more} more").expect(FITS);
+    if names.len() > shown {
+        writeln!(text, "    … and {} more", names.len() - shown).expect(FITS);
     }
     text
 }
@@ -229,11 +227,11 @@ pub(super) fn verdict(files: usize, complaints: &[String]) -> String {
     text
 }
 
-pub(super) fn how_to_look(world: &World, options: &Options) -> String {
+pub(super) fn how_to_look(world: &World, args: &DemoArgs) -> String {
     let path = |name: &str| quoted(&world.path(name).to_string_lossy());
-    let config = path("feedgate.toml");
+    let (feedgate, config) = (this_program(), path("feedgate.toml"));
     let mut text = String::new();
-    if options.stay {
+    if args.stay {
         let port = world.server().addr().port();
         let (key, known_hosts) = (path("key"), path("known_hosts"));
         write!(
@@ -245,7 +243,7 @@ pub(super) fn how_to_look(world: &World, options: &Options) -> String {
         )
         .expect(FITS);
     }
-    if options.stay || options.keep.is_some() {
+    if args.stay || args.keep.is_some() {
         write!(
             text,
             "To look around:\n\n\
@@ -259,7 +257,7 @@ pub(super) fn how_to_look(world: &World, options: &Options) -> String {
         )
         .expect(FITS);
     }
-    text.push_str(match (&options.keep, options.stay) {
+    text.push_str(match (&args.keep, args.stay) {
         (Some(_), true) => "After that, everything stays where it is to be looked at.\n",
         (Some(_), false) => "Server and daemon are ended now; everything else stays where it is.\n",
         (None, true) => "After that, everything is removed.\n",
@@ -271,73 +269,8 @@ pub(super) fn how_to_look(world: &World, options: &Options) -> String {
     text
 }
 
-/// For a shell, where it is needed.
-fn quoted(path: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);
-    match path.chars().all(plain) {
-        true => path.to_owned(),
-        false => format!("'{}'", path.replace('\'', "'\\''")),
-    }
-}
-
-/// An indented paragraph.
-fn point(text: &str) -> String {
-    let mut lines = String::new();
-    for line in wrapped(text, LINE_CHARS - 4) {
-        writeln!(lines, "  {line}").expect(FITS);
-    }
-    lines
-}
-
-fn shortened(line: &str) -> String {
-    match line.char_indices().nth(LINE_CHARS) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line.to_owned(),
-    }
-}
-
-/// Lines of at most so many characters, broken at blanks; a longer word has a line of its own.
-fn wrapped(text: &str, most: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= most => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
-}
-
-/// Lines of exactly so many characters, but for the last.
-fn wrapped_anywhere(text: &str, most: usize) -> Vec<String> {
-    let chars: Vec<char> = text.chars().collect();
-    chars.chunks(most).map(|line| line.iter().collect()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_lines_are_broken_where_they_may() {
-        let check = |text: &str, most, expect: &[&str]| assert_eq!(wrapped(text, most), expect, "{text:?}");
-        check("", 5, &[""]);
-        check("one two", 7, &["one two"]);
-        check("one two", 6, &["one", "two"]);
-        check("unbreakable a", 4, &["unbreakable", "a"]);
-        check("é é é", 3, &["é é", "é"]);
-        assert_eq!(wrapped_anywhere("äöüß", 3), ["äöü", "ß"]);
-        assert_eq!(shortened(&"ä".repeat(LINE_CHARS + 1)).chars().count(), LINE_CHARS + 1);
-        assert_eq!(shortened(&"ä".repeat(LINE_CHARS)), "ä".repeat(LINE_CHARS));
-    }
-
-    #[test]
-    fn a_path_is_safe_in_a_shell() {
-        assert_eq!(quoted("/tmp/feedgate-demo-1"), "/tmp/feedgate-demo-1");
-        assert_eq!(quoted("/tmp/my demo's"), "'/tmp/my demo'\\''s'");
-        assert_eq!(quoted("/tmp/$(x)"), "'/tmp/$(x)'");
-    }
+/// This program as it was called, so that what is printed can be typed.
+fn this_program() -> String {
+    let called = std::env::args_os().next().unwrap_or_else(|| "feedgate".into());
+    quoted(&called.to_string_lossy())
 }

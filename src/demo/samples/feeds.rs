@@ -17,14 +17,22 @@ pub(super) fn unit_mended() -> String {
     comma_mended().replacen("    \"businessUnit\":\"crossengage\",\n", "", 1)
 }
 
-/// A small good feed of three events.
-pub(super) const DAY: &[u8] = r#"[
-  {"event": "Subscribed Newsletter", "id": "c-20017", "timestamp": "2026-03-01T06:12:09Z", "list": "spring"},
-  {"event": "Viewed Product", "email": "ines@example.org", "businessUnit": "PT", "sku": "MUG-11", "price": 19.90},
-  {"event": "Left Store Review", "id": "c-20018", "timestamp": "2026-03-01T07:40:51+01:00", "stars": 4, "text": "Très bien !"}
+/// A small good feed of three events. No two numbers give the same: that would be worth a remark of its own.
+pub(super) fn small(number: u64) -> Vec<u8> {
+    let (one, two) = (20_000 + 2 * number, 20_001 + 2 * number);
+    format!(
+        r#"[
+  {{"event": "Subscribed Newsletter", "id": "c-{one}", "timestamp": "2026-03-01T06:12:09Z", "list": "spring"}},
+  {{"event": "Viewed Product", "email": "ines{number}@example.org", "businessUnit": "PT", "sku": "MUG-11", "price": 19.90}},
+  {{"event": "Left Store Review", "id": "c-{two}", "timestamp": "2026-03-01T07:40:51+01:00", "stars": 4, "text": "Très bien !"}}
 ]
 "#
-.as_bytes();
+    )
+    .into_bytes()
+}
+
+/// Events in a small feed.
+pub(super) const SMALL_EVENTS: u64 = 3;
 
 /// Two events of the evening before.
 pub(super) const LATE: &[u8] = br#"[
@@ -170,7 +178,8 @@ mod tests {
     #[test]
     fn the_good_ones_are_json_and_the_bad_ones_are_not() {
         assert_eq!(entries(&good_feed()).unwrap().len() as u64, GOOD_EVENTS);
-        assert_eq!(entries(DAY).unwrap().len(), 3);
+        assert_eq!(entries(&small(7)).unwrap().len() as u64, SMALL_EVENTS);
+        assert_ne!(small(7), small(8));
         assert_eq!(entries(LATE).unwrap().len(), 2);
         assert_eq!(entries(HALF_BAD.as_bytes()).unwrap().len(), 10);
         assert_eq!(entries(VENDOR.as_bytes()), None);
