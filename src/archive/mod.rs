@@ -21,6 +21,7 @@ mod inspect; // the packaging rules, and the member to import
 mod layout; // every byte of the archive accounted for
 mod member; // the data file, unpacked under limits
 pub mod name;
+mod near_miss; // why a name is none
 mod records; // the records of a zip, bytes to values
 mod window; // how much memory a decoder would need
 
