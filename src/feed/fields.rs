@@ -176,10 +176,13 @@ fn is_integer(value: &str) -> bool {
 
 /// An e-mail address, as far as anyone can tell without writing to it.
 fn address(text: Cow<'_, str>) -> Field<Cow<'_, str>> {
+    let unfit = |char: char| char.is_whitespace() || char.is_control();
     let bad = match text.split_once('@') {
         _ if text.len() > EMAIL_BYTES_MAX => Bad::TooLong(text.len()),
-        _ if text.contains(char::is_whitespace) => Bad::Form("a blank is in it"),
-        _ if text.contains(char::is_control) => Bad::Form("a control character is in it"),
+        _ if text.chars().any(unfit) => match text.contains(char::is_whitespace) {
+            true => Bad::Form("a blank is in it"),
+            false => Bad::Form("a control character is in it"),
+        },
         None => Bad::Form("it has no `@`"),
         Some((_, domain)) if domain.contains('@') => Bad::Form("it has more than one `@`"),
         Some(("", _)) => Bad::Form("nothing stands before the `@`"),

@@ -539,7 +539,7 @@ proptest! {
 
         // Line and column are those of a plain count.
         let before = feed[..byte].strip_prefix(b"\xef\xbb\xbf").unwrap_or(&feed[..byte]);
-        let before = std::str::from_utf8(before).map_or_else(|error| std::str::from_utf8(&before[..error.valid_up_to()]).unwrap(), |text| text);
+        let before = std::str::from_utf8(before).unwrap_or_else(|error| std::str::from_utf8(&before[..error.valid_up_to()]).unwrap());
         let cut = usize::from(before.len() < byte && byte == feed.len());
         let (line, column) = (before.matches('\n').count() + 1, before.rsplit('\n').next().unwrap().chars().count() + 1);
         prop_assert_eq!(at.line, line as u64);
