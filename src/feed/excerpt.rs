@@ -22,8 +22,8 @@ const MASK: &str = "\"***\"";
 /// The beginning of an entry, masked, at most about 120 characters.
 pub(super) fn of_entry(raw: &str) -> String {
     let text = raw.as_bytes();
-    // Escaping and masking never make room: four bytes are the longest character.
-    let window = 0..whole_character(text, 4 * ENTRY_CHARS);
+    // Masking may shorten it: twice as much text is enough to fill the excerpt in all but odd cases.
+    let window = 0..whole_character(text, 2 * ENTRY_CHARS);
     let cut = window.end < text.len();
     head(&shown(text, window, text.len()), ENTRY_CHARS, cut)
 }

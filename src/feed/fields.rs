@@ -140,7 +140,8 @@ fn string(value: Option<&str>) -> Field<Cow<'_, str>> {
     };
     match text::decode(inner) {
         None => Field::Bad(Bad::LoneSurrogate),
-        Some(text) if text.contains('\0') => Field::Bad(Bad::Nul),
+        // A NUL can only come from an escape.
+        Some(Cow::Owned(text)) if text.contains('\0') => Field::Bad(Bad::Nul),
         Some(text) => Field::Good(text),
     }
 }
@@ -176,10 +177,9 @@ fn is_integer(value: &str) -> bool {
 
 /// An e-mail address, as far as anyone can tell without writing to it.
 fn address(text: Cow<'_, str>) -> Field<Cow<'_, str>> {
-    let unfit = |char: char| char.is_whitespace() || char.is_control();
     let bad = match text.split_once('@') {
         _ if text.len() > EMAIL_BYTES_MAX => Bad::TooLong(text.len()),
-        _ if text.chars().any(unfit) => match text.contains(char::is_whitespace) {
+        _ if !is_printable(&text) => match text.contains(char::is_whitespace) {
             true => Bad::Form("a blank is in it"),
             false => Bad::Form("a control character is in it"),
         },
@@ -190,4 +190,12 @@ fn address(text: Cow<'_, str>) -> Field<Cow<'_, str>> {
         Some(_) => return Field::Good(text),
     };
     Field::Bad(bad)
+}
+
+/// Whether no blank and no control character is in it.
+fn is_printable(text: &str) -> bool {
+    match text.is_ascii() {
+        true => text.bytes().all(|byte| byte.is_ascii_graphic()),
+        false => !text.contains(|char: char| char.is_whitespace() || char.is_control()),
+    }
 }
