@@ -200,15 +200,23 @@ pub(super) fn skip_blanks(text: &[u8], mut at: usize) -> usize {
 }
 
 /// Passes the string that begins at `at`.
-#[inline]
+#[inline(always)]
 pub(super) fn string(text: &[u8], at: usize) -> Result<usize, Halt> {
-    let mut at = at + 1;
+    let end = skip_plain(text, at + 1);
+    if text.get(end) == Some(&b'"') {
+        return Ok(end + 1);
+    }
+    special_string(text, end)
+}
+
+/// Passes the rest of a string with something in it that is not plain. Apart, so that the common case stays small.
+#[inline(never)]
+fn special_string(text: &[u8], mut at: usize) -> Result<usize, Halt> {
     loop {
-        at = skip_plain(text, at);
         match text.get(at) {
             None => return Err(Halt::More(Wanted::StringEnd)),
             Some(b'"') => return Ok(at + 1),
-            Some(b'\\') => at = escape(text, at)?,
+            Some(b'\\') => at = skip_plain(text, escape(text, at)?),
             Some(_) => return Err(Halt::Wrong(at, Wanted::StringEnd)),
         }
     }
@@ -218,7 +226,7 @@ pub(super) fn string(text: &[u8], at: usize) -> Result<usize, Halt> {
 ///
 /// Looks at eight bytes at a time. In each of the three terms the lowest bit that is set is exact (a borrow only ever runs
 /// upwards), so the lowest of all is too.
-#[inline]
+#[inline(always)]
 fn skip_plain(text: &[u8], mut at: usize) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
