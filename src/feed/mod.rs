@@ -6,22 +6,37 @@
 //!
 //! Bytes in, values out: this room has not heard of zip, SFTP, SQL, configuration or the clock.
 
+// The array, entry by entry; what of the data is in memory; the grammar; where the five keys lie.
+mod walk;
+
+mod window;
+
+mod scan;
+
 mod members;
-mod scan; // the grammar
-mod walk; // the array, entry by entry
-mod window; // what of the data is in memory // where the five keys lie
 
-mod fields; // the five keys, read
-mod judge; // the rules, and the verdict
+// The rules and the verdict; the five keys, read; times as feeds write them; strings without their escapes.
+mod judge;
 
-mod explain; // the words for faults of the syntax
-mod fault; // faults as violations: code, place, excerpt
-mod root; // what a data file is that is no array
+mod fields;
 
-mod excerpt; // what may be shown: short, masked, escaped
-mod position; // lines and columns, counted when asked for
-mod text; // strings without their escapes
-mod timestamp; // times as feeds write them
+mod timestamp;
+
+mod text;
+
+// Faults as violations; the words for them; what a data file is that is no array.
+mod fault;
+
+mod explain;
+
+mod root;
+
+// Lines and columns, counted when asked for; excerpts; what may not be in them.
+mod position;
+
+mod excerpt;
+
+mod mask;
 
 use std::borrow::Cow;
 
