@@ -276,6 +276,49 @@ fn what_comes_out_does_not_depend_on_where_a_block_ends() {
 }
 
 #[test]
+fn places_are_exact_however_seldom_they_are_asked_for() {
+    let entry = "{\"event\":\"Zoë 😀\",\n \"id\":\"1\"}\r\n , ";
+    for ask in [1, 7, 5000] {
+        let feed = format!("\u{feff}[{}0]", entry.repeat(30_000));
+        let mut walk = Walk::new(feed.as_bytes(), &options());
+        let (mut line, mut column, mut byte) = (1, 2, 4);
+        while let Some(found) = walk.next().expect("no fault") {
+            if found.index % ask == 0 {
+                let at = found.position();
+                assert_eq!(
+                    (at.line, at.column, at.byte),
+                    (line, column, byte),
+                    "entry {}",
+                    found.index
+                );
+                if found.index < 30_000 {
+                    let id = found.position_of(found.raw.find("\"id\"").unwrap());
+                    assert_eq!((id.line, id.column), (line + 1, 2), "entry {}", found.index);
+                }
+            }
+            line += 2;
+            column = 4;
+            byte += entry.len() as u64;
+        }
+    }
+}
+
+#[test]
+fn a_byte_order_mark_counts_in_bytes_only() {
+    let place = |feed: &str| {
+        let fault = fault(feed.as_bytes(), &options()).expect("a fault");
+        let at = fault.at.unwrap();
+        (fault.code, at.line, at.column, at.byte)
+    };
+    assert_eq!(place("\u{feff}[x]"), (ViolationCode::JsonSyntax, 1, 2, 4));
+    assert_eq!(place("\u{feff}x"), (ViolationCode::JsonSyntax, 1, 1, 3));
+    assert_eq!(place("\u{feff}"), (ViolationCode::JsonSyntax, 1, 1, 3));
+    assert_eq!(place("\u{feff}{}"), (ViolationCode::NotAnArray, 1, 1, 3));
+    assert_eq!(place("\u{feff}[]\n,"), (ViolationCode::TrailingContent, 2, 1, 6));
+    assert_eq!(place("\u{feff}\u{feff}[]"), (ViolationCode::JsonSyntax, 1, 1, 3));
+}
+
+#[test]
 fn syntax_is_explained_in_words_that_help() {
     let check = |feed: &str, column: u64, words: &str| {
         let fault = fault(feed.as_bytes(), &options()).unwrap_or_else(|| panic!("{feed}: no fault"));
