@@ -329,7 +329,7 @@ fn a_demo_that_stays_tells_of_what_is_dropped_and_ends_clean() {
     let dropped = run(sftp, tmp.path(), &format!("put {name}\n"));
     assert!(dropped.status.success(), "{}", text(&dropped));
     wait_until("it is told of", || {
-        told().contains(&format!("{name}          failed         1000     1000"))
+        told().contains(&format!("{name}          failed        1000     1000"))
     });
     assert!(told().contains("\n    member_name: "), "{}", told());
 
