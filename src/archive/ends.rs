@@ -272,7 +272,12 @@ mod tests {
         let long_comment = zip(b"[]", &[b'-'; 65_535]);
         let size = long_comment.len() as u64;
         let tail = &long_comment[long_comment.len() - super::super::TAIL_BYTES as usize..];
-        assert_eq!(end(tail, size), End::Needs { from: 0 });
+        assert_eq!(
+            end(tail, size),
+            End::Needs {
+                from: size - ENDS_BYTES_MAX
+            }
+        );
         assert_eq!(end(&long_comment, size), End::Whole);
     }
 

@@ -7,8 +7,9 @@
 use std::collections::HashMap;
 use std::io::{Read, Seek, SeekFrom};
 
+use super::directory::{self, Entry, Listing};
 use super::escape::{shown, shown_up_to};
-use super::layout::{self, Entry, Listing};
+use super::layout;
 use super::records::flags;
 use super::{Contents, Error, FeedName, Limits, Member, fault, window};
 use crate::verdict::{Violation, ViolationCode};
@@ -18,6 +19,9 @@ const FILES_MAX: usize = 100;
 
 /// Most names of files that a sentence holds.
 const NAMED_MAX: usize = 5;
+
+/// The DOS attribute of a directory.
+const DOS_DIRECTORY: u32 = 0x10;
 
 /// Below this the ratio does not count: honest small feeds repeat themselves.
 const RATIO_FROM_BYTES: u64 = 256 * 1024 * 1024;
@@ -31,7 +35,7 @@ pub fn inspect<R: Read + Seek>(
     name: &FeedName,
     limits: &Limits,
 ) -> Result<Contents, Error> {
-    let mut listing = layout::list(archive, size)?;
+    let mut listing = directory::list(archive, size)?;
     let chosen = choose(&listing, name);
     // Encryption first: it also masks the local headers that would be found to disagree.
     if let Some(index) = chosen {
@@ -112,20 +116,18 @@ fn no_differing_duplicates<R: Read + Seek>(archive: &mut R, listing: &Listing) -
 
 /// The member of this entry, if it can be unpacked within bounds.
 fn member<R: Read + Seek>(archive: &mut R, entry: &Entry, limits: &Limits) -> Result<Member, Error> {
-    const KIND: u32 = 0o170_000;
-    const REGULAR: u32 = 0o100_000;
-    const LINK: u32 = 0o120_000;
-    match entry.mode.map_or(0, |mode| mode & KIND) {
-        0 | REGULAR => {}
-        kind => {
-            let what = if kind == LINK {
-                "a symbolic link"
-            } else {
-                "no regular file"
-            };
-            let detail = format!("`{}` is {what}: pack the file itself", shown(&entry.text()));
-            return Err(fault(ViolationCode::ZipInconsistent, detail).into());
-        }
+    // Readers look for the Unix mode whatever system the entry names. A pipe or a device is what packers note that read
+    // from standard input: the data is the file's all the same.
+    let unix_kind = entry.attributes >> 16 & 0o170_000;
+    let other = match unix_kind {
+        0o120_000 => Some("a symbolic link"),
+        0o040_000 => Some("a directory by its attributes"),
+        _ if entry.attributes & DOS_DIRECTORY != 0 => Some("a directory by its attributes"),
+        _ => None,
+    };
+    if let Some(other) = other {
+        let detail = format!("`{}` is {other}: pack the file itself", shown(&entry.text()));
+        return Err(fault(ViolationCode::ZipInconsistent, detail).into());
     }
     if entry.flags & flags::PATCH != 0 {
         let detail = "the data file is packed as a patch of another: pack it with deflate";

@@ -4,54 +4,63 @@
 //! it uses itself, driven from here: its own readers borrow from the archive, read in small pieces, do not say what is left
 //! over behind a stream, and let a stream ask for as much memory as it likes.
 
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Take};
-use std::sync::{Arc, Mutex};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
+use super::decoder::{Decoder, Disk, Failed, damaged};
+use super::escape::{decoded, shown};
 use super::inspect::within;
-use super::window::{self, WINDOW_BYTES_MAX};
-use super::{Error, Limits, Member, fault};
+use super::{Error, Limits, Member, fault, window};
 use crate::verdict::{Violation, ViolationCode};
 
 /// How much packed data is read at a time.
 const INPUT_BYTES: usize = 128 * 1024;
 
-/// What an xz decoder needs beside its dictionary, in KiB, as it counts itself.
-const XZ_OVERHEAD_KIB: u32 = 128;
-
 /// Opens the data file for reading. Size, ratio and CRC-32 are checked while it is read; a fault found then comes as an
 /// [`io::Error`] that [`fault_in`] recognises. Read to the end: only there the CRC-32 and the size are known to be right.
 ///
-/// Reads give what one step of the decoder gives, up to the whole buffer; give it large ones.
+/// Reads give what one step of the decoder gives, up to the whole buffer; give it large ones. A fault is said again if one
+/// reads on; after an error of the disk the reader is of no more use.
 pub fn open<'a, R: Read + Seek + Send + 'a>(
-    mut archive: R,
+    archive: R,
     member: &Member,
     limits: &Limits,
 ) -> Result<Box<dyn Read + Send + 'a>, Error> {
     within(member.size, member.compressed_size, limits)?;
+    let failed = Failed::default();
+    let archive = Disk {
+        archive,
+        failed: failed.clone(),
+    };
+    // Only the disk's own errors are the disk's: an end that comes too early is the archive's.
+    let decoder = decoder(archive, member).map_err(|error| match (failed.take(), error) {
+        (Some(error), _) => Error::Io(error),
+        (None, Error::Io(error)) => damaged(&error).into(),
+        (None, fault) => fault,
+    })?;
+    Ok(Box::new(Unpacking {
+        decoder: Some(decoder),
+        hasher: crc32fast::Hasher::new(),
+        done: 0,
+        fault: None,
+        failed,
+        member: member.clone(),
+        limits: *limits,
+    }))
+}
+
+/// The decoder of the member, once a second reader agrees about it and its window is within bounds.
+fn decoder<R: Read + Seek>(mut archive: Disk<R>, member: &Member) -> Result<Decoder<R>, Error> {
     same_for_zip_crate(&mut archive, member)?;
-    let mut head = Vec::new();
+    let end_marker = has_end_marker(&mut archive, member)?;
     archive.seek(SeekFrom::Start(member.data_offset))?;
+    let mut head = Vec::new();
     (&mut archive)
         .take(member.compressed_size.min(window::HEAD_BYTES))
         .read_to_end(&mut head)?;
     window::judge(member.method, &head)?;
     archive.seek(SeekFrom::Start(member.data_offset))?;
-    let disk = Arc::new(Mutex::new(None));
-    let input = Disk {
-        archive,
-        failed: Arc::clone(&disk),
-    };
-    let input = BufReader::with_capacity(INPUT_BYTES, input.take(member.compressed_size));
-    Ok(Box::new(Unpacking {
-        decoder: Decoder::new(input, member)?,
-        hasher: crc32fast::Hasher::new(),
-        done: 0,
-        ended: false,
-        fault: None,
-        disk,
-        member: member.clone(),
-        limits: *limits,
-    }))
+    let input = BufReader::with_capacity(INPUT_BYTES, archive.take(member.compressed_size));
+    Decoder::new(input, member, end_marker)
 }
 
 /// The archive's fault inside an error of the reader that [`open`] returned; `None` if it is the disk's.
@@ -80,135 +89,63 @@ fn carried(violation: Violation) -> io::Error {
 /// Holds the `zip` crate's view of the archive against ours.
 fn same_for_zip_crate<R: Read + Seek>(archive: &mut R, member: &Member) -> Result<(), Error> {
     let differs = |how: String| fault(ViolationCode::ZipInconsistent, format!("a second reader {how}"));
-    let mut zip = zip::ZipArchive::new(archive).map_err(|error| match error {
+    let refuses = |error| match error {
         zip::result::ZipError::Io(error) => Error::Io(error),
-        error => differs(format!("refuses it: {}", super::escape::shown(&error.to_string()))).into(),
-    })?;
-    for index in 0..zip.len() {
-        let Ok(found) = zip.by_index_raw(index) else {
-            continue;
-        };
-        if found.header_start() != member.header_offset {
-            continue;
-        }
-        let same = found.data_start() == Some(member.data_offset)
-            && super::escape::decoded(found.name_raw()) == member.name
-            && found.compressed_size() == member.compressed_size
-            && found.size() == member.size
-            && found.crc32() == member.crc32;
-        return match same {
-            true => Ok(()),
-            false => Err(differs("finds another member in its place".into()).into()),
-        };
-    }
-    Err(differs("does not find the data file".into()).into())
-}
-
-/// The archive on the disk. Keeps the disk's own error apart, since decoders dress it up as damaged data.
-struct Disk<R> {
-    archive: R,
-    failed: Arc<Mutex<Option<io::Error>>>,
-}
-
-impl<R: Read> Read for Disk<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.archive.read(buffer).inspect_err(|error| {
-            if error.kind() != io::ErrorKind::Interrupted {
-                *self.failed.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) =
-                    Some(io::Error::new(error.kind(), error.to_string()));
-            }
+        error => differs(format!("refuses it: {}", shown(&error.to_string()))).into(),
+    };
+    let mut zip = zip::ZipArchive::new(archive).map_err(refuses)?;
+    let index = (0..zip.len())
+        .find(|&index| {
+            zip.by_index_data(index)
+                .is_ok_and(|entry| entry.header_start() == member.header_offset)
         })
+        .ok_or_else(|| differs("does not find the data file".into()))?;
+    let found = zip.by_index_raw(index).map_err(refuses)?;
+    let same = found.data_start() == Some(member.data_offset)
+        && decoded(found.name_raw()) == member.name
+        && number(found.compression()) == Some(member.method)
+        && found.compressed_size() == member.compressed_size
+        && found.size() == member.size
+        && found.crc32() == member.crc32;
+    match same {
+        true => Ok(()),
+        false => Err(differs("finds another member in its place".into()).into()),
     }
 }
 
-type Input<R> = BufReader<Take<Disk<R>>>;
-
-/// A decoder of each method that is supported.
-enum Decoder<R: Read> {
-    Stored(Input<R>),
-    Deflate(flate2::bufread::DeflateDecoder<Input<R>>),
-    Deflate64(Box<deflate64::Deflate64Decoder<Input<R>>>),
-    Bzip2(bzip2::bufread::BzDecoder<Input<R>>),
-    Zstd(zstd::Decoder<'static, Input<R>>),
-    Lzma(Box<lzma_rust2::LzmaReader<Input<R>>>),
-    Xz(Box<lzma_rust2::XzReader<Input<R>>>),
+/// The number of a method that is supported.
+fn number(method: zip::CompressionMethod) -> Option<u16> {
+    Some(match method {
+        zip::CompressionMethod::Stored => 0,
+        zip::CompressionMethod::Deflated => 8,
+        zip::CompressionMethod::Deflate64 => 9,
+        zip::CompressionMethod::Bzip2 => 12,
+        zip::CompressionMethod::Lzma => 14,
+        zip::CompressionMethod::Zstd => 93,
+        zip::CompressionMethod::Xz => 95,
+        _ => return None,
+    })
 }
 
-impl<R: Read> Decoder<R> {
-    fn new(mut input: Input<R>, member: &Member) -> Result<Decoder<R>, Error> {
-        Ok(match member.method {
-            0 => Decoder::Stored(input),
-            8 => Decoder::Deflate(flate2::bufread::DeflateDecoder::new(input)),
-            9 => Decoder::Deflate64(Box::new(deflate64::Deflate64Decoder::with_buffer(input))),
-            12 => Decoder::Bzip2(bzip2::bufread::BzDecoder::new(input)),
-            93 => {
-                let mut decoder = zstd::Decoder::with_buffer(input)?;
-                decoder.window_log_max(WINDOW_BYTES_MAX.ilog2())?;
-                Decoder::Zstd(decoder)
-            }
-            14 => {
-                let mut head = [0; 9];
-                input.read_exact(&mut head).map_err(|error| damaged(&error))?;
-                let dictionary = u32::from_le_bytes([head[5], head[6], head[7], head[8]]);
-                if head[2..4] != [5, 0] {
-                    return Err(damaged(&"no LZMA properties").into());
-                }
-                let reader = lzma_rust2::LzmaReader::new_with_props(input, member.size, head[4], dictionary, None);
-                Decoder::Lzma(Box::new(reader.map_err(|error| damaged(&error))?))
-            }
-            95 => {
-                let kib = (WINDOW_BYTES_MAX / 1024) as u32 + XZ_OVERHEAD_KIB;
-                Decoder::Xz(Box::new(lzma_rust2::XzReader::new_mem_limit(input, false, kib)))
-            }
-            method => return Err(window::judge(method, &[]).expect_err("is not supported").into()),
-        })
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Decoder::Stored(decoder) => decoder.read(buffer),
-            Decoder::Deflate(decoder) => decoder.read(buffer),
-            Decoder::Deflate64(decoder) => decoder.read(buffer),
-            Decoder::Bzip2(decoder) => decoder.read(buffer),
-            Decoder::Zstd(decoder) => decoder.read(buffer),
-            Decoder::Lzma(decoder) => decoder.read(buffer),
-            Decoder::Xz(decoder) => decoder.read(buffer),
-        }
-    }
-
-    /// Packed bytes that the decoder did not need.
-    fn left_over(&self) -> u64 {
-        let input = match self {
-            Decoder::Stored(input) => input,
-            Decoder::Deflate(decoder) => decoder.get_ref(),
-            Decoder::Deflate64(decoder) => decoder.get_ref(),
-            Decoder::Bzip2(decoder) => decoder.get_ref(),
-            Decoder::Zstd(decoder) => decoder.get_ref(),
-            Decoder::Lzma(decoder) => decoder.inner(),
-            Decoder::Xz(decoder) => decoder.inner(),
-        };
-        input.get_ref().limit() + input.buffer().len() as u64
-    }
-}
-
-fn damaged(why: &dyn std::fmt::Display) -> Violation {
-    let detail = format!(
-        "damaged: the packed data cannot be unpacked ({})",
-        super::escape::shown(&why.to_string())
-    );
-    fault(ViolationCode::ZipUnreadable, detail)
+/// Whether an LZMA stream ends with a marker, by flag 1 of the local header (APPNOTE 4.4.4). Most packers write one; then
+/// the stream itself says where it ends, and what is declared is held against that.
+fn has_end_marker<R: Read + Seek>(archive: &mut R, member: &Member) -> io::Result<bool> {
+    let mut beginning = [0; 8];
+    archive.seek(SeekFrom::Start(member.header_offset))?;
+    archive.read_exact(&mut beginning)?;
+    Ok(beginning[6] & 2 != 0)
 }
 
 /// The data file on its way out of the archive, counted and summed.
 struct Unpacking<R: Read> {
-    decoder: Decoder<R>,
+    /// `None` after the end.
+    decoder: Option<Decoder<R>>,
     hasher: crc32fast::Hasher,
     /// Bytes given so far.
     done: u64,
-    ended: bool,
     /// Once found, it is said again: nobody reads past a fault.
     fault: Option<Violation>,
-    disk: Arc<Mutex<Option<io::Error>>>,
+    failed: Failed,
     member: Member,
     limits: Limits,
 }
@@ -218,19 +155,13 @@ impl<R: Read> Read for Unpacking<R> {
         if let Some(violation) = &self.fault {
             return Err(carried(violation.clone()));
         }
-        if self.ended || buffer.is_empty() {
+        let Some(decoder) = self.decoder.as_mut().filter(|_| !buffer.is_empty()) else {
             return Ok(0);
-        }
-        let read = match self.decoder.read(buffer) {
+        };
+        let read = match decoder.read(buffer) {
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
-            Err(error) => {
-                let of_the_disk = self.disk.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-                return Err(match of_the_disk {
-                    Some(error) => error,
-                    None => self.fail(self.garbled(&error)),
-                });
-            }
+            Err(error) => return Err(self.failed.take().unwrap_or_else(|| self.fail(self.garbled(&error)))),
         };
         let checked = if read == 0 {
             self.end()
@@ -250,12 +181,12 @@ impl<R: Read> Unpacking<R> {
 
     /// What an error of the decoder means.
     fn garbled(&self, error: &io::Error) -> Violation {
-        let asks_too_much = error.kind() == io::ErrorKind::OutOfMemory || error.to_string().contains("too much memory");
-        if asks_too_much {
+        let words = error.to_string();
+        if error.kind() == io::ErrorKind::OutOfMemory || words.contains("too much memory") {
             return window::too_much_later(self.member.method);
         }
-        // An LZMA stream that goes on behind its declared end is an error to its decoder.
-        if self.done == self.member.size && self.member.method == 14 {
+        // An LZMA decoder is told the declared size, and says itself when the stream goes on behind it.
+        if self.member.method == 14 && words.contains("end reached but not decoder finished") {
             return self.other_size("more");
         }
         damaged(error)
@@ -280,11 +211,10 @@ impl<R: Read> Unpacking<R> {
     }
 
     fn end(&mut self) -> Result<(), Violation> {
-        self.ended = true;
+        let left_over = self.decoder.take().map_or(0, Decoder::left_over);
         if self.done < self.member.size {
             return Err(self.other_size("less"));
         }
-        let left_over = self.decoder.left_over();
         if left_over > 0 {
             let detail = format!("has {left_over} bytes behind the packed data of the data file");
             return Err(fault(ViolationCode::ZipInconsistent, detail));

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::verdict::{Violation, ViolationCode};
 
+mod decoder; // a decoder of each method, over the disk
+mod directory; // the directory, made into entries
 mod ends; // where a zip ends, and whether it has
 mod escape; // names from outside, fit to be shown
 mod inspect; // the packaging rules, and the member to import

@@ -41,8 +41,6 @@ pub(super) mod flags {
     pub const PATCH: u16 = 1 << 5;
     /// Strong encryption.
     pub const STRONG: u16 = 1 << 6;
-    /// Name and comment are UTF-8.
-    pub const UTF8: u16 = 1 << 11;
     /// The directory is encrypted, and local headers are masked.
     pub const MASKED: u16 = 1 << 13;
 }
@@ -161,8 +159,6 @@ pub(super) struct Header<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Central<'a> {
     pub header: Header<'a>,
-    /// Upper byte: the system whose attributes these are.
-    pub made_by: u16,
     pub disk: u16,
     pub attributes: u32,
     pub header_offset: u32,
@@ -189,7 +185,6 @@ impl<'a> Central<'a> {
                 name: bytes.get(CENTRAL_BYTES..name_end)?,
                 extra: bytes.get(name_end..extra_end)?,
             },
-            made_by: u16_at(bytes, 4),
             disk: u16_at(bytes, 34),
             attributes: u32_at(bytes, 38),
             header_offset: u32_at(bytes, 42),

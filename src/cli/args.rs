@@ -51,6 +51,8 @@ pub enum Command {
     Once,
     /// Vet archives as the importer would, or without any: the configuration and every connection
     Check(CheckArgs),
+    /// Make of a feed the archive a partner should send, and vet it
+    Pack(PackArgs),
     /// Show imports, what waits, sources and destinations; or one import in full
     Status(StatusArgs),
     /// Print the accepted events, one JSON object a line, straight from the spool
@@ -99,10 +101,7 @@ pub struct PackArgs {
     /// Where the archive goes [default: beside the feed]
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
-    /// The UTC time in the name, YYYYMMDDHHMMSS [default: the one in the feed's name, else now]
-    #[arg(long, value_name = "TIME")]
-    pub at: Option<String>,
-    /// Print what was done as JSON
+    /// Print the receipt as JSON
     #[arg(long)]
     pub json: bool,
 }

@@ -37,7 +37,7 @@ fn archives(config: Option<&Path>, args: &CheckArgs) -> anyhow::Result<Ending> {
     for path in &args.archives {
         match vet(path, &rules, limits.archive_bytes) {
             Ok(Vetted::Archive(receipt)) => {
-                if receipt.status != "processed" || receipt.rejected > 0 {
+                if needs_attention(&receipt) {
                     ending = Ending::Attention;
                 }
                 match args.json {
@@ -90,7 +90,22 @@ fn rules(config: Option<&Path>, source: Option<&str>) -> anyhow::Result<(Rules, 
     Ok((Rules::of(&found, &settings.limits), settings.limits))
 }
 
-fn print(out: &mut Out, receipt: &Receipt) -> anyhow::Result<()> {
+/// The rules where nobody configured anything.
+pub(super) fn defaults() -> anyhow::Result<(Rules, LimitSettings)> {
+    let settings = settings::defaults()?;
+    Ok((
+        Rules::of(&settings::default_source()?, &settings.limits),
+        settings.limits,
+    ))
+}
+
+/// A failed archive, or one with rejects.
+pub(super) fn needs_attention(receipt: &Receipt) -> bool {
+    receipt.status != "processed" || receipt.rejected > 0
+}
+
+/// Writes a receipt in words.
+pub(super) fn print(out: &mut Out, receipt: &Receipt) -> anyhow::Result<()> {
     out.line(&format!("{}: {}: {}", receipt.archive, receipt.status, receipt.summary))?;
     for line in &receipt.violations {
         let violation = &line.violation;

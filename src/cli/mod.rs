@@ -23,8 +23,10 @@ mod demo; // a whole world on loopback, told as a short story
 pub mod events; // the accepted events, from the spool
 mod generate; // completions, the man page
 mod health; // is the daemon alive?
+mod make_archive; // `pack`, and a look at what came of it
 mod one_import; // one import in words
 pub mod output; // stdout: tables, JSON, a reader that went away
+pub mod pack; // the zip a partner should have sent
 mod print_events; // `events`: what is asked for, and where it goes
 mod retry; // look again, deliver again
 mod run; // the daemon, and a single pass
@@ -77,6 +79,7 @@ fn carry_out(args: Args) -> anyhow::Result<Ending> {
         Command::Run => on_runtime(run::run(config)),
         Command::Once => on_runtime(run::once(config)),
         Command::Check(args) => on_runtime(check::run(config, args)),
+        Command::Pack(args) => make_archive::run(&args),
         Command::Status(args) if args.health => health::run(config, &args),
         Command::Status(args) => on_runtime(status::run(config, &args)),
         Command::Events(args) => on_runtime(print_events::run(config, args)),

@@ -1,6 +1,6 @@
 //! What the configuration file may say.
 //!
-//! Two steps: this module holds what was written, checked only for form; [`load`] makes of it what the program uses
+//! Two steps: this module holds what was written, checked only for form; `resolver` makes of it what the program uses
 //! ([`resolve`]), with secrets read, addresses parsed and everything held against everything else. Each key stands here
 //! once, with its meaning, its unit and its default; `config/example.toml` shows them all, and tests keep the two alike.
 //!
@@ -9,10 +9,14 @@
 
 pub mod resolve;
 
+mod destinations; // each destination, and that none is in another's way
 mod form; // durations, sizes, names, words: a value becomes what it means, or says what is wanted
-mod load; // what was written becomes what the program uses
+mod load; // finding the file, reading it and the environment
 mod problem; // what is wrong, and where it was written
+mod resolver; // what was written becomes what the program uses
+mod secrets; // from files and the environment
 mod section; // a table and the keys it knows
+mod sources; // each source: where it is, how to be let in
 mod tree; // the file and the environment as one tree, each value with its place
 pub mod url; // where a source is
 

@@ -24,6 +24,7 @@ use pace::{Failure, Pace};
 use stint::{Ending, Stint, Worker};
 
 pub mod pace;
+mod reader;
 mod stint;
 
 /// Imports that are looked up at a time. Each comes with the set of its rejects, so they are not taken by the thousand.

@@ -3,29 +3,32 @@
 //! A stint takes in several small imports, or a piece of a large one, and ends with a flush, so that a transactional
 //! destination commits once for all of it and holds no transaction while the loop waits for anything.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::reader::{BATCH, Read, Reader};
 use crate::destination::{Destination, Reply};
-use crate::events::{Batch, Bounds, Events, EventsError};
+use crate::events::{Batch, EventsError};
 use crate::ledger::{Cursor, Import};
 
-/// Memory of one batch, in bytes: it bounds what a delivery holds, whatever the size of entries.
-const BATCH_BYTES: usize = 8 * 1024 * 1024;
-
-/// After this long a stint is ended, so that the ledger's cursor, the log and a reader of the destination do not wait long.
+/// After this long a stint is ended, so that the ledger's cursor, the log and whoever reads the destination do not wait
+/// long.
 const STINT_MAX: Duration = Duration::from_millis(500);
 
-/// A destination at work: the destination, the import it is in, and how far it is.
+/// A destination at work: the destination, what is read for it, and how far it is.
 pub(super) struct Worker {
+    reader: Reader,
+    hand: Hand,
+}
+
+/// The destination, and what it has had.
+struct Hand {
     destination: Box<dyn Destination>,
-    spool_dir: PathBuf,
-    /// Names of the events that are wanted; none: all.
-    only: Vec<String>,
-    reading: Option<Events>,
     /// Everything before this is at the destination for good.
     confirmed: Cursor,
     /// Everything before this was handed over.
@@ -64,139 +67,143 @@ impl Worker {
     /// Sets a destination to work at a cursor.
     pub(super) fn new(destination: Box<dyn Destination>, spool_dir: &Path, only: Vec<String>, at: Cursor) -> Worker {
         Worker {
-            destination,
-            spool_dir: spool_dir.to_owned(),
-            only,
-            reading: None,
-            confirmed: at,
-            handed: at,
-            unconfirmed: 0,
+            reader: Reader::new(spool_dir, only),
+            hand: Hand {
+                destination,
+                confirmed: at,
+                handed: at,
+                unconfirmed: 0,
+            },
         }
     }
 
     /// Everything before this is at the destination for good.
     pub(super) fn confirmed(&self) -> Cursor {
-        self.confirmed
+        self.hand.confirmed
     }
 
     /// What is to be handed over next.
     pub(super) fn handed(&self) -> Cursor {
-        self.handed
+        self.hand.handed
     }
 
-    /// Passes over imports that nothing is wanted of.
+    /// Passes over imports that nothing is wanted of. What was handed over and is not confirmed keeps the cursor back.
     pub(super) fn pass_over(&mut self, to: Cursor) {
-        self.confirmed = self.confirmed.max(to);
-        self.handed = self.handed.max(to);
+        if self.hand.handed == self.hand.confirmed {
+            self.hand.confirmed = self.hand.confirmed.max(to);
+            self.hand.handed = self.hand.confirmed;
+        }
     }
 
     /// Hands imports over, in order, each from where it was left.
     pub(super) fn stint(&mut self, imports: &[Arc<Import>], stop: &CancellationToken) -> Stint {
-        let mut stint = Stint {
-            delivered: 0,
-            last: None,
-            ending: Ending::Done,
-        };
-        let began = Instant::now();
-        let mut room = self.destination.events_max();
-        'imports: for import in imports {
-            while self.handed < import.end() {
-                if room == 0 || began.elapsed() >= STINT_MAX || stop.is_cancelled() {
-                    stint.ending = Ending::Paused;
-                    break 'imports;
-                }
-                let batch = match self.next_batch(import, room) {
-                    Ok(batch) => batch,
-                    Err(error) => {
-                        // What was read before is still worth confirming.
-                        stint.ending = Ending::Unreadable(Arc::clone(import), error);
-                        break 'imports;
-                    }
-                };
-                room -= batch.len();
-                stint.last = Some(Arc::clone(import));
-                if let Some(ending) = self.hand_over(&batch, &mut stint.delivered) {
-                    stint.ending = ending;
-                    return stint;
+        let mut stint = Stint::default();
+        let (reader, hand) = (&mut self.reader, &mut self.hand);
+        let at = hand.handed;
+        thread::scope(|scope| {
+            // A rendezvous: what is read ahead is in the reader's hand, so that nothing of it is lost.
+            let (ready, batches) = sync_channel(0);
+            let reading = thread::Builder::new()
+                .name("reading ahead".to_owned())
+                .spawn_scoped(scope, move || reader.read(imports, at, &ready));
+            match reading {
+                Ok(_) => hand.take(batches, stop, &mut stint),
+                Err(error) => {
+                    stint.ending = Ending::Unavailable(format!("starting a thread to read the spool: {error}"))
                 }
             }
-        }
-        if let Some(ending) = self.flush(&mut stint.delivered) {
-            stint.ending = ending;
+        });
+        if matches!(stint.ending, Ending::Moved | Ending::Unavailable(_) | Ending::Barred(_)) {
+            self.reader.forget();
         }
         stint
     }
 
     /// Hands over that nothing comes of an import, so that a destination with a cursor of its own moves it as well.
     pub(super) fn skip(&mut self, import: &Arc<Import>) -> Stint {
-        let mut delivered = 0;
-        self.reading = None;
-        let batch = Batch::nothing_of(Arc::clone(import), self.handed);
-        let ending = self
-            .hand_over(&batch, &mut delivered)
-            .or_else(|| self.flush(&mut delivered))
-            .unwrap_or(Ending::Done);
+        let mut stint = Stint::default();
+        self.reader.forget();
+        let batch = Batch::nothing_of(Arc::clone(import), self.hand.handed);
+        let skipped = self
+            .hand
+            .hand_over(&batch, &mut stint.delivered)
+            .and_then(|()| self.hand.flush(&mut stint.delivered));
+        if let Err(ending) = skipped {
+            stint.ending = ending;
+        }
+        stint
+    }
+}
+
+impl Default for Stint {
+    fn default() -> Stint {
         Stint {
-            delivered,
+            delivered: 0,
             last: None,
-            ending,
+            ending: Ending::Done,
+        }
+    }
+}
+
+impl Hand {
+    /// Hands over what is read until there is no more or the stint is long enough, and has it made good.
+    fn take(&mut self, batches: Receiver<Read>, stop: &CancellationToken, stint: &mut Stint) {
+        let began = Instant::now();
+        let events_max = self.destination.events_max();
+        let mut events = 0;
+        stint.ending = loop {
+            if events + BATCH.events > events_max.max(BATCH.events)
+                || began.elapsed() >= STINT_MAX
+                || stop.is_cancelled()
+            {
+                break Ending::Paused;
+            }
+            let batch = match batches.recv() {
+                Ok(Ok(batch)) => batch,
+                // What was handed over before is still worth confirming.
+                Ok(Err((import, error))) => break Ending::Unreadable(import, error),
+                // The reader is through.
+                Err(_) => break Ending::Done,
+            };
+            events += batch.len();
+            stint.last = Some(Arc::clone(&batch.import));
+            if let Err(ending) = self.hand_over(&batch, &mut stint.delivered) {
+                stint.ending = ending;
+                return;
+            }
+        };
+        if let Err(ending) = self.flush(&mut stint.delivered) {
+            stint.ending = ending;
         }
     }
 
-    fn next_batch(&mut self, import: &Arc<Import>, room: usize) -> Result<Batch, EventsError> {
-        let from = if self.handed.seq == import.seq {
-            self.handed.index
-        } else {
-            0
-        };
-        let at = Cursor {
-            seq: import.seq,
-            index: from,
-        };
-        let mut reading = match self.reading.take() {
-            Some(reading) if reading.at() == at => reading,
-            _ => Events::open(Arc::clone(import), &self.spool_dir, from)?,
-        };
-        let bounds = Bounds {
-            events: room,
-            bytes: BATCH_BYTES,
-        };
-        let batch = reading.next_batch(bounds, &self.only)?;
-        if !batch.last {
-            self.reading = Some(reading);
-        }
-        Ok(batch)
-    }
-
-    /// `Some` if the stint is over.
-    fn hand_over(&mut self, batch: &Batch, delivered: &mut u64) -> Option<Ending> {
-        let reply = self.destination.deliver(batch);
-        if matches!(reply, Reply::Held | Reply::Durable(_)) {
-            self.unconfirmed += batch.len() as u64;
-        }
-        match reply {
+    /// `Err` if the stint is over.
+    fn hand_over(&mut self, batch: &Batch, delivered: &mut u64) -> Result<(), Ending> {
+        match self.destination.deliver(batch) {
             Reply::Held => {
                 self.handed = batch.end;
-                None
+                self.unconfirmed += batch.len() as u64;
+                Ok(())
             }
             Reply::Durable(cursor) if cursor == batch.end => {
                 self.handed = batch.end;
+                self.unconfirmed += batch.len() as u64;
                 self.confirm(delivered);
-                None
+                Ok(())
             }
-            other => Some(self.fall_back(other)),
+            other => Err(self.fall_back(other)),
         }
     }
 
-    /// `Some` if the stint ends otherwise than it would.
-    fn flush(&mut self, delivered: &mut u64) -> Option<Ending> {
+    /// `Err` if the stint is over otherwise than it would be.
+    fn flush(&mut self, delivered: &mut u64) -> Result<(), Ending> {
         match self.destination.flush() {
-            Reply::Held => None,
+            Reply::Held => Ok(()),
             Reply::Durable(cursor) if cursor == self.handed => {
                 self.confirm(delivered);
-                None
+                Ok(())
             }
-            other => Some(self.fall_back(other)),
+            other => Err(self.fall_back(other)),
         }
     }
 
@@ -207,7 +214,6 @@ impl Worker {
 
     /// Nothing since the last confirmation counts.
     fn fall_back(&mut self, reply: Reply) -> Ending {
-        self.reading = None;
         self.unconfirmed = 0;
         let ending = match reply {
             Reply::Durable(cursor) => {

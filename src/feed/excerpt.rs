@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use super::scan::is_blank;
+use super::scan::{is_blank, skip_blanks};
 use super::text::unescaped;
 use super::window::LOOK_AHEAD;
 
@@ -25,21 +25,26 @@ pub(super) fn of_entry(raw: &str) -> String {
     // Escaping and masking never make room: four bytes are the longest character.
     let window = 0..whole_character(text, 4 * ENTRY_CHARS);
     let cut = window.end < text.len();
-    head(&shown(text, window), ENTRY_CHARS, cut)
+    head(&shown(text, window, text.len()), ENTRY_CHARS, cut)
 }
 
 /// A value in a message: masked within, at most about 40 characters.
 pub(super) fn of_value(value: &[u8]) -> String {
     let end = whole_character(value, 4 * SIDE_CHARS);
-    head(&shown(value, 0..end), SIDE_CHARS, end < value.len())
+    head(&shown(value, 0..end, value.len()), SIDE_CHARS, end < value.len())
 }
 
 /// The text around a fault. `text` begins where a token does; the place is `at`.
+///
+/// What follows the place is shown up to the next colon only: behind it stands a value, of a name that may be garbled.
 pub(super) fn around(text: &[u8], at: usize) -> String {
     let from = whole_character(text, at.saturating_sub(4 * SIDE_CHARS));
-    let to = whole_character(text, at + LOOK_AHEAD);
-    let before = tail(&shown(text, from..at), SIDE_CHARS, from > 0);
-    let after = head(&shown(text, at..to), SIDE_CHARS, to < text.len());
+    let mut to = whole_character(text, at + LOOK_AHEAD);
+    if let Some(colon) = memchr::memchr(b':', &text[at..to]) {
+        to = at + colon + 1;
+    }
+    let before = tail(&shown(text, from..at, at), SIDE_CHARS, from > 0);
+    let after = head(&shown(text, at..to, at), SIDE_CHARS, to < text.len());
     (before + &after).trim().to_owned()
 }
 
@@ -78,49 +83,77 @@ fn whole_character(text: &[u8], at: usize) -> usize {
         .unwrap_or(at)
 }
 
-/// What of `text[window]` may be shown. Tokens are told apart from the beginning of `text` on.
-fn shown(text: &[u8], window: Range<usize>) -> String {
+/// What of `text[window]` may be shown. Tokens are told apart from the beginning of `text` on; from `broken` on they are
+/// no JSON, and a value may be more than one of them.
+fn shown(text: &[u8], window: Range<usize>, broken: usize) -> String {
     let mut out = String::new();
-    let mut awaited = Awaited::Nothing;
+    let mut state = State::Elsewhere;
     let mut at = 0;
     while at < window.end.min(text.len()) {
         let token = token_at(text, at);
         let mut end = token.end();
-        let covered = match (awaited, token) {
-            (_, Token::Blank(_)) => false,
-            (Awaited::Anything, Token::Sign(b'{' | b'[', _)) => {
+        let covered = match (state, token) {
+            (State::Awaited, Token::Blank(_) | Token::Sign(b':' | b'=', _)) => false,
+            (State::Awaited, Token::Sign(b'{' | b'[', _)) => {
                 end = container_end(text, at);
-                awaited = Awaited::Nothing;
+                state = State::Elsewhere;
                 true
             }
-            (Awaited::Anything, Token::Sign(b':' | b'=', _)) => false,
-            (_, Token::Sign(..)) => {
-                awaited = Awaited::Nothing;
-                false
-            }
-            (Awaited::Anything, Token::Quoted(_)) => {
-                awaited = Awaited::Nothing;
-                true
-            }
-            (Awaited::Anything, Token::Word(_)) => {
-                end = stretch_end(text, at);
-                awaited = Awaited::Nothing;
-                true
-            }
-            (Awaited::Nothing, Token::Quoted(_)) => {
-                if is_sensitive(&text[at..end]) {
-                    awaited = Awaited::Anything;
+            // A comma or bracket in place of the colon.
+            (State::Awaited, Token::Sign(..)) if at >= broken => false,
+            (State::Awaited, Token::Quoted(_) | Token::Word(_)) => {
+                if at >= broken {
+                    end = stretch_end(text, end);
                 }
+                state = State::Covered;
+                true
+            }
+            // The rest of a value: its quotation mark came too early, or a blank is in it that it cannot hold.
+            (State::Covered, Token::Blank(_)) => false,
+            (State::Covered, Token::Sign(..)) if skip_blanks(text, end) >= broken => false,
+            (State::Covered, Token::Word(_)) => {
+                end = stretch_end(text, end);
+                true
+            }
+            (State::Covered, Token::Quoted(_)) if !is_blank(text[at - 1]) => {
+                end = stretch_end(text, end);
+                true
+            }
+            // Right behind a quotation mark that ended a text too early, or began one too late: it may be any value.
+            (State::Elsewhere, Token::Word(_)) if at >= broken && text[..at].ends_with(b"\"") => {
+                end = stretch_end(text, end);
+                true
+            }
+            (_, Token::Blank(_) | Token::Sign(..)) => {
+                state = State::Elsewhere;
                 false
             }
-            (Awaited::Nothing, Token::Word(_)) if is_sensitive(&text[at..end]) => {
+            // A text with a colon in it, right before the fault: a quotation mark that was lost or escaped made one text of
+            // several, names and values alike.
+            (State::Elsewhere, Token::Quoted(_))
+                if at < broken
+                    && skip_blanks(text, end) >= broken
+                    && memchr::memchr(b':', &text[at..end]).is_some() =>
+            {
+                state = State::Covered;
+                true
+            }
+            (_, Token::Quoted(_)) => {
+                state = if is_sensitive(&text[at..end]) {
+                    State::Awaited
+                } else {
+                    State::Elsewhere
+                };
+                false
+            }
+            (State::Elsewhere, Token::Word(_)) if is_sensitive(&text[at..end]) => {
                 // A name without quotation marks: nothing up to the next comma can be trusted.
                 emit(&mut out, text, at..end, &window);
                 at = end;
                 end = stretch_end(text, at);
                 at < end
             }
-            (Awaited::Nothing, Token::Word(_)) => memchr::memchr(b'@', &text[at..end]).is_some(),
+            (State::Elsewhere, Token::Word(_)) => memchr::memchr(b'@', &text[at..end]).is_some(),
         };
         if covered {
             if window.contains(&at) {
@@ -138,11 +171,14 @@ fn shown(text: &[u8], window: Range<usize>) -> String {
     out
 }
 
-/// Whether a sensitive name was read, and its value comes next.
+/// Where the values that may not be shown are.
 #[derive(Clone, Copy)]
-enum Awaited {
-    Nothing,
-    Anything,
+enum State {
+    Elsewhere,
+    /// A sensitive name was read: its value comes next.
+    Awaited,
+    /// Right behind such a value.
+    Covered,
 }
 
 /// A token and its end.
@@ -164,7 +200,7 @@ impl Token {
 
 fn token_at(text: &[u8], at: usize) -> Token {
     match text[at] {
-        byte if is_blank(byte) => Token::Blank(super::scan::skip_blanks(text, at)),
+        byte if is_blank(byte) => Token::Blank(skip_blanks(text, at)),
         byte @ (b'{' | b'}' | b'[' | b']' | b',' | b':' | b'=' | b';') => Token::Sign(byte, at + 1),
         b'"' => Token::Quoted(quoted_end(text, at)),
         b'\'' => Token::Quoted(closed_by(text, at + 1, &["'", "\n"])),
@@ -244,14 +280,16 @@ fn stretch_end(text: &[u8], from: usize) -> usize {
 
 /// Whether a word, or a string with its marks, spells a name whose value may not be shown.
 fn is_sensitive(token: &[u8]) -> bool {
-    const LONGEST: usize = 6 * "email".len() + 6; // every letter an escape, and the longest marks
-    if token.len() > LONGEST {
+    let is_mark = |byte: &u8| matches!(byte, b'"' | b'\'' | b':' | b' ' | 0x80..);
+    let Some(from) = token.iter().position(|byte| !is_mark(byte)) else {
         return false;
-    }
-    let name: Vec<u8> = unescaped(token).filter(u8::is_ascii_alphanumeric).collect();
-    let marks = unescaped(token).filter(|byte| !byte.is_ascii_alphanumeric());
-    let only_marks = marks.into_iter().all(|byte| matches!(byte, b'"' | b'\'' | 0x80..));
-    only_marks && (name.eq_ignore_ascii_case(b"email") || name.eq_ignore_ascii_case(b"id"))
+    };
+    // An escape that is read as a mark (`\"`) belongs to a mark that came too early.
+    let same = |name: &[u8]| {
+        let mut spelt = unescaped(&token[from..]).map(|byte| byte.to_ascii_lowercase());
+        name.iter().all(|&letter| spelt.next() == Some(letter)) && spelt.all(|byte| is_mark(&byte))
+    };
+    same(b"email") || same(b"id")
 }
 
 /// Appends what of a token lies in the window.
@@ -345,7 +383,8 @@ mod tests {
                     );
                 }
             }
-            assert_eq!(around(text.as_bytes(), 0), expect, "{text}");
+            let shown = shown(text.as_bytes(), 0..text.len(), 0);
+            assert_eq!(shown, expect, "{text}");
         };
         check(
             "{'email': 'ada@example.com', 'id': '4711'}",
@@ -355,10 +394,14 @@ mod tests {
         check("{“email”: “ada@example.com”}", "{“email”: \"***\"}");
         check("{\"email\" \"ada@example.com\"}", "{\"email\" \"***\"}");
         check("{\"email\": ada@example.com}", "{\"email\": \"***\"}");
-        check("{\"email: \"ada@example.com\"}", "{\"email: \"\"***\"\"}");
+        check("{\"email: \"ada@example.com\"}", "{\"email: \"\"***\"}");
+        check("{\"id\\\": \"4711\"}", "{\"id\\\": \"\"***\"}");
         check("{\"id\" = 4711}", "{\"id\" = \"***\"}");
         check("{\"id\": \"4711", "{\"id\": \"***\"");
         check("{\"id\": \"47\n11", "{\"id\": \"***\"");
-        check("{\"name: \"x\", \"id\": \"4711\"}", "{\"name: \"x\", \"id\"***\"}");
+        check(
+            "{\"name: \"x\", \"id\": \"4711\"}",
+            "{\"name: \"\"***\", \"id\": \"***\"}",
+        );
     }
 }

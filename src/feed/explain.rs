@@ -4,6 +4,7 @@
 //! here. None of it decides anything: the place and the code are known before.
 
 use super::excerpt::{is_hidden, quoted};
+use super::root::ARRAY_WANTED;
 use super::scan::{Wanted, is_blank, skip_blanks, string};
 
 /// Why the byte at `at` cannot stand there. `lines`: where the token before it ends, and where it stands itself.
@@ -23,7 +24,7 @@ pub(super) fn syntax(text: &[u8], at: usize, wanted: Wanted, lines: Option<(u64,
         _ => {}
     }
     if let Some(slip) = slip_anywhere(rest) {
-        return slip.to_owned();
+        return slip;
     }
     let slip = match wanted {
         Wanted::CommaOrBrace | Wanted::CommaOrBracket => after_value(text, at, wanted, lines),
@@ -89,13 +90,19 @@ pub(super) fn trailing(rest: &[u8]) -> String {
     format!("found {found} after the array's closing `]`, where the file must end; {advice}")
 }
 
+/// Something in place of the whole array.
+pub(super) fn not_json(rest: &[u8]) -> String {
+    let what = match slip_anywhere(rest) {
+        _ if rest[0] == b'<' => "found `<`: HTML or XML, not JSON".to_owned(),
+        Some(slip) => slip,
+        None => format!("found {}, with which no JSON begins", found(rest)),
+    };
+    format!("{what}; {ARRAY_WANTED}")
+}
+
 /// What stands at the beginning of `rest`.
 fn found(rest: &[u8]) -> String {
-    let text = match std::str::from_utf8(&rest[..rest.len().min(4)]) {
-        Ok(text) => text,
-        Err(error) => std::str::from_utf8(&rest[..error.valid_up_to()]).unwrap_or_default(),
-    };
-    match text.chars().next() {
+    match char_at(rest) {
         None => "the end of the data".to_owned(),
         Some('\u{feff}') => "a byte-order mark (U+FEFF)".to_owned(),
         Some('\u{a0}') => "a no-break space (U+00A0)".to_owned(),
@@ -104,6 +111,11 @@ fn found(rest: &[u8]) -> String {
         }
         Some(char) => format!("`{char}`"),
     }
+}
+
+/// The character that `rest` begins with.
+fn char_at(rest: &[u8]) -> Option<char> {
+    rest[..rest.len().min(4)].utf8_chunks().next()?.valid().chars().next()
 }
 
 /// What is wanted, as a noun.
@@ -125,23 +137,25 @@ fn name_of(wanted: Wanted) -> &'static str {
 }
 
 /// Slips that are wrong between any two tokens.
-fn slip_anywhere(rest: &[u8]) -> Option<&'static str> {
+fn slip_anywhere(rest: &[u8]) -> Option<String> {
     let begins = |marks: &[&str]| marks.iter().any(|mark| rest.starts_with(mark.as_bytes()));
-    if begins(&["//", "/*", "#", "<!--", "--"]) {
-        return Some("found a comment; JSON has none, remove it");
-    }
-    if begins(&["'", "`"]) {
-        return Some("found a single quotation mark; JSON wants double ones (`\"`) around names and texts");
-    }
-    if begins(&["“", "”", "„", "‟", "‘", "’", "«", "»", "″"]) {
-        return Some(
-            "found a typographic quotation mark, as word processors and web pages make them; JSON wants straight ones (`\"`)",
-        );
-    }
-    if begins(&["\u{feff}"]) {
-        return Some("found a byte-order mark (U+FEFF) amid the data: files were joined; remove it");
-    }
-    None
+    let slip = if begins(&["//", "/*", "#", "<!--", "--"]) {
+        "found a comment; JSON has none, remove it"
+    } else if begins(&["'", "`"]) {
+        "found a single quotation mark; JSON wants double ones (`\"`) around names and texts"
+    } else if begins(&["“", "”", "„", "‟", "‘", "’", "«", "»", "″"]) {
+        "found a typographic quotation mark, as word processors and web pages make them; JSON wants straight ones (`\"`)"
+    } else if begins(&["\u{feff}"]) {
+        "found a byte-order mark (U+FEFF) amid the data: files were joined; remove it"
+    } else if char_at(rest).is_some_and(|char| char.is_whitespace() || is_hidden(char)) {
+        return Some(format!(
+            "found {}; only blanks, tabs and line breaks may stand between values",
+            found(rest)
+        ));
+    } else {
+        return None;
+    };
+    Some(slip.to_owned())
 }
 
 /// In place of the comma or bracket after a value.

@@ -123,6 +123,16 @@ pub(super) fn wrong(places: Places<'_>, from: usize, at: usize, wanted: Wanted, 
     place.violation(ViolationCode::JsonSyntax, detail)
 }
 
+/// The data begins with what is no JSON at all.
+pub(super) fn not_json(places: Places<'_>, at: usize) -> Fault<'_> {
+    let found = wrong(places, at, at, Wanted::Value, 0);
+    if found.code == ViolationCode::Encoding {
+        return found;
+    }
+    let detail = explain::not_json(&places.data[at..]);
+    Fault { detail, ..found }
+}
+
 /// The data ends. What was being read began at `from`.
 pub(super) fn cut_short(places: Places<'_>, from: usize, wanted: Wanted, entries: u64) -> Fault<'_> {
     let place = Place {

@@ -258,7 +258,7 @@ mod tests {
         while date < end {
             let expect = date.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis();
             assert_eq!(parse(&date.format("%Y-%m-%d").to_string()), Some(expect), "{date}");
-            date += chrono::Days::new(13);
+            date += chrono::TimeDelta::days(13);
         }
     }
 }

@@ -295,13 +295,160 @@ impl<R: Read> Walk<R> {
         let places = self.window.places();
         let found = match root::recognise(&places.data[from..]) {
             Root::Value(detail) => fault::Place::at(places, from).violation(ViolationCode::NotAnArray, detail),
-            Root::NotJson(at, wanted) => fault::wrong(places, from, from + at, wanted, self.depth_max),
-            Root::CutShort(wanted) => fault::cut_short(places, from, wanted, 0),
+            Root::NotJson => fault::not_json(places, from),
         };
         Ok(self.stop(found.build()))
     }
 
     fn stop(&self, violation: Violation) -> Stop {
         Stop::Fault(self.stopped.get_or_init(|| violation).clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::DuplicateKeys;
+    use super::*;
+
+    fn options(entry_bytes_max: u64) -> Options {
+        Options {
+            default_business_unit: None,
+            duplicate_keys: DuplicateKeys::Reject,
+            entry_bytes_max,
+            depth_max: 128,
+        }
+    }
+
+    /// A feed of entries of these sizes, made while it is read.
+    fn feed(sizes: impl Iterator<Item = usize>) -> impl Read {
+        let mut parts = sizes.enumerate().map(|(index, size)| {
+            let separator = if index == 0 { "[" } else { ",\n" };
+            format!("{separator}\"{}\"", "x".repeat(size - 2)).into_bytes()
+        });
+        let mut part = std::io::Cursor::new(Vec::new());
+        let mut closed = false;
+        Reading(move |buffer: &mut [u8]| {
+            loop {
+                match part.read(buffer)? {
+                    0 => match parts.next() {
+                        Some(next) => part = std::io::Cursor::new(next),
+                        None if closed => return Ok(0),
+                        None => {
+                            closed = true;
+                            part = std::io::Cursor::new(b"]".to_vec());
+                        }
+                    },
+                    count => return Ok(count),
+                }
+            }
+        })
+    }
+
+    struct Reading<F>(F);
+
+    impl<F: FnMut(&mut [u8]) -> std::io::Result<usize>> Read for Reading<F> {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            self.0(buffer)
+        }
+    }
+
+    #[test]
+    fn memory_stays_that_of_a_block_however_long_the_feed() {
+        let options = options(1 << 20);
+        let mut walk = Walk::new(feed((0..1600).map(|_| 64 << 10)), &options);
+        let mut count = 0;
+        while walk.next().expect("no fault").is_some() {
+            count += 1;
+            assert!(
+                walk.window.capacity() <= 300 << 10,
+                "entry {count}: {}",
+                walk.window.capacity()
+            );
+        }
+        assert_eq!(count, 1600);
+        assert!(walk.bytes() > 100 << 20);
+    }
+
+    #[test]
+    fn memory_grows_for_an_entry_that_needs_it_and_shrinks_again() {
+        let options = options(16 << 20);
+        let sizes = [100, 5 << 20, 100].into_iter().chain((0..200).map(|_| 64 << 10));
+        let mut walk = Walk::new(feed(sizes), &options);
+        let mut most = 0;
+        while walk.next().expect("no fault").is_some() {
+            most = most.max(walk.window.capacity());
+        }
+        assert!((5 << 20..11 << 20).contains(&most), "{most}");
+        assert!(walk.window.capacity() <= 300 << 10, "{}", walk.window.capacity());
+    }
+
+    #[test]
+    fn an_endless_entry_is_refused_at_the_limit() {
+        let options = options(1 << 20);
+        let mut walk = Walk::new(b"[\"".chain(std::io::repeat(b'x')), &options);
+        match walk.next() {
+            Err(Stop::Fault(fault)) => {
+                assert_eq!(fault.code, ViolationCode::EntryTooLarge);
+                assert_eq!((fault.entry, fault.at.map(|at| at.byte)), (Some(0), Some(1)));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(walk.bytes() < 2 << 20, "{}", walk.bytes());
+    }
+
+    #[test]
+    fn white_space_is_not_kept() {
+        let options = options(1 << 10);
+        let blanks = std::io::repeat(b'\n').take(20 << 20);
+        let mut walk = Walk::new(b"[".chain(blanks).chain(&b"7 ]"[..]), &options);
+        let entry = walk.next().expect("no fault").expect("an entry");
+        assert_eq!((entry.position().line, entry.position().column), (1 + (20 << 20), 1));
+        assert!(walk.window.capacity() <= 300 << 10);
+        assert!(walk.next().expect("no fault").is_none());
+    }
+
+    #[test]
+    fn after_an_error_of_the_reader_one_may_go_on() {
+        let mut step = 0;
+        let read = Reading(move |buffer: &mut [u8]| {
+            step += 1;
+            let part: &[u8] = match step {
+                1 => b"\xef\xbb\xbf",
+                3 => b"[1,",
+                5 => b"2]",
+                2 | 4 | 6 => return Err(std::io::ErrorKind::ConnectionReset.into()),
+                7 => return Err(std::io::ErrorKind::Interrupted.into()),
+                _ => b"",
+            };
+            buffer[..part.len()].copy_from_slice(part);
+            Ok(part.len())
+        });
+        let options = options(1 << 10);
+        let mut walk = Walk::new(read, &options);
+        let mut seen = Vec::new();
+        let mut errors = 0;
+        loop {
+            match walk.next() {
+                Ok(Some(entry)) => seen.push((entry.raw.to_owned(), entry.position().column)),
+                Ok(None) => break,
+                Err(Stop::Read(_)) => errors += 1,
+                Err(fault) => panic!("{fault}"),
+            }
+        }
+        assert_eq!(seen, [("1".to_owned(), 2), ("2".to_owned(), 4)]);
+        assert_eq!(errors, 3);
+        assert_eq!(walk.bytes(), 8);
+    }
+
+    #[test]
+    fn a_fault_is_final() {
+        let options = options(1 << 10);
+        let mut walk = Walk::new(&b"[\"\xff\", 2]"[..], &options);
+        for _ in 0..3 {
+            match walk.next() {
+                Err(Stop::Fault(fault)) => assert_eq!(fault.code, ViolationCode::Encoding),
+                other => panic!("{other:?}"),
+            }
+        }
     }
 }

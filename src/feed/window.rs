@@ -104,7 +104,7 @@ impl<R: Read> Window<R> {
 
         let ahead = self.end - self.start;
         let room = ahead.saturating_mul(2).min(most).max(BLOCK).max(ahead);
-        self.resize(self.start + room);
+        self.resize(LOOK_BACK + room);
 
         let before = self.end;
         while self.end < self.data.len() {
@@ -139,6 +139,7 @@ impl<R: Read> Window<R> {
         if self.data.is_empty() {
             self.data = vec![0; size]; // zeroed by the system, page by page, when touched
         } else if self.data.len() < size {
+            self.data.reserve_exact(size - self.data.len());
             self.data.resize(size, 0);
         } else if self.data.len() > size {
             self.data.truncate(size);

@@ -116,7 +116,7 @@ impl Intake {
             let here = self.source.stat(&one.archive).await?;
             // Something that is no file is in the way just as much.
             let there = match self.source.stat(&target).await {
-                Err(SourceError::Refused { .. }) => Some(Stat {
+                Err(SourceError::Taken { .. }) => Some(Stat {
                     size: u64::MAX,
                     mtime: i64::MIN,
                 }),

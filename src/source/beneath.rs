@@ -74,9 +74,7 @@ pub(super) fn stat(root: &Path, path: &str) -> Result<Option<Stat>, Failure> {
     let found =
         parent(root, path).and_then(|(dir, name)| Ok(rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)?));
     match found {
-        Ok(found) => file_stat(&found)
-            .map(Some)
-            .ok_or(Failure::Rule("it is no regular file")),
+        Ok(found) => file_stat(&found).map(Some).ok_or(Failure::System(Errno::EXIST)),
         Err(Failure::System(Errno::NOENT | Errno::NOTDIR)) => Ok(None),
         Err(failure) => Err(failure),
     }
@@ -144,7 +142,9 @@ pub(super) fn make_dirs(root: &Path, path: &str) -> Result<(), Failure> {
 /// Writes beside the place, synced, then renames over what may be there.
 pub(super) fn write(root: &Path, path: &str, bytes: &[u8]) -> Result<(), Failure> {
     let (dir, name) = parent(root, path)?;
-    let beside = format!(".feedgate-{:016x}.tmp", fastrand::u64(..));
+    let beside = super::beside(name);
+    // Left behind by an attempt that was killed, perhaps; never opened, since it could lead anywhere.
+    rustix::fs::unlinkat(&dir, &*beside, AtFlags::empty()).ok();
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut file = File::from(rustix::fs::openat(&dir, &*beside, flags, Mode::from_raw_mode(0o666))?);
     let written = file

@@ -44,8 +44,8 @@ pub enum SourceError {
         /// What was being done, to what.
         doing: String,
     },
-    /// The target of a rename exists already.
-    #[error("{doing}: the name is taken")]
+    /// The target of a rename exists already; something other than a regular file is there.
+    #[error("{doing}: the name is taken by something else")]
     Taken {
         /// What was being done, to what.
         doing: String,
@@ -104,7 +104,7 @@ pub trait Source: Send + Sync {
     /// The regular files in the root. Directories and symbolic links are left out, and so are `.` and `..`.
     async fn list(&self) -> Result<Vec<ListedFile>, SourceError>;
 
-    /// Size and mtime of a regular file now, or `None` if nothing is there. Something other than a regular file is `Refused`.
+    /// Size and mtime of a regular file now, or `None` if nothing is there. Something other than a regular file is `Taken`.
     async fn stat(&self, path: &str) -> Result<Option<Stat>, SourceError>;
 
     /// Up to `len` bytes from `offset`; fewer at the end of the file. For small reads: `len` is at most 1 MiB.
@@ -182,4 +182,14 @@ fn checked<'a>(doing: &str, path: &'a str) -> Result<&'a str, SourceError> {
         doing: format!("{doing} `{}`", excerpt(path)),
         reason: "not a path below the root".to_string(),
     })
+}
+
+/// Where a file is written before it is renamed into place. Always the same for the same file, so that an attempt that was
+/// cut off leaves nothing that the next one does not take over. A leading dot and `.tmp`: no importer, ours or another,
+/// takes it for a file that is meant for it.
+fn beside(path: &str) -> String {
+    match path.rsplit_once('/') {
+        Some((directory, name)) => format!("{directory}/.{name}.feedgate.tmp"),
+        None => format!(".{path}.feedgate.tmp"),
+    }
 }

@@ -1,1 +1,212 @@
-//! To be written.
+//! Stopped at every call to the far end, before and after it took effect, and arrived at the same end.
+//!
+//! Each walk is a world of its own: a server, three archives, a state directory. One request, the n-th of all, goes wrong;
+//! then the program starts anew, as after a crash, until nothing is left to do. What is there then must be what a world
+//! without faults has: every event once, every archive in one place, every receipt.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use feedgate::config::resolve::Settings;
+use feedgate::daemon;
+use rusqlite::Connection;
+use tokio_util::sync::CancellationToken;
+
+use super::house::far_end::{FarEnd, Fault, StatusCode};
+
+const GOOD: &str = "event_history_20240101000000.json";
+const WRONG_MEMBER: &str = "event_history_20240102000000.json";
+const NO_JSON: &str = "event_history_20240103000000.json";
+
+/// Starts before the world has to have come to rest.
+const STARTS_MAX: usize = 5;
+
+struct World {
+    far: FarEnd,
+    state: tempfile::TempDir,
+}
+
+impl World {
+    fn new() -> World {
+        let far = FarEnd::start();
+        let feed = r#"[{"event":"A","id":"1"},{"event":"B","id":"2"},{"event":"C"}]"#;
+        far.upload(&format!("{GOOD}.zip"), &zip(&[(GOOD, feed)]));
+        far.upload(
+            &format!("{WRONG_MEMBER}.zip"),
+            &zip(&[("other.json", r#"[{"event":"D","id":"4"}]"#)]),
+        );
+        far.upload(&format!("{NO_JSON}.zip"), &zip(&[(NO_JSON, "[{]")]));
+        World {
+            far,
+            state: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn settings(&self) -> Settings {
+        let state = self.state.path().display();
+        let mut toml = format!("state_dir = \"{state}/state\"\n[spool]\nfree_min = \"1MiB\"\n");
+        toml += &self.far.source_toml("acme");
+        toml += "settle = \"0s\"\ntimeout = \"1s\"\n";
+        toml += &format!("[[destination]]\nname = \"events\"\ntype = \"sqlite\"\npath = \"{state}/events.db\"\n");
+        Settings::parse(&toml).unwrap()
+    }
+
+    /// Starts the program, lets it make its pass, and ends it.
+    fn start(&self) -> bool {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let pass = runtime.block_on(daemon::once(&self.settings(), CancellationToken::new()));
+        runtime.shutdown_timeout(Duration::from_secs(5));
+        pass.is_ok_and(|pass| pass.closed == 0 && pass.delivered == 0 && pass.sources_in_trouble.is_empty())
+    }
+
+    /// Waits of whatever length are over.
+    fn time_passes(&self) {
+        let Ok(ledger) = Connection::open(self.state.path().join("state/ledger.db")) else {
+            return;
+        };
+        // Before the first start there is no table yet.
+        ledger
+            .execute_batch("UPDATE listed SET look_at = NULL; UPDATE imports SET retry_at = NULL;")
+            .ok();
+    }
+
+    fn comes_to_rest(&self) {
+        for _ in 0..STARTS_MAX {
+            self.time_passes();
+            if self.start() {
+                return;
+            }
+        }
+        panic!("no rest after {STARTS_MAX} starts");
+    }
+
+    /// All that can be seen from outside.
+    fn summary(&self, with_receipts: bool) -> String {
+        let mut summary = format!(
+            "root {:?}\nprocessed {:?}\n",
+            files(self.far.root()),
+            self.far.names("processed")
+        );
+        if with_receipts {
+            summary += &format!("receipts {:?}\n", self.far.names("receipts"));
+        }
+        let rows = |db: &str, sql: &str| -> Vec<String> {
+            let db = Connection::open(self.state.path().join(db)).unwrap();
+            let mut select = db.prepare(sql).unwrap();
+            select
+                .query_map([], |row| row.get(0))
+                .unwrap()
+                .map(Result::unwrap)
+                .collect()
+        };
+        let imports =
+            "SELECT archive || ' ' || status || ' ' || imported || ' ' || accepted || ' ' || disposition || ' ' || path
+                       FROM imports ORDER BY archive, id";
+        summary += &format!("imports {:#?}\n", rows("state/ledger.db", imports));
+        summary += &format!(
+            "events {:#?}\n",
+            rows("events.db", "SELECT event || ' ' || archive FROM events ORDER BY event")
+        );
+        // The spool holds what imports refer to, and nothing else.
+        let referred = rows(
+            "state/ledger.db",
+            "SELECT DISTINCT spool_file FROM imports WHERE spool_file IS NOT NULL ORDER BY 1",
+        );
+        assert_eq!(files(&self.state.path().join("state/spool")), referred);
+        summary
+    }
+}
+
+/// A zip of these files.
+fn zip(files: &[(&str, &str)]) -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, text) in files {
+        writer
+            .start_file(*name, zip::write::SimpleFileOptions::default())
+            .unwrap();
+        writer.write_all(text.as_bytes()).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+/// Regular files in a directory, sorted.
+fn files(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).unwrap().map(Result::unwrap);
+    let files = entries.filter(|entry| entry.file_type().unwrap().is_file());
+    let mut names: Vec<String> = files
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+/// The world without faults: what it comes to, and how many requests that takes.
+fn reference() -> (World, usize) {
+    let world = World::new();
+    world.comes_to_rest();
+    let requests = world.far.journal().len();
+    (world, requests)
+}
+
+fn walk(fault: impl Fn() -> Fault + Sync, with_receipts: bool) {
+    let (world, requests) = reference();
+    let expect = world.summary(with_receipts);
+    assert!(expect.contains("A event_history_20240101000000.json.zip"), "{expect}");
+    // Worlds wait more than they work.
+    let next = AtomicUsize::new(1);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                loop {
+                    let nth = next.fetch_add(1, Ordering::Relaxed);
+                    if nth > requests {
+                        return;
+                    }
+                    let world = World::new();
+                    world.far.on_any(nth, fault());
+                    world.start();
+                    world.far.forget();
+                    world.comes_to_rest();
+                    assert_eq!(
+                        world.summary(with_receipts),
+                        expect,
+                        "request {nth} of {requests}: {:?}",
+                        fault()
+                    );
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn cut_before_any_request_takes_effect() {
+    walk(|| Fault::CutBefore, true);
+}
+
+#[test]
+fn cut_after_any_request_took_effect() {
+    walk(|| Fault::CutAfter, true);
+}
+
+#[test]
+fn any_request_refused() {
+    // A refused receipt is not written again: it costs a warning, nothing else.
+    walk(|| Fault::Answer(StatusCode::Failure), false);
+}
+
+#[test]
+fn any_reply_lost_for_good() {
+    walk(|| Fault::LoseReply, true);
+}
+
+#[test]
+fn stalled_at_any_request() {
+    walk(|| Fault::Stall, true);
+}

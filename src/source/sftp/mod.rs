@@ -132,10 +132,8 @@ impl Source for SftpSource {
         let Some(attributes) = client.attributes(Request::lstat(&client.path(path)), doing).await? else {
             return Ok(None);
         };
-        let reason = "it is no regular file".to_string();
-        file_stat(&attributes).map(Some).ok_or_else(|| SourceError::Refused {
+        file_stat(&attributes).map(Some).ok_or_else(|| SourceError::Taken {
             doing: doing.to_string(),
-            reason,
         })
     }
 

@@ -188,15 +188,19 @@ impl Drop for Beside<'_> {
 pub(super) async fn write(client: &Client, path: &str, bytes: &[u8]) -> Result<(), SourceError> {
     let doing = Doing("writing", path);
     let refused = |refusal: Refusal| refusal.into_source_error(doing);
-    let directory = path
-        .rsplit_once('/')
-        .map_or(String::new(), |(directory, _)| format!("{directory}/"));
-    // A leading dot and `.tmp`: no importer, ours or another, takes it for a file that is meant for it.
-    let beside = client.path(&format!("{directory}.feedgate-{:016x}.tmp", fastrand::u64(..)));
+    let beside = client.path(&super::super::beside(path));
     let flags = open::WRITE | open::CREATE | open::EXCLUSIVE;
-    let opened = client
-        .open(Request::open(&beside, flags), &client.line.room.handles, doing)
-        .await?;
+    let open = async || {
+        client
+            .open(Request::open(&beside, flags), &client.line.room.handles, doing)
+            .await
+    };
+    let mut opened = open().await?;
+    if opened.as_ref().is_err_and(|refusal| refusal.code == status::FAILURE) {
+        // Left behind by an attempt whose connection was lost, most likely; whether it was there, the second try tells.
+        client.command(Request::remove(&beside), doing).await?.ok();
+        opened = open().await?;
+    }
     let handle = opened.map_err(refused)?;
     let mut beside = Beside {
         client,

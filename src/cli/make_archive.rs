@@ -1,0 +1,29 @@
+//! `pack`: the archive a partner should have sent, and what the importer would say of it.
+
+use super::Ending;
+use super::args::PackArgs;
+use super::check::{defaults, needs_attention, print};
+use super::output::Out;
+use super::pack::pack;
+use super::vet::{Vetted, vet};
+
+/// Packs, and vets what was packed: a well-packed feed may still be full of bad entries.
+pub fn run(args: &PackArgs) -> anyhow::Result<Ending> {
+    let packed = pack(&args.feed, args.dir.as_deref(), crate::ledger::now())?;
+    let (rules, limits) = defaults()?;
+    let mut out = Out::new();
+    let mut ending = Ending::Well;
+    if let Vetted::Archive(receipt) = vet(&packed.path, &rules, limits.archive_bytes)? {
+        if needs_attention(&receipt) {
+            ending = Ending::Attention;
+        }
+        if args.json {
+            out.json(&receipt)?;
+        } else {
+            out.line(&format!("{} ({} bytes)", packed.path.display(), packed.zip_bytes))?;
+            print(&mut out, &receipt)?;
+        }
+    }
+    out.done()?;
+    Ok(ending)
+}
