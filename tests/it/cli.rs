@@ -469,13 +469,15 @@ fn check_vets_an_archive_without_any_configuration() {
     );
 
     // One that cannot be read does not hide what is to be said of the others.
-    let output = check(&["nowhere.zip", &good]);
+    let output = check(&["nowhere.zip", &good, "."]);
     assert_eq!(output.code, 2, "{output}");
     assert!(output.stdout.contains("2 events would be imported"), "{output}");
+    let lines: Vec<&str> = output.stderr.lines().collect();
     assert!(
-        output.stderr.contains("feedgate: checking `nowhere.zip`: No such file"),
+        lines[0].starts_with("feedgate: checking `nowhere.zip`: No such file"),
         "{output}"
     );
+    assert_eq!(lines[1], "checking `.`: it has no file name", "{output}");
 }
 
 #[test]
@@ -587,6 +589,32 @@ fn the_daemon_runs_until_it_is_told_to_stop() {
             "{line}"
         );
     }
+}
+
+#[test]
+fn a_changed_configuration_is_taken_over_and_a_broken_one_refused() {
+    let (mut gate, _) = gate();
+    let second = gate.dir().join("second");
+    std::fs::create_dir(&second).unwrap();
+    let daemon = gate.run();
+
+    gate.section("[limits]\nratio = 'all'");
+    gate.config();
+    daemon.signal("HUP");
+    daemon.wait_for_log("the changed configuration is refused");
+    daemon.wait_for_log("a whole number is wanted");
+
+    gate.clear();
+    gate.source_local("beta", &second);
+    gate.config();
+    daemon.wait_for_log("the changed configuration is taken over");
+    let name = drop_feed(&second, "20260101000000", TWO_EVENTS);
+    let status = gate.wait_for_imports(1);
+    assert_eq!(
+        (&status["imports"][0]["source"], &status["imports"][0]["archive"]),
+        (&"beta".into(), &name.into())
+    );
+    assert_eq!(daemon.stop().code, 0);
 }
 
 #[test]
