@@ -143,10 +143,10 @@ async fn connections(settings: &Settings) -> anyhow::Result<Ending> {
     let dialled = join_all(settings.sources.iter().map(dial)).await;
     for (source, result) in settings.sources.iter().zip(dialled) {
         match result {
-            Ok(files) => out.line(&format!(
-                "source {}: well, {files} files in {}",
-                source.name, source.location
-            ))?,
+            Ok(files) => {
+                let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
+                out.line(&format!("source {}: well, {files} in {}", source.name, source.location))?;
+            }
             Err(error) => {
                 failures += 1;
                 out.line(&format!("source {}: {error}", source.name))?;
