@@ -193,16 +193,17 @@ pub(super) async fn write(client: &Client, path: &str, bytes: &[u8]) -> Result<(
         .map_or(String::new(), |(directory, _)| format!("{directory}/"));
     // A leading dot and `.tmp`: no importer, ours or another, takes it for a file that is meant for it.
     let beside = client.path(&format!("{directory}.feedgate-{:016x}.tmp", fastrand::u64(..)));
-    let flags = open::WRITE | open::CREATE | open::EXCLUSIVE;
-    let opened = client
-        .open(Request::open(&beside, flags), &client.line.room.handles, doing)
-        .await?;
-    let handle = opened.map_err(refused)?;
+    // From before it is there: given up while OPEN is on its way, it would come to be and stay.
     let mut beside = Beside {
         client,
         path: beside,
         renamed: false,
     };
+    let flags = open::WRITE | open::CREATE | open::EXCLUSIVE;
+    let opened = client
+        .open(Request::open(&beside.path, flags), &client.line.room.handles, doing)
+        .await?;
+    let handle = opened.map_err(refused)?;
 
     write_all(client, &handle, bytes, doing).await?.map_err(refused)?;
     if client.extensions.fsync {
