@@ -1,6 +1,10 @@
 //! Feedgate imports partners' event feeds from SFTP accounts. This page is the map.
 
 pub mod archive;
+pub mod cli {
+    //! What the command line prints.
+    pub mod keys;
+}
 pub mod config;
 pub mod destination;
 pub mod events;
