@@ -144,7 +144,11 @@ async fn connections(settings: &Settings) -> anyhow::Result<Ending> {
     for (source, result) in settings.sources.iter().zip(dialled) {
         match result {
             Ok(files) => {
-                let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
+                let files = if files == 1 {
+                    "1 file".to_owned()
+                } else {
+                    format!("{files} files")
+                };
                 out.line(&format!("source {}: well, {files} in {}", source.name, source.location))?;
             }
             Err(error) => {

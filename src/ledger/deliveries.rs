@@ -470,7 +470,9 @@ fn import(row: &Row<'_>) -> rusqlite::Result<Import> {
     let reading: String = row.get(8)?;
     let reading = serde_json::from_str(&reading).map_err(|error| damaged(8, Type::Text, error))?;
     let rejected = match row.get_ref(REJECTED_SET)?.as_blob_or_null()? {
-        Some(bytes) => RoaringTreemap::deserialize_from(bytes).map_err(|error| damaged(REJECTED_SET, Type::Blob, error))?,
+        Some(bytes) => {
+            RoaringTreemap::deserialize_from(bytes).map_err(|error| damaged(REJECTED_SET, Type::Blob, error))?
+        }
         None => RoaringTreemap::new(),
     };
     let stored = match row.get(10)? {
