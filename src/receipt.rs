@@ -238,7 +238,7 @@ pub fn fix_violation(code: ViolationCode) -> &'static str {
         }
         Encoding => "Save the file as UTF-8.",
         JsonSyntax => {
-            "Nothing can be imported from a file that is not valid JSON. Mend it at the place named; a JSON validator finds the rest. Better have a JSON library write it than put it together by hand."
+            "Nothing can be imported from a file that is not valid JSON. Mend it at the place named; a JSON validator finds the rest. Better have a JSON library write it than put it together by hand. The example on the vendor's own page is no model: it lacks a comma before \"cart\", and names \"businessUnit\" twice."
         }
         NotAnArray => "The file must be one JSON array: [ {…}, {…} ].",
         TrailingContent => "Nothing but white space may follow the array's closing bracket.",

@@ -73,7 +73,8 @@ pub(super) fn list<R: Read + Seek>(archive: &mut R, size: u64) -> Result<Listing
     let beginning = bytes_at(archive, 0, size.min(16) as usize)?;
     let tail_len = size.min(ENDS_BYTES_MAX);
     let tail = bytes_at(archive, size - tail_len, tail_len as usize)?;
-    if !beginning.starts_with(&LOCAL) && !beginning.starts_with(&records::END) {
+    let nothing_but_an_end = tail_len == size && ends::reaches_the_end(&tail);
+    if !beginning.starts_with(&LOCAL) && !nothing_but_an_end {
         return Err(not_a_zip(&beginning, &tail).into());
     }
     let directory = match ends::locate(&tail, size) {

@@ -110,7 +110,7 @@ pub(super) fn locate(tail: &[u8], size: u64) -> Result<Directory, Lost> {
 }
 
 /// Whether the end record at the start of `bytes`, comment included, is all of them.
-fn reaches_the_end(bytes: &[u8]) -> bool {
+pub(super) fn reaches_the_end(bytes: &[u8]) -> bool {
     records::End::parse(bytes).is_some_and(|end| END_BYTES + usize::from(end.comment_len) == bytes.len())
 }
 

@@ -116,14 +116,14 @@ fn no_differing_duplicates<R: Read + Seek>(archive: &mut R, listing: &Listing) -
 
 /// The member of this entry, if it can be unpacked within bounds.
 fn member<R: Read + Seek>(archive: &mut R, entry: &Entry, limits: &Limits) -> Result<Member, Error> {
-    // Readers look for the Unix mode whatever system the entry names. A pipe or a device is what packers note that read
+    // Readers look for the Unix mode whatever system the entry names. A pipe or a terminal is what packers note that read
     // from standard input: the data is the file's all the same.
-    let unix_kind = entry.attributes >> 16 & 0o170_000;
-    let other = match unix_kind {
+    let other = match (entry.attributes >> 16) & 0o170_000 {
         0o120_000 => Some("a symbolic link"),
         0o040_000 => Some("a directory by its attributes"),
         _ if entry.attributes & DOS_DIRECTORY != 0 => Some("a directory by its attributes"),
-        _ => None,
+        0 | 0o100_000 | 0o010_000 | 0o020_000 => None,
+        _ => Some("no regular file by its attributes"),
     };
     if let Some(other) = other {
         let detail = format!("`{}` is {other}: pack the file itself", shown(&entry.text()));

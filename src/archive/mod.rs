@@ -1,9 +1,10 @@
 //! The zip: its name, its end, its rules, and the one data file in it.
 //!
-//! [`name`] judges names, [`end`] says from a file's last bytes whether the upload is whole, [`inspect`] holds the archive
-//! against the packaging rules and against itself, and [`open`] reads the data file. The `zip` crate reads members, and
-//! opens exactly what our own check found: the crate keeps entries by name, so that duplicates vanish, and believes
-//! declared sizes.
+//! [`classify`] judges names, [`end`] says from a file's last bytes whether the upload is whole, [`inspect`] holds the
+//! archive against the packaging rules and against itself, and [`open`] reads the data file, under limits.
+//!
+//! The `zip` crate alone would not do: it keeps entries by name, so that duplicates vanish, and believes what is declared.
+//! So our own check accounts for every byte first, and then the crate has to find the very member that we found.
 //!
 //! Bytes in, values out: this room has not heard of SFTP, SQL, configuration or the clock.
 
@@ -21,6 +22,7 @@ mod inspect; // the packaging rules, and the member to import
 mod layout; // every byte of the archive accounted for
 mod member; // the data file, unpacked under limits
 pub mod name;
+mod near_miss; // why a name is none
 mod records; // the records of a zip, bytes to values
 mod window; // how much memory a decoder would need
 

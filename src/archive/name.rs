@@ -9,14 +9,11 @@ use std::sync::LazyLock;
 use chrono::{NaiveDate, TimeZone, Utc};
 use regex::Regex;
 
-use super::escape::shown;
+use super::near_miss;
 use crate::verdict::{Violation, ViolationCode};
 
 /// What a feed's name begins with; for near misses, in any case.
-const BEGINNING: &str = "event_history";
-
-/// The form, in words.
-const FORM: &str = "event_history_YYYYMMDDHHMMSS.json.zip";
+pub(super) const BEGINNING: &str = "event_history";
 
 /// Endings that clients give to files they are still writing.
 const IN_PROGRESS: [&str; 6] = [".tmp", ".part", ".filepart", ".crdownload", ".swp", "~"];
@@ -73,14 +70,14 @@ pub fn classify(name: &str) -> NameClass {
         return NameClass::Other;
     }
     let Some(form) = FEED.captures(name) else {
-        return near_miss(ViolationCode::NameMalformed, malformed(name, &lower));
+        return missed(ViolationCode::NameMalformed, near_miss::explain(name, &lower));
     };
     match time(&form[1]) {
         Ok(at) => NameClass::Feed(FeedName {
             at,
             name: name.to_owned(),
         }),
-        Err(wrong) => near_miss(
+        Err(wrong) => missed(
             ViolationCode::NameTimestamp,
             format!(
                 "`{}` in the name is no real UTC time: {wrong}; the digits are YYYYMMDDHHMMSS, as in `20191118170500`",
@@ -90,12 +87,12 @@ pub fn classify(name: &str) -> NameClass {
     }
 }
 
-fn near_miss(code: ViolationCode, detail: String) -> NameClass {
+fn missed(code: ViolationCode, detail: String) -> NameClass {
     NameClass::NearMiss(Violation::new(code, detail))
 }
 
 /// The UTC milliseconds of 14 ASCII digits, or which part of them is wrong.
-fn time(digits: &str) -> Result<i64, String> {
+pub(super) fn time(digits: &str) -> Result<i64, String> {
     let part = |from: usize, to: usize| {
         digits[from..to]
             .bytes()
@@ -123,94 +120,6 @@ fn time(digits: &str) -> Result<i64, String> {
     }
     let time = date.and_hms_opt(hour, minute, second).ok_or("no such time of day")?;
     Ok(Utc.from_utc_datetime(&time).timestamp_millis())
-}
-
-/// Explains a near miss, and names the right name where it can be guessed.
-fn malformed(name: &str, lower: &str) -> String {
-    let wrong = what_is_wrong(name, lower);
-    match guess(lower) {
-        Some(right) => format!("`{}` {wrong}; name it `{right}`", shown(name)),
-        None => format!("`{}` {wrong}; the form is `{FORM}`, the time in UTC", shown(name)),
-    }
-}
-
-/// Endings of files that were packed otherwise, or not at all.
-const ENDINGS: [(&str, &str); 16] = [
-    (".json", "is not packed: put it into a zip, alone"),
-    (".json.gz", "is packed with gzip: put the data file into a zip"),
-    (".json.gzip", "is packed with gzip: put the data file into a zip"),
-    (".json.tgz", "is a tar archive: put the data file into a zip"),
-    (".json.tar", "is a tar archive: put the data file into a zip"),
-    (".json.tar.gz", "is a tar archive: put the data file into a zip"),
-    (".json.bz2", "is packed with bzip2: put the data file into a zip"),
-    (".json.xz", "is packed with xz: put the data file into a zip"),
-    (".json.zst", "is packed with zstd: put the data file into a zip"),
-    (".json.7z", "is a 7z archive: pack it as zip"),
-    (".json.rar", "is a rar archive: pack it as zip"),
-    (".json.zipx", "ends in `.zipx`: pack it as a plain zip"),
-    (".json.zip.zip", "ends in `.zip` twice"),
-    (".json.json.zip", "ends in `.json` twice"),
-    (".json.zip.txt", "has `.txt` after `.zip`"),
-    (".ndjson.zip", "ends in `.ndjson.zip` where `.json.zip` is wanted"),
-];
-
-/// What is wrong with the name: the first thing to mend.
-fn what_is_wrong(name: &str, lower: &str) -> String {
-    if name.chars().any(char::is_control) {
-        return "holds control characters".into();
-    }
-    if let Some(mark) = copy_mark(lower) {
-        return format!("is marked as a copy (`{}`)", shown(mark));
-    }
-    if name.chars().any(char::is_whitespace) {
-        return "holds blanks".into();
-    }
-    if !name.starts_with(BEGINNING) {
-        return "does not begin with `event_history_` in lower case".into();
-    }
-    let rest = &lower[BEGINNING.len()..];
-    let Some(rest) = rest.strip_prefix('_') else {
-        return "does not have `_` after `event_history`".into();
-    };
-    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-    let ending = &rest[digits..];
-    if digits != 14 {
-        return format!("has {digits} digits after `event_history_` where 14 are needed");
-    }
-    if let Some((_, wrong)) = ENDINGS.iter().find(|(known, _)| *known == ending) {
-        return (*wrong).into();
-    }
-    match ending {
-        ".json.zip" => "does not end in `.json.zip` in lower case".into(),
-        ".zip" => "lacks `.json` before `.zip`".into(),
-        "" => "has no ending".into(),
-        _ if ending.trim_end_matches('.') == ".json.zip" => "ends with a dot".into(),
-        _ => format!(
-            "goes on with `{}` after its 14 digits where `.json.zip` is wanted",
-            shown(ending)
-        ),
-    }
-}
-
-/// What browsers and file managers add to the name of a copy.
-fn copy_mark(lower: &str) -> Option<&str> {
-    static MARK: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"[ _]?\([0-9]{1,4}\)|[ _-]+(?:copy|kopie)(?:[ _]?\(?[0-9]{1,4}\)?)?|\.[0-9]{1,4}$")
-            .expect("a constant")
-    });
-    MARK.find(lower).map(|mark| mark.as_str())
-}
-
-/// The right name, where the near miss holds exactly one time.
-fn guess(lower: &str) -> Option<String> {
-    let mut times = lower[BEGINNING.len()..]
-        .split(|c: char| !c.is_ascii_digit())
-        .filter(|digits| digits.len() == 14 && time(digits).is_ok());
-    let digits = times.next()?;
-    times
-        .next()
-        .is_none()
-        .then(|| format!("event_history_{digits}.json.zip"))
 }
 
 #[cfg(test)]
@@ -254,54 +163,6 @@ mod tests {
         check("20191118176000", "minute 60");
         check("20161231235960", "second 60");
         check("00001118170500", "year 0000");
-    }
-
-    #[test]
-    fn near_misses_are_explained_and_the_right_name_is_guessed() {
-        const RIGHT: &str = "name it `event_history_20191118170500.json.zip`";
-        let check = |name: &str, explained: &str, guessed: bool| match classify(name) {
-            NameClass::NearMiss(violation) => {
-                assert_eq!(violation.code, ViolationCode::NameMalformed, "{name}");
-                assert!(violation.detail.contains(explained), "{}", violation.detail);
-                assert_eq!(violation.detail.contains(RIGHT), guessed, "{}", violation.detail);
-            }
-            other => panic!("{name}: {other:?}"),
-        };
-        check("event_history_20191118170500.json", "not packed", true);
-        check("event_history_20191118170500.json.gz", "gzip", true);
-        check("event_history_20191118170500.json.ZIP", "lower case", true);
-        check("event_history_20191118170500.JSON.zip", "lower case", true);
-        check(
-            "Event_History_20191118170500.json.zip",
-            "begin with `event_history_` in lower case",
-            true,
-        );
-        check("EVENT_HISTORY_20191118170500.JSON.ZIP", "lower case", true);
-        check("event_history_20191118170500(1).json.zip", "copy (`(1)`)", true);
-        check("event_history_20191118170500.json (1).zip", "copy (` (1)`)", true);
-        check("event_history_20191118170500.json - Copy.zip", "copy", true);
-        check("event_history_20191118170500.json.zip.1", "copy (`.1`)", true);
-        check("event_history_2019111817050.json.zip", "13 digits", false);
-        check("event_history_201911181705000.json.zip", "15 digits", false);
-        check("event_history_.json.zip", "0 digits", false);
-        check("event_history_2019-11-18.json.zip", "4 digits", false);
-        check("event_history_ 20191118170500.json.zip", "blanks", true);
-        check("event_history_20191118170500.json.zip ", "blanks", true);
-        check("event_history_20191118170500.json.zip\n", "control characters", true);
-        check("event_history_20191118170500.zip", "lacks `.json`", true);
-        check("event_history_20191118170500.json.zip.", "ends with a dot", true);
-        check("event_history_20191118170500", "no ending", true);
-        check("event_history_20191118170500.json.zip.zip", "twice", true);
-        check("event_history_20191118170500.csv", "`.csv`", true);
-        check("event_history-20191118170500.json.zip", "`_` after", true);
-        check("event_history", "`_` after", false);
-        check("event_history_２０１９１１１８１７０５００.json.zip", "0 digits", false);
-        check(
-            "event_history_20191118170500\\xff.json.zip",
-            "goes on with `\\xff",
-            true,
-        );
-        check("event_history_20191318170500.json", "not packed", false);
     }
 
     #[test]

@@ -59,6 +59,8 @@ pub enum Command {
     Events(EventsArgs),
     /// Have archives looked at again, or dead letters delivered again
     Retry(RetryArgs),
+    /// Show a server's host keys, and the line that goes into the configuration
+    Keys(KeysArgs),
     /// Show it all on this machine alone: an SFTP server, archives good and bad, the daemon
     #[cfg_attr(not(feature = "demo"), command(hide = true))]
     Demo(DemoArgs),

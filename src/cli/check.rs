@@ -33,7 +33,7 @@ fn archives(config: Option<&Path>, args: &CheckArgs) -> anyhow::Result<Ending> {
     let (rules, limits) = rules(config, args.source.as_deref())?;
     let mut out = Out::new();
     let mut ending = Ending::Well;
-    let mut unreadable = None;
+    let mut unreadable = Vec::new();
     for path in &args.archives {
         match vet(path, &rules, limits.archive_bytes) {
             Ok(Vetted::Archive(receipt)) => {
@@ -56,19 +56,14 @@ fn archives(config: Option<&Path>, args: &CheckArgs) -> anyhow::Result<Ending> {
                 }
             }
             // The others are vetted all the same.
-            Err(error) => {
-                let error = error.context(format!("checking `{}`", path.display()));
-                if let Some(before) = unreadable.replace(error) {
-                    tracing::error!(error = format!("{before:#}"), "an archive could not be read");
-                }
-            }
+            Err(error) => unreadable.push(format!("checking `{}`: {error:#}", path.display())),
         }
     }
     out.done()?;
-    match unreadable {
-        Some(error) => Err(error),
-        None => Ok(ending),
+    if !unreadable.is_empty() {
+        anyhow::bail!(unreadable.join("\n"));
     }
+    Ok(ending)
 }
 
 /// The rules of the source that was named, of the only one there is, or the defaults. A partner who vets an archive has no
@@ -148,10 +143,14 @@ async fn connections(settings: &Settings) -> anyhow::Result<Ending> {
     let dialled = join_all(settings.sources.iter().map(dial)).await;
     for (source, result) in settings.sources.iter().zip(dialled) {
         match result {
-            Ok(files) => out.line(&format!(
-                "source {}: well, {files} files in {}",
-                source.name, source.location
-            ))?,
+            Ok(files) => {
+                let files = if files == 1 {
+                    "1 file".to_owned()
+                } else {
+                    format!("{files} files")
+                };
+                out.line(&format!("source {}: well, {files} in {}", source.name, source.location))?;
+            }
             Err(error) => {
                 failures += 1;
                 out.line(&format!("source {}: {error}", source.name))?;

@@ -23,6 +23,7 @@ mod demo; // a whole world on loopback, told as a short story
 pub mod events; // the accepted events, from the spool
 mod generate; // completions, the man page
 mod health; // is the daemon alive?
+mod keys; // `keys` in words and as JSON
 mod make_archive; // `pack`, and a look at what came of it
 mod one_import; // one import in words
 pub mod output; // stdout: tables, JSON, a reader that went away
@@ -31,6 +32,7 @@ mod print_events; // `events`: what is asked for, and where it goes
 mod retry; // look again, deliver again
 mod run; // the daemon, and a single pass
 mod settings; // the configuration, as every command finds it
+mod show_keys; // `keys`: asking the server
 mod status; // what became of every archive
 mod vet; // one archive, as the importer would judge it
 
@@ -82,6 +84,7 @@ fn carry_out(args: Args) -> anyhow::Result<Ending> {
         Command::Pack(args) => make_archive::run(&args),
         Command::Status(args) if args.health => health::run(config, &args),
         Command::Status(args) => on_runtime(status::run(config, &args)),
+        Command::Keys(args) => on_runtime(async move { show_keys::run(&args).await }),
         Command::Events(args) => on_runtime(print_events::run(config, args)),
         Command::Retry(args) => on_runtime(retry::run(config, &args)),
         #[cfg(feature = "demo")]

@@ -34,6 +34,11 @@ impl Out {
         self.bytes(b"\n")
     }
 
+    /// Writes a text of several lines, each escaped as [`Out::line`] does.
+    pub fn lines(&mut self, text: &str) -> anyhow::Result<()> {
+        text.lines().try_for_each(|line| self.line(line))
+    }
+
     /// Writes a value as JSON, over several lines.
     pub fn json(&mut self, value: &impl Serialize) -> anyhow::Result<()> {
         self.bytes(json_escaped(&serde_json::to_string_pretty(value)?).as_bytes())?;

@@ -3,9 +3,10 @@
 //! Relative paths are relative to the working directory, as with any other program; in a container all of them are absolute.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::File;
 use super::problem::{ConfigError, Place, Problem};
 use super::resolve::Settings;
 use super::resolver::Resolver;
@@ -14,6 +15,9 @@ use super::tree::{self, Node, Value};
 
 /// Where the configuration is looked for when nobody names one.
 const PLACES: [&str; 2] = ["config/feedgate.toml", "/etc/feedgate/feedgate.toml"];
+
+/// Largest configuration that is read: without a limit, a wrong name could fill the memory.
+const FILE_BYTES_MAX: u64 = 4 * super::MIB;
 
 /// The variable that names the configuration.
 const CONFIG_VARIABLE: &str = "FEEDGATE_CONFIG";
@@ -44,7 +48,7 @@ impl Settings {
 fn settings(text: &str, environment: &Environment) -> Result<Settings, Vec<Problem>> {
     let mut root = tree::parse(text)?;
     let mut problems = tree::overlay(&mut root, environment);
-    let file: File = read(&root, &mut problems);
+    let file: super::File = read(&root, &mut problems);
     let settings = Resolver::new(environment, &mut problems).settings(&file);
     if problems.is_empty() {
         Ok(settings)
@@ -69,7 +73,7 @@ pub fn load_state_dir(
         entries.retain(|entry| entry.key == "state_dir");
     }
     let mut problems = Vec::new();
-    let file: File = read(&root, &mut problems);
+    let file: super::File = read(&root, &mut problems);
     let state_dir = Resolver::new(&environment, &mut problems).absolute(&file.state_dir);
     if problems.is_empty() {
         return Ok(state_dir);
@@ -107,13 +111,20 @@ fn wrong(path: Option<PathBuf>, mut problems: Vec<Problem>) -> ConfigError {
 }
 
 fn text_of(path: Option<&Path>) -> Result<String, ConfigError> {
-    match path {
-        Some(path) => std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
-            path: path.to_owned(),
-            source,
-        }),
-        None => Ok(String::new()),
-    }
+    let Some(path) = path else {
+        return Ok(String::new());
+    };
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text));
+    let source = match read {
+        Ok(_) if text.len() as u64 <= FILE_BYTES_MAX => return Ok(text),
+        Ok(_) => io::Error::other(format!("larger than {FILE_BYTES_MAX} bytes; no configuration is")),
+        Err(error) => error,
+    };
+    Err(ConfigError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn read<S: Section>(root: &Node, problems: &mut Vec<Problem>) -> S {

@@ -80,16 +80,17 @@ impl<S: Section> Form for Vec<S> {
                 return None;
             }
         };
-        items.iter().map(|item| table(key, item, problems)).collect()
+        let header = format!("[[{key}]]");
+        items.iter().map(|item| table(key, &header, item, problems)).collect()
     }
 }
 
 /// Reads a table, or says that one is wanted.
-pub(super) fn table<S: Section>(key: &str, node: &Node, problems: &mut Vec<Problem>) -> Option<S> {
+pub(super) fn table<S: Section>(key: &str, header: &str, node: &Node, problems: &mut Vec<Problem>) -> Option<S> {
     if let Value::Table(entries) = &node.value {
         return Some(S::from_entries(&node.place, entries, problems));
     }
-    let message = format!("`{key}` is {}: a table is wanted, `[{key}]`", node.shown());
+    let message = format!("`{key}` is {}: a table is wanted, `{header}`", node.shown());
     problems.push(Problem::new(node.place.clone(), message));
     None
 }
@@ -239,7 +240,7 @@ macro_rules! section {
                 node: &$crate::config::tree::Node,
                 problems: &mut Vec<$crate::config::Problem>,
             ) -> Option<Self> {
-                $crate::config::section::table(key, node, problems)
+                $crate::config::section::table(key, &format!("[{key}]"), node, problems)
             }
         }
     };

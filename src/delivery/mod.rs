@@ -27,8 +27,8 @@ pub mod pace;
 mod reader;
 mod stint;
 
-/// Imports that are looked up at a time. Each comes with the set of its rejects, so they are not taken by the thousand.
-const IMPORTS_MAX: usize = 64;
+/// Imports that are looked up at a time, and at most taken into one stint: small ones share a commit.
+const IMPORTS_MAX: usize = 256;
 
 /// An idle destination looks by itself after this long, should another process have imported something.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -161,7 +161,7 @@ impl Delivery {
             self.worker = Some(worker);
             return Ok(Turn::Idle);
         }
-        let is_all = ahead.imports.len() < IMPORTS_MAX;
+        let is_all = ahead.imports.last().is_some_and(|import| import.end() == ahead.end);
         let imports: Vec<Arc<Import>> = ahead.imports.into_iter().map(Arc::new).collect();
         let (before, began, stop) = (worker.confirmed(), Instant::now(), stop.clone());
         let (worker, stint) = off_the_runtime(move || {
@@ -177,7 +177,7 @@ impl Delivery {
             };
             self.record(worker.confirmed(), stint.delivered, Standing::well(state))
                 .await?;
-            self.moved = false;
+            self.moved &= matches!(stint.ending, Ending::Moved);
             self.succeeded();
             self.say_delivered(&stint, began);
         }

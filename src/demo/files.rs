@@ -21,7 +21,6 @@ use tokio_util::bytes::Bytes;
 
 use super::listing;
 use super::paths::{Root, absolute};
-use super::script::{Op, Request};
 
 /// Largest packet, in bytes, either way; OpenSSH's `SFTP_MAX_MSG_LENGTH`.
 pub(super) const PACKET_BYTES_MAX: u32 = 256 * 1024;
@@ -32,7 +31,8 @@ const HANDLES_MAX: usize = 256;
 /// Most names in one reply to `READDIR`.
 const NAMES_MAX: usize = 100;
 
-const POSIX_RENAME: &str = "posix-rename@openssh.com";
+/// The extension that renames over what may be there.
+pub(super) const POSIX_RENAME: &str = "posix-rename@openssh.com";
 
 /// One session's view of an account's directory, and what it holds open there.
 pub(super) struct Files {
@@ -56,14 +56,14 @@ impl Open {
 }
 
 /// Why a request was not carried out: the status in the reply.
-type Refusal = StatusCode;
-type Answer<T> = Result<T, Refusal>;
+pub(super) type Refusal = StatusCode;
+pub(super) type Answer<T> = Result<T, Refusal>;
 
 /// The body of a `posix-rename@openssh.com`.
 #[derive(Deserialize)]
-struct Rename {
-    from: String,
-    to: String,
+pub(super) struct Rename {
+    pub(super) from: String,
+    pub(super) to: String,
 }
 
 impl Files {
@@ -128,64 +128,11 @@ impl Files {
         }
     }
 
-    /// What a request asks for, in the words of a [`script`](super::script).
-    pub(super) fn describe(&self, packet: &Packet) -> Request {
-        let mut request = Request {
-            op: Op::Other,
-            path: String::new(),
-            to: None,
-            offset: None,
-        };
-        let held = |handle: &str| {
-            self.open
-                .get(handle)
-                .map_or(String::new(), |open| open.path().to_owned())
-        };
-        let (op, path) = match packet {
-            Packet::Init(_) => (Op::Init, String::new()),
-            Packet::Open(open) => (Op::Open, absolute(&open.filename)),
-            Packet::Close(close) => (Op::Close, held(&close.handle)),
-            Packet::Read(read) => {
-                request.offset = Some(read.offset);
-                (Op::Read, held(&read.handle))
-            }
-            Packet::Write(write) => {
-                request.offset = Some(write.offset);
-                (Op::Write, held(&write.handle))
-            }
-            Packet::Lstat(lstat) => (Op::Stat, absolute(&lstat.path)),
-            Packet::Stat(stat) => (Op::Stat, absolute(&stat.path)),
-            Packet::Fstat(fstat) => (Op::Stat, held(&fstat.handle)),
-            Packet::SetStat(set) => (Op::SetStat, absolute(&set.path)),
-            Packet::FSetStat(set) => (Op::SetStat, held(&set.handle)),
-            Packet::OpenDir(dir) => (Op::OpenDir, absolute(&dir.path)),
-            Packet::ReadDir(dir) => (Op::ReadDir, held(&dir.handle)),
-            Packet::Remove(remove) => (Op::Remove, absolute(&remove.filename)),
-            Packet::MkDir(dir) => (Op::MkDir, absolute(&dir.path)),
-            Packet::RmDir(dir) => (Op::RmDir, absolute(&dir.path)),
-            Packet::RealPath(real) => (Op::RealPath, absolute(&real.path)),
-            Packet::Rename(rename) => {
-                request.to = Some(absolute(&rename.newpath));
-                (Op::Rename, absolute(&rename.oldpath))
-            }
-            Packet::Extended(extended) => match extended.request.as_str() {
-                POSIX_RENAME => match body::<Rename>(extended) {
-                    Ok(rename) => {
-                        request.to = Some(absolute(&rename.to));
-                        (Op::PosixRename, absolute(&rename.from))
-                    }
-                    Err(_) => (Op::PosixRename, String::new()),
-                },
-                extensions::FSYNC => {
-                    let handle = body::<extensions::FsyncExtension>(extended).map(|fsync| fsync.handle);
-                    (Op::Fsync, held(&handle.unwrap_or_default()))
-                }
-                extensions::LIMITS => (Op::Limits, String::new()),
-                _ => (Op::Other, String::new()),
-            },
-            _ => (Op::Other, String::new()),
-        };
-        Request { op, path, ..request }
+    /// The path that something held open was opened with; empty if nothing is held by this handle.
+    pub(super) fn path_of(&self, handle: &str) -> String {
+        self.open
+            .get(handle)
+            .map_or_else(String::new, |open| open.path().to_owned())
     }
 
     fn open_file(&mut self, path: &str, flags: OpenFlags, attrs: &FileAttributes) -> Answer<String> {
@@ -340,7 +287,8 @@ fn limits() -> extensions::LimitsExtension {
     }
 }
 
-fn body<T: serde::de::DeserializeOwned>(extended: &Extended) -> Answer<T> {
+/// What an extension's request carries.
+pub(super) fn body<T: serde::de::DeserializeOwned>(extended: &Extended) -> Answer<T> {
     de::from_bytes(&mut Bytes::from(extended.data.clone())).map_err(|_| StatusCode::BadMessage)
 }
 

@@ -134,52 +134,26 @@ pub fn complaint((sample, import): &Finding) -> Option<String> {
         (Expect::Ignored, None) => None,
         (Expect::Ignored, Some(import)) => Some(format!("should have been left alone, and is {}", import.status)),
         (Expect::Judged { .. }, None) => Some("was not taken up".to_owned()),
-        (expect, Some(import)) => match came_to(import) == *expect {
-            true => misplaced(import),
-            false => Some(format!("should be {expect:?}, and is {:?}", came_to(import))),
-        },
+        (expect, Some(import)) if agrees(expect, import) => misplaced(import),
+        (expect, Some(import)) => Some(format!("should be {expect:?}, and is {import:?}")),
     }
 }
 
-/// An import in the terms of an expectation.
-fn came_to(import: &Import) -> Outcome<'_> {
-    Outcome {
-        status: &import.status,
-        imported: import.imported.then_some(import.accepted),
-        rejected: import.rejected,
-        violations: import
-            .violations
-            .iter()
-            .map(|violation| violation.code.as_str())
-            .collect(),
-    }
-}
-
-#[derive(Debug)]
-struct Outcome<'a> {
-    status: &'a str,
-    imported: Option<u64>,
-    rejected: u64,
-    violations: Vec<&'a str>,
-}
-
-impl PartialEq<Expect> for Outcome<'_> {
-    fn eq(&self, expect: &Expect) -> bool {
-        match expect {
-            Expect::Ignored => false,
-            Expect::Judged {
-                status,
-                imported,
-                rejected,
-                violations,
-            } => {
-                self.status == *status
-                    && self.imported == *imported
-                    && self.rejected == *rejected
-                    && self.violations == *violations
-            }
-        }
-    }
+fn agrees(expect: &Expect, import: &Import) -> bool {
+    let Expect::Judged {
+        status,
+        imported,
+        rejected,
+        violations,
+    } = expect
+    else {
+        return false;
+    };
+    let codes = import.violations.iter().map(|violation| violation.code.as_str());
+    import.status == *status
+        && import.imported.then_some(import.accepted) == *imported
+        && import.rejected == *rejected
+        && codes.eq(violations.iter().copied())
 }
 
 fn misplaced(import: &Import) -> Option<String> {

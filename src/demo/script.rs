@@ -2,7 +2,13 @@
 
 use std::time::Duration;
 
+use russh_sftp::extensions;
+use russh_sftp::protocol::{Extended, Packet};
+
 pub use russh_sftp::protocol::StatusCode;
+
+use super::files::{Files, POSIX_RENAME, Rename, body};
+use super::paths::absolute;
 
 /// What a client asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -81,4 +87,70 @@ pub enum Fault {
 pub trait Script: Send + Sync {
     /// Sees a request before it is carried out, and says what goes wrong with it.
     fn judge(&self, request: &Request) -> Option<Fault>;
+}
+
+impl Request {
+    fn new(op: Op, path: String) -> Request {
+        Request {
+            op,
+            path,
+            to: None,
+            offset: None,
+        }
+    }
+
+    /// What a packet asks for. `files` knows which path a handle stands for.
+    pub(super) fn of(packet: &Packet, files: &Files) -> Request {
+        let held = |op, handle: &str| Request::new(op, files.path_of(handle));
+        let at = |op, path: &str| Request::new(op, absolute(path));
+        match packet {
+            Packet::Init(_) => Request::new(Op::Init, String::new()),
+            Packet::Open(open) => at(Op::Open, &open.filename),
+            Packet::Close(close) => held(Op::Close, &close.handle),
+            Packet::Read(read) => Request {
+                offset: Some(read.offset),
+                ..held(Op::Read, &read.handle)
+            },
+            Packet::Write(write) => Request {
+                offset: Some(write.offset),
+                ..held(Op::Write, &write.handle)
+            },
+            Packet::Lstat(lstat) => at(Op::Stat, &lstat.path),
+            Packet::Stat(stat) => at(Op::Stat, &stat.path),
+            Packet::Fstat(fstat) => held(Op::Stat, &fstat.handle),
+            Packet::SetStat(set) => at(Op::SetStat, &set.path),
+            Packet::FSetStat(set) => held(Op::SetStat, &set.handle),
+            Packet::OpenDir(dir) => at(Op::OpenDir, &dir.path),
+            Packet::ReadDir(dir) => held(Op::ReadDir, &dir.handle),
+            Packet::Remove(remove) => at(Op::Remove, &remove.filename),
+            Packet::MkDir(dir) => at(Op::MkDir, &dir.path),
+            Packet::RmDir(dir) => at(Op::RmDir, &dir.path),
+            Packet::RealPath(real) => at(Op::RealPath, &real.path),
+            Packet::Rename(rename) => Request {
+                to: Some(absolute(&rename.newpath)),
+                ..at(Op::Rename, &rename.oldpath)
+            },
+            Packet::Extended(extended) => Request::of_extension(extended, files),
+            _ => Request::new(Op::Other, String::new()),
+        }
+    }
+
+    fn of_extension(extended: &Extended, files: &Files) -> Request {
+        let broken = |op| Request::new(op, String::new());
+        match extended.request.as_str() {
+            POSIX_RENAME => match body::<Rename>(extended) {
+                Ok(rename) => Request {
+                    to: Some(absolute(&rename.to)),
+                    ..Request::new(Op::PosixRename, absolute(&rename.from))
+                },
+                Err(_) => broken(Op::PosixRename),
+            },
+            extensions::FSYNC => match body::<extensions::FsyncExtension>(extended) {
+                Ok(fsync) => Request::new(Op::Fsync, files.path_of(&fsync.handle)),
+                Err(_) => broken(Op::Fsync),
+            },
+            extensions::LIMITS => Request::new(Op::Limits, String::new()),
+            _ => Request::new(Op::Other, String::new()),
+        }
+    }
 }

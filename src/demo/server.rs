@@ -3,24 +3,21 @@
 //! It runs on threads of its own, so that it can be started from anywhere, async or not, and may wait for its disk where
 //! it stands; it listens on loopback only, and ends with the [`Server`] value. Each account sees its own directory as `/`.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use russh::keys::PublicKey;
-use russh::server::{Auth, ChannelOpenHandle, Config, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
-use russh::{Channel, ChannelId, MethodKind, MethodSet, Preferred, SshId, compression};
+use russh::server::Config;
+use russh::{MethodKind, MethodSet, Preferred, SshId, compression};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
-use super::files::Files;
+use super::guest::Guest;
 use super::keys::KeyPair;
 use super::paths::Root;
 use super::script::Script;
-use super::session;
 
 /// How long a connection may take to say that it speaks SSH.
 const GREETING: Duration = Duration::from_secs(30);
@@ -141,13 +138,13 @@ impl Drop for Server {
 }
 
 /// What every connection needs.
-struct House {
-    accounts: Vec<Account>,
-    script: Option<Arc<dyn Script>>,
+pub(super) struct House {
+    pub(super) accounts: Vec<Account>,
+    pub(super) script: Option<Arc<dyn Script>>,
 }
 
 /// A twin of a connection's socket, to cut it from outside.
-type Twin = Arc<std::net::TcpStream>;
+pub(super) type Twin = Arc<std::net::TcpStream>;
 
 /// The open connections. Each keeps its own twin alive.
 #[derive(Default)]
@@ -169,7 +166,7 @@ impl Wires {
 }
 
 /// Ends a connection under everybody's hands: both sides see it closed without a goodbye.
-fn cut(twin: &Twin) {
+pub(super) fn cut(twin: &Twin) {
     // It may be gone already, which is just as well.
     drop(twin.shutdown(Shutdown::Both));
 }
@@ -220,12 +217,7 @@ async fn connection(
     let stream = stream.into_std()?;
     let twin = wires.add(stream.try_clone()?);
     let stream = TcpStream::from_std(stream)?;
-    let guest = Guest {
-        house,
-        twin: twin.clone(),
-        dir: None,
-        channels: HashMap::new(),
-    };
+    let guest = Guest::new(house, twin.clone());
     let greeting = russh::server::run_stream(config, stream, guest);
     let session = tokio::time::timeout(GREETING, greeting)
         .await
@@ -233,122 +225,4 @@ async fn connection(
     let ended = session.await;
     cut(&twin);
     ended
-}
-
-/// One connection, and what it was let in to.
-struct Guest {
-    house: Arc<House>,
-    twin: Twin,
-    /// The account's directory, once somebody was let in.
-    dir: Option<PathBuf>,
-    /// Channels that wait for their subsystem.
-    channels: HashMap<ChannelId, Channel<Msg>>,
-}
-
-impl Guest {
-    fn account(&self, user: &str) -> Option<&Account> {
-        self.house.accounts.iter().find(|account| account.user == user)
-    }
-
-    fn holds(&self, user: &str, key: &PublicKey) -> Option<&Account> {
-        let account = self.account(user)?;
-        // The comment is no part of a key's identity.
-        account
-            .key
-            .as_ref()?
-            .public()
-            .key_data()
-            .eq(key.key_data())
-            .then_some(account)
-    }
-}
-
-impl Handler for Guest {
-    type Error = russh::Error;
-
-    async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Self::Error> {
-        let account = self
-            .account(user)
-            .filter(|account| account.password.as_deref() == Some(password));
-        let dir = account.map(|account| account.dir.clone());
-        Ok(self.let_in(dir))
-    }
-
-    async fn auth_publickey_offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Self::Error> {
-        match self.holds(user, offer.public_key) {
-            Some(_) => Ok(Auth::Accept),
-            None => Ok(Auth::reject()),
-        }
-    }
-
-    async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {
-        let dir = self.holds(user, key.public_key).map(|account| account.dir.clone());
-        Ok(self.let_in(dir))
-    }
-
-    async fn channel_open_session(
-        &mut self,
-        channel: Channel<Msg>,
-        reply: ChannelOpenHandle,
-        _session: &mut Session,
-    ) -> Result<(), Self::Error> {
-        self.channels.insert(channel.id(), channel);
-        reply.accept().await;
-        Ok(())
-    }
-
-    async fn channel_close(&mut self, channel: ChannelId, _session: &mut Session) -> Result<(), Self::Error> {
-        self.channels.remove(&channel);
-        Ok(())
-    }
-
-    async fn shell_request(&mut self, channel: ChannelId, session: &mut Session) -> Result<(), Self::Error> {
-        self.turn_down(channel, session)
-    }
-
-    async fn exec_request(
-        &mut self,
-        channel: ChannelId,
-        _command: &[u8],
-        session: &mut Session,
-    ) -> Result<(), Self::Error> {
-        self.turn_down(channel, session)
-    }
-
-    async fn subsystem_request(
-        &mut self,
-        channel: ChannelId,
-        name: &str,
-        session: &mut Session,
-    ) -> Result<(), Self::Error> {
-        let Some(dir) = self.dir.as_deref().filter(|_| name == "sftp") else {
-            return self.turn_down(channel, session);
-        };
-        let Some(stream) = self.channels.remove(&channel) else {
-            return self.turn_down(channel, session);
-        };
-        let files = Files::new(Root::new(dir)?);
-        session.channel_success(channel)?;
-        let (script, twin) = (self.house.script.clone(), self.twin.clone());
-        let cut = Box::new(move || cut(&twin));
-        tokio::spawn(session::serve(stream.into_stream(), files, script, cut));
-        Ok(())
-    }
-}
-
-impl Guest {
-    fn let_in(&mut self, dir: Option<PathBuf>) -> Auth {
-        self.dir = dir;
-        match self.dir {
-            Some(_) => Auth::Accept,
-            None => Auth::reject(),
-        }
-    }
-
-    /// Here is SFTP and nothing else.
-    fn turn_down(&mut self, channel: ChannelId, session: &mut Session) -> Result<(), russh::Error> {
-        self.channels.remove(&channel);
-        session.channel_failure(channel)?;
-        session.close(channel)
-    }
 }

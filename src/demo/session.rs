@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio_util::bytes::Bytes;
 
 use super::files::{Files, PACKET_BYTES_MAX};
-use super::script::{Fault, Script};
+use super::script::{Fault, Request, Script};
 
 /// Replies that wait for the client to take them. Without a bound, one that asks and never listens would fill the memory.
 const REPLIES_WAITING_MAX: usize = 64;
@@ -39,7 +39,7 @@ where
         };
         let fault = script
             .as_ref()
-            .and_then(|script| script.judge(&files.describe(&request)));
+            .and_then(|script| script.judge(&Request::of(&request, &files)));
         let id = request.get_request_id();
         // Disk work, on the server's own runtime: its other threads go on.
         let carry_out = |data_max| tokio::task::block_in_place(|| files.answer(request, data_max));

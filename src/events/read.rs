@@ -15,8 +15,8 @@ use crate::verdict::Violation;
 
 use super::Batch;
 
-/// How much of the archive is read from the disk at a time, in bytes.
-const READ_BYTES: usize = 256 * 1024;
+/// Buffer for the zip's small records, in bytes; the data itself is read past it, in larger pieces.
+const RECORDS_BYTES: usize = 8 * 1024;
 
 /// How much of the data file is walked for one batch, in bytes. Without it a destination that wants one event in a million
 /// would hear of nothing, a shutdown included, until the end of the import.
@@ -128,7 +128,7 @@ impl Events {
         let data = Slice::open(spool_dir, stored)
             .map_err(archive::Error::Io)
             .and_then(|slice| {
-                let buffered = BufReader::with_capacity(READ_BYTES, slice);
+                let buffered = BufReader::with_capacity(RECORDS_BYTES, slice);
                 archive::open(buffered, &import.reading.member, &import.reading.limits)
             })
             .map_err(|error| match error {

@@ -312,11 +312,8 @@ fn escape(rest: &[u8]) -> String {
 }
 
 fn literal(text: &[u8], at: usize, word: &str) -> String {
-    let begun = word.bytes().zip(text[..at].iter().rev()).count();
-    let known = (0..=begun)
-        .rev()
-        .find(|&length| text[..at].ends_with(&word.as_bytes()[..length]))
-        .unwrap_or(0);
+    let is_before = |length: &usize| text[..at].ends_with(&word.as_bytes()[..*length]);
+    let known = (0..word.len()).rev().find(is_before).unwrap_or(0);
     let rest = &text[at - known..];
     if rest.starts_with(b"nan") || rest.starts_with(b"nil") {
         return "found a word that JSON does not know; write `null`".to_owned();

@@ -4,7 +4,7 @@ use super::excerpt;
 use super::explain;
 use super::position::Places;
 use super::scan::{Wanted, is_blank};
-use super::window::LOOK_BACK;
+use super::window::{LOOK_AHEAD, LOOK_BACK};
 use crate::verdict::{Violation, ViolationCode};
 
 /// A place in what is in memory, with the text around it.
@@ -117,9 +117,11 @@ pub(super) fn wrong(places: Places<'_>, from: usize, at: usize, wanted: Wanted, 
         return place.violation(ViolationCode::Depth, explain::depth(depth_max));
     }
     let lines = before.map(|before| (places.at(before).line, places.at(at).line));
-    // Between two entries the text before is only what was kept of it.
+    // Between two entries the text before is only what was kept of it, and the words must not depend on how much of what
+    // follows happens to be in memory.
     let known = at.saturating_sub(LOOK_BACK).min(from);
-    let detail = explain::syntax(&places.data[known..], at - known, wanted, lines);
+    let ahead = places.data.len().min(at + LOOK_AHEAD);
+    let detail = explain::syntax(&places.data[known..ahead], at - known, wanted, lines);
     place.violation(ViolationCode::JsonSyntax, detail)
 }
 

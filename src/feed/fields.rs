@@ -140,7 +140,8 @@ fn string(value: Option<&str>) -> Field<Cow<'_, str>> {
     };
     match text::decode(inner) {
         None => Field::Bad(Bad::LoneSurrogate),
-        Some(text) if text.contains('\0') => Field::Bad(Bad::Nul),
+        // A NUL can only come from an escape.
+        Some(Cow::Owned(text)) if text.contains('\0') => Field::Bad(Bad::Nul),
         Some(text) => Field::Good(text),
     }
 }
@@ -178,8 +179,10 @@ fn is_integer(value: &str) -> bool {
 fn address(text: Cow<'_, str>) -> Field<Cow<'_, str>> {
     let bad = match text.split_once('@') {
         _ if text.len() > EMAIL_BYTES_MAX => Bad::TooLong(text.len()),
-        _ if text.contains(char::is_whitespace) => Bad::Form("a blank is in it"),
-        _ if text.contains(char::is_control) => Bad::Form("a control character is in it"),
+        _ if !is_printable(&text) => match text.contains(char::is_whitespace) {
+            true => Bad::Form("a blank is in it"),
+            false => Bad::Form("a control character is in it"),
+        },
         None => Bad::Form("it has no `@`"),
         Some((_, domain)) if domain.contains('@') => Bad::Form("it has more than one `@`"),
         Some(("", _)) => Bad::Form("nothing stands before the `@`"),
@@ -187,4 +190,12 @@ fn address(text: Cow<'_, str>) -> Field<Cow<'_, str>> {
         Some(_) => return Field::Good(text),
     };
     Field::Bad(bad)
+}
+
+/// Whether no blank and no control character is in it.
+fn is_printable(text: &str) -> bool {
+    match text.is_ascii() {
+        true => text.bytes().all(|byte| byte.is_ascii_graphic()),
+        false => !text.contains(|char: char| char.is_whitespace() || char.is_control()),
+    }
 }

@@ -4,24 +4,32 @@
 //! rule, in constant memory: what it keeps is one block, or one entry if that is larger. [`judge`] says whether an entry
 //! is an event or a reject. [`extract`] takes an accepted entry's keys out again, for deliveries, without judging.
 //!
+//! | in reading order | |
+//! |---|---|
+//! | `walk`, `window` | the array, entry by entry; what of the data is in memory |
+//! | `scan`, `members` | the grammar; where the five keys lie |
+//! | `judge`, `fields` | the rules and the verdict; the five keys, read |
+//! | `timestamp`, `text` | times as feeds write them; strings without their escapes |
+//! | `fault`, `explain`, `root` | faults as violations; the words for them; what a data file is that is no array |
+//! | `position` | lines and columns, counted when asked for |
+//! | `excerpt`, `mask` | what is shown of a feed; what never is |
+//!
 //! Bytes in, values out: this room has not heard of zip, SFTP, SQL, configuration or the clock.
 
+mod excerpt;
+mod explain;
+mod fault;
+mod fields;
+mod judge;
+mod mask;
 mod members;
-mod scan; // the grammar
-mod walk; // the array, entry by entry
-mod window; // what of the data is in memory // where the five keys lie
-
-mod fields; // the five keys, read
-mod judge; // the rules, and the verdict
-
-mod explain; // the words for faults of the syntax
-mod fault; // faults as violations: code, place, excerpt
-mod root; // what a data file is that is no array
-
-mod excerpt; // what may be shown: short, masked, escaped
-mod position; // lines and columns, counted when asked for
-mod text; // strings without their escapes
-mod timestamp; // times as feeds write them
+mod position;
+mod root;
+mod scan;
+mod text;
+mod timestamp;
+mod walk;
+mod window;
 
 use std::borrow::Cow;
 

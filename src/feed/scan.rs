@@ -48,17 +48,6 @@ pub(super) enum Halt {
     Wrong(usize, Wanted),
 }
 
-/// Where the scanner is between two tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Value,
-    FirstValue,
-    Name,
-    FirstName,
-    Colon,
-    After,
-}
-
 /// Scans values, one at a time.
 #[derive(Debug)]
 pub(super) struct Scanner {
@@ -84,108 +73,104 @@ impl Scanner {
         self.open.clear();
         self.members = Members::default();
 
-        let mut state = State::Value;
-        let mut at = 0;
+        let mut wanted = Wanted::Value;
         let mut noted: Option<(Key, usize)> = None; // one of the five, while its value is passed
         let mut value_from = 0;
+        let mut at = 0;
         loop {
             at = skip_blanks(text, at);
-            let Some(&byte) = text.get(at) else {
-                return Err(Halt::More(self.wanted(state)));
-            };
-            state = match (state, byte) {
-                (State::Value | State::FirstValue, _) => {
-                    if self.open.len() == 1 {
-                        value_from = at;
-                    }
-                    match byte {
-                        b'"' => {
-                            at = string(text, at)?;
-                            State::After
-                        }
-                        b'{' => {
-                            self.enter(at, true)?;
-                            at += 1;
-                            State::FirstName
-                        }
-                        b'[' => {
-                            self.enter(at, false)?;
-                            at += 1;
-                            State::FirstValue
-                        }
-                        b'-' | b'0'..=b'9' => {
-                            at = number(text, at)?;
-                            State::After
-                        }
-                        b't' => {
-                            at = literal(text, at, "true")?;
-                            State::After
-                        }
-                        b'f' => {
-                            at = literal(text, at, "false")?;
-                            State::After
-                        }
-                        b'n' => {
-                            at = literal(text, at, "null")?;
-                            State::After
-                        }
-                        b']' if state == State::FirstValue => {
-                            self.open.pop();
-                            at += 1;
-                            State::After
-                        }
-                        _ => return Err(Halt::Wrong(at, self.wanted(state))),
-                    }
-                }
-                (State::Name | State::FirstName, b'"') => {
-                    let end = string(text, at)?;
-                    if self.open.len() == 1 {
-                        noted = Key::of(&text[at..end]).map(|key| (key, at));
-                    }
-                    at = end;
-                    State::Colon
-                }
-                (State::Colon, b':') => {
-                    at += 1;
-                    State::Value
-                }
-                (State::After, b',') => {
-                    at += 1;
-                    if self.in_object() { State::Name } else { State::Value }
-                }
-                (State::After, b'}') if self.in_object() => {
-                    self.open.pop();
-                    at += 1;
-                    State::After
-                }
-                (State::After, b']') if !self.in_object() => {
-                    self.open.pop();
-                    at += 1;
-                    State::After
-                }
-                (State::FirstName, b'}') => {
-                    self.open.pop();
-                    at += 1;
-                    State::After
-                }
-                _ => return Err(Halt::Wrong(at, self.wanted(state))),
-            };
-            if state != State::After {
-                continue;
+            let byte = *text.get(at).ok_or(Halt::More(wanted))?;
+            if self.open.len() == 1 {
+                value_from = at;
             }
-            match self.open.len() {
-                0 => return Ok(at),
-                1 => {
-                    if let Some((key, place)) = noted.take() {
-                        let value = Span {
-                            from: value_from,
-                            to: at,
-                        };
-                        self.members.note(text, key, place, value);
+            at = match byte {
+                b'"' => string(text, at)?,
+                b'-' | b'0'..=b'9' => number(text, at)?,
+                b'{' => {
+                    self.enter(at, true)?;
+                    at = skip_blanks(text, at + 1);
+                    if text.get(at) != Some(&b'}') {
+                        at = self.name(text, at, Wanted::NameOrEnd, &mut noted)?;
+                        wanted = Wanted::Value;
+                        continue;
                     }
+                    self.open.pop();
+                    at + 1
                 }
-                _ => {}
+                b'[' => {
+                    self.enter(at, false)?;
+                    wanted = Wanted::ValueOrEnd;
+                    at += 1;
+                    continue;
+                }
+                b']' if wanted == Wanted::ValueOrEnd => {
+                    self.open.pop();
+                    at + 1
+                }
+                b't' => literal(text, at, "true")?,
+                b'f' => literal(text, at, "false")?,
+                b'n' => literal(text, at, "null")?,
+                _ => return Err(Halt::Wrong(at, wanted)),
+            };
+            wanted = Wanted::Value;
+
+            // A value lies behind; what closes a container ends another one.
+            loop {
+                let Some(&object) = self.open.last() else {
+                    return Ok(at);
+                };
+                if self.open.len() == 1
+                    && let Some((key, place)) = noted.take()
+                {
+                    let value = Span {
+                        from: value_from,
+                        to: at,
+                    };
+                    self.members.note(text, key, place, value);
+                }
+                at = skip_blanks(text, at);
+                let missed = if object {
+                    Wanted::CommaOrBrace
+                } else {
+                    Wanted::CommaOrBracket
+                };
+                match (*text.get(at).ok_or(Halt::More(missed))?, object) {
+                    (b',', true) => {
+                        at = skip_blanks(text, at + 1);
+                        at = self.name(text, at, Wanted::Name, &mut noted)?;
+                        break;
+                    }
+                    (b',', false) => {
+                        at += 1;
+                        break;
+                    }
+                    (b'}', true) | (b']', false) => {
+                        self.open.pop();
+                        at += 1;
+                    }
+                    _ => return Err(Halt::Wrong(at, missed)),
+                }
             }
+        }
+    }
+
+    /// Passes a name and its colon, and notes whether it is one of the five of the entry.
+    #[inline]
+    fn name(&self, text: &[u8], at: usize, wanted: Wanted, noted: &mut Option<(Key, usize)>) -> Result<usize, Halt> {
+        match text.get(at) {
+            Some(b'"') => {}
+            Some(_) => return Err(Halt::Wrong(at, wanted)),
+            None => return Err(Halt::More(wanted)),
+        }
+        let end = string(text, at)?;
+        if self.open.len() == 1 {
+            *noted = Key::of(&text[at..end]).map(|key| (key, at));
+        }
+        let colon = skip_blanks(text, end);
+        match text.get(colon) {
+            Some(b':') => Ok(colon + 1),
+            Some(_) => Err(Halt::Wrong(colon, Wanted::Colon)),
+            None => Err(Halt::More(Wanted::Colon)),
         }
     }
 
@@ -197,30 +182,16 @@ impl Scanner {
         self.open.push(object);
         Ok(())
     }
-
-    fn in_object(&self) -> bool {
-        self.open.last() == Some(&true)
-    }
-
-    fn wanted(&self, state: State) -> Wanted {
-        match state {
-            State::Value => Wanted::Value,
-            State::FirstValue => Wanted::ValueOrEnd,
-            State::Name => Wanted::Name,
-            State::FirstName => Wanted::NameOrEnd,
-            State::Colon => Wanted::Colon,
-            State::After if self.in_object() => Wanted::CommaOrBrace,
-            State::After => Wanted::CommaOrBracket,
-        }
-    }
 }
 
 /// Whether JSON allows this byte between tokens.
+#[inline]
 pub(super) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
 }
 
 /// Index of the first byte, from `at` on, that is not blank.
+#[inline]
 pub(super) fn skip_blanks(text: &[u8], mut at: usize) -> usize {
     while at < text.len() && is_blank(text[at]) {
         at += 1;
@@ -229,14 +200,23 @@ pub(super) fn skip_blanks(text: &[u8], mut at: usize) -> usize {
 }
 
 /// Passes the string that begins at `at`.
+#[inline(always)]
 pub(super) fn string(text: &[u8], at: usize) -> Result<usize, Halt> {
-    let mut at = at + 1;
+    let end = skip_plain(text, at + 1);
+    if text.get(end) == Some(&b'"') {
+        return Ok(end + 1);
+    }
+    special_string(text, end)
+}
+
+/// Passes the rest of a string with something in it that is not plain. Apart, so that the common case stays small.
+#[inline(never)]
+fn special_string(text: &[u8], mut at: usize) -> Result<usize, Halt> {
     loop {
-        at = skip_plain(text, at);
         match text.get(at) {
             None => return Err(Halt::More(Wanted::StringEnd)),
             Some(b'"') => return Ok(at + 1),
-            Some(b'\\') => at = escape(text, at)?,
+            Some(b'\\') => at = skip_plain(text, escape(text, at)?),
             Some(_) => return Err(Halt::Wrong(at, Wanted::StringEnd)),
         }
     }
@@ -246,6 +226,7 @@ pub(super) fn string(text: &[u8], at: usize) -> Result<usize, Halt> {
 ///
 /// Looks at eight bytes at a time. In each of the three terms the lowest bit that is set is exact (a borrow only ever runs
 /// upwards), so the lowest of all is too.
+#[inline(always)]
 fn skip_plain(text: &[u8], mut at: usize) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
@@ -285,6 +266,7 @@ fn escape(text: &[u8], at: usize) -> Result<usize, Halt> {
 }
 
 /// Passes the number that begins at `at`. One that ends with the text may have more digits coming.
+#[inline]
 fn number(text: &[u8], at: usize) -> Result<usize, Halt> {
     let mut at = at;
     if text[at] == b'-' {
@@ -311,6 +293,7 @@ fn number(text: &[u8], at: usize) -> Result<usize, Halt> {
 }
 
 /// Passes one digit or more.
+#[inline]
 fn digits(text: &[u8], from: usize) -> Result<usize, Halt> {
     let count = text[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
     match (count, from == text.len()) {

@@ -7,10 +7,15 @@
 //! By hand, since chrono's parser takes single digits, blanks and a sixtieth second. There is none here: neither that nor
 //! hour 24 is a time that a feed could mean, and both must not slip into the next minute or day unseen.
 
+use std::ops::Range;
+
 /// What a valid time looks like, for messages.
 pub(super) const WANTED: &str = "a time such as `2018-05-22T22:00:00Z`, `2016-04-18 07:00:43.591+02` or `2022-01-01`";
 
 const DAY_MS: i64 = 86_400_000;
+
+/// The years 0000 to 9999: an offset must not lead out of them.
+const YEARS_MS: Range<i64> = days_since_1970(0, 1, 1) * DAY_MS..days_since_1970(10_000, 1, 1) * DAY_MS;
 
 /// UTC milliseconds since 1970, rounded down, of a time in the years 0000 to 9999; `None` if it is none.
 pub(super) fn parse(text: &str) -> Option<i64> {
@@ -36,8 +41,7 @@ pub(super) fn parse(text: &str) -> Option<i64> {
         return None;
     }
     let utc_ms = date_ms + time_ms - offset_ms;
-    let years = days_since_1970(0, 1, 1) * DAY_MS..days_since_1970(10_000, 1, 1) * DAY_MS;
-    years.contains(&utc_ms).then_some(utc_ms)
+    YEARS_MS.contains(&utc_ms).then_some(utc_ms)
 }
 
 /// What is left of the text.
@@ -122,7 +126,7 @@ impl Reader<'_> {
     }
 }
 
-fn is_leap(year: i64) -> bool {
+const fn is_leap(year: i64) -> bool {
     year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
 }
 
@@ -136,14 +140,16 @@ fn days_in_month(year: i64, month: i64) -> i64 {
 }
 
 /// Days from 1970-01-01 to a date of the Gregorian calendar, which is taken to hold for all years.
-fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
+const fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     const YEAR_0_TO_1970: i64 = 719_528;
+    const BEFORE_MONTH: [i64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
     // Leap days of the years before this one: year 0 is one itself.
     let leap_days = match year {
         0 => 0,
         _ => (year - 1) / 4 - (year - 1) / 100 + (year - 1) / 400 + 1,
     };
-    let months: i64 = (1..month).map(|before| days_in_month(year, before)).sum();
+    let leap_day = (month > 2 && is_leap(year)) as i64;
+    let months = BEFORE_MONTH[month as usize - 1] + leap_day;
     year * 365 + leap_days + months + (day - 1) - YEAR_0_TO_1970
 }
 

@@ -12,13 +12,9 @@ use crate::archive::{self, End, TAIL_BYTES};
 use crate::ledger::listing::{Postponed, Seen};
 use crate::ledger::{now, report};
 use crate::source::SourceError;
-use crate::verdict::{Violation, ViolationCode};
 
 /// Archives below this size, in bytes, are read whole at the first look.
 const WHOLE_BYTES_MAX: u64 = 256 * 1024;
-
-/// What a zip begins with: the signature of a local file header (APPNOTE 4.3.7).
-const LOCAL_HEADER: &[u8] = b"PK\x03\x04";
 
 /// Longest wait between two looks at an incomplete upload.
 const INCOMPLETE_LOOK_MAX: Duration = Duration::from_secs(60);
@@ -27,15 +23,15 @@ const INCOMPLETE_LOOK_MAX: Duration = Duration::from_secs(60);
 enum Looked {
     /// It is whole; small ones with their bytes.
     Whole(Option<Vec<u8>>),
-    /// It does not end as a zip does, and begins with these bytes.
-    Incomplete { begins_as_zip: bool },
+    /// It does not end as a zip does.
+    Incomplete,
     /// It is not there any more.
     Gone,
 }
 
 impl Intake {
-    /// Of a batch, the uploads that are complete, and those that have been incomplete for too long, which are failed. The
-    /// others wait.
+    /// Of a batch, the uploads that are complete, and those that have been incomplete for too long: reading these says what is
+    /// wrong with them. The others wait.
     pub(super) async fn whole(&self, batch: Vec<Ready>) -> Result<Vec<Ready>, Trouble> {
         let looks = stream::iter(batch).map(|ready| async move {
             let looked = match &ready.kind {
@@ -55,12 +51,9 @@ impl Intake {
                     }
                     whole.push(ready);
                 }
-                Ok(Looked::Incomplete { begins_as_zip }) => match self.still_in_grace(&ready) {
+                Ok(Looked::Incomplete) => match self.still_in_grace(&ready) {
                     Some(wait) => waiting.push(wait),
-                    None => {
-                        ready.kind = Kind::Unread(never_whole(ready.claim.seen.size, begins_as_zip));
-                        whole.push(ready);
-                    }
+                    None => whole.push(ready),
                 },
                 // The next listing does without it.
                 Ok(Looked::Gone) => {}
@@ -84,21 +77,13 @@ impl Intake {
                 Err(error) => return Err(error),
             };
             if tail.len() as u64 != size - from {
-                return Ok(Looked::Incomplete { begins_as_zip: true });
+                return Ok(Looked::Incomplete);
             }
             // The last 64 KiB say it, unless the directory is larger; what came with them costs nothing more.
             match archive::end(&tail, *size) {
                 End::Whole => return Ok(Looked::Whole((from == 0).then_some(tail))),
                 End::Needs { from: earlier } if earlier < from => from = earlier,
-                End::Needs { .. } | End::Missing => {
-                    let begin = if from == 0 {
-                        tail
-                    } else {
-                        self.source.read(name, 0, 4).await?
-                    };
-                    let begins_as_zip = LOCAL_HEADER.starts_with(&begin[..begin.len().min(LOCAL_HEADER.len())]);
-                    return Ok(Looked::Incomplete { begins_as_zip });
-                }
+                End::Needs { .. } | End::Missing => return Ok(Looked::Incomplete),
             }
         }
     }
@@ -122,20 +107,5 @@ impl Intake {
             look_at: Some((now + stood).min(failed_at)),
             attempts: ready.attempts.saturating_add(1),
         })
-    }
-}
-
-/// An upload that never became whole.
-fn never_whole(size: u64, begins_as_zip: bool) -> Violation {
-    match begins_as_zip {
-        true if size == 0 => Violation::new(ViolationCode::ZipTruncated, "the file is empty: the upload never began"),
-        true => Violation::new(
-            ViolationCode::ZipTruncated,
-            format!("the file ends after {size} bytes without a zip's end: the upload was cut off"),
-        ),
-        false => Violation::new(
-            ViolationCode::ZipUnreadable,
-            "the file is no zip: it neither begins nor ends as one",
-        ),
     }
 }

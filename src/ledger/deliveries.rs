@@ -4,7 +4,7 @@
 
 use roaring::RoaringTreemap;
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
 
 use super::{Cursor, Import, Ledger, LedgerError, Stored};
 use crate::config::resolve::Start;
@@ -107,7 +107,7 @@ pub struct Registration {
 /// The imports ahead of a cursor.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ahead {
-    /// The first ones that are wanted, in the order of commit.
+    /// The first ones that are wanted, in the order of commit. Empty only if there are none.
     pub imports: Vec<Import>,
     /// After the last import there is, wanted or not.
     pub end: Cursor,
@@ -226,16 +226,14 @@ impl Ledger {
                 .prepare_cached("SELECT coalesce(max(seq), 0) + 1 FROM imports")?
                 .query_row([], |row| row.get(0))?;
             let sources = serde_json::Value::from(sources).to_string();
-            let imports = ledger
-                .prepare_cached(&format!(
-                    "{SELECT_IMPORT} WHERE imported = 1 AND seq >= ?1 AND seq < ?2
-                        AND (json_array_length(?3) = 0 OR source IN (SELECT value FROM json_each(?3)))
-                     ORDER BY seq LIMIT ?4"
-                ))?
-                .query_map(params![of.seq, end, sources, limit as i64], import)?
-                .collect::<rusqlite::Result<_>>()?;
+            let mut select = ledger.prepare_cached(&format!(
+                "{SELECT_IMPORT} WHERE imported = 1 AND seq >= ?1 AND seq < ?2
+                    AND (json_array_length(?3) = 0 OR source IN (SELECT value FROM json_each(?3)))
+                 ORDER BY seq LIMIT ?4"
+            ))?;
+            let mut rows = select.query(params![of.seq, end, sources, limit as i64])?;
             Ok(Ahead {
-                imports,
+                imports: imports(&mut rows)?,
                 end: Cursor { seq: end, index: 0 },
             })
         })
@@ -336,17 +334,13 @@ impl Ledger {
     /// Imports that took events in, after number `after` in the order of commit.
     pub async fn wanted(&self, wanted: Wanted, after: i64, limit: usize) -> Result<Vec<Import>, LedgerError> {
         self.read("looking for imports", move |ledger| {
-            ledger
-                .prepare_cached(&format!(
-                    "{SELECT_IMPORT} WHERE imported = 1 AND seq > ?1 AND (?2 IS NULL OR id = ?2)
-                        AND (?3 IS NULL OR source = ?3) AND (?4 IS NULL OR imported_at >= ?4)
-                     ORDER BY seq LIMIT ?5"
-                ))?
-                .query_map(
-                    params![after, wanted.import, wanted.source, wanted.since, limit as i64],
-                    import,
-                )?
-                .collect()
+            let mut select = ledger.prepare_cached(&format!(
+                "{SELECT_IMPORT} WHERE imported = 1 AND seq > ?1 AND (?2 IS NULL OR id = ?2)
+                    AND (?3 IS NULL OR source = ?3) AND (?4 IS NULL OR imported_at >= ?4)
+                 ORDER BY seq LIMIT ?5"
+            ))?;
+            let mut rows = select.query(params![after, wanted.import, wanted.source, wanted.since, limit as i64])?;
+            imports(&mut rows)
         })
         .await
     }
@@ -369,6 +363,13 @@ const PRUNED: &str = "imported = 1 AND seq >= ?1 AND spool_file IS NULL
 const SELECT_IMPORT: &str =
     "SELECT id, seq, source, archive, sha256, imported_at, entries, accepted, reading, rejected_set,
     spool_file, spool_offset, spool_len, pruned_at FROM imports";
+
+/// Where `rejected_set` is in it.
+const REJECTED_SET: usize = 9;
+
+/// Imports are not looked up by the dozen beyond so many bytes of their sets of rejects: a hostile feed of a gigabyte can
+/// have one of megabytes.
+const REJECTED_BYTES_MAX: usize = 1024 * 1024;
 
 const SELECT_DESTINATION: &str =
     "SELECT name, type, seq, \"index\", delivered, state, reason, attempts, retry_at, since_at,
@@ -452,11 +453,26 @@ fn destination_row(row: &Row<'_>) -> rusqlite::Result<DestinationRow> {
     })
 }
 
+/// The imports of a query: all of them, or fewer where their sets of rejects are large.
+fn imports(rows: &mut Rows<'_>) -> rusqlite::Result<Vec<Import>> {
+    let mut imports = Vec::new();
+    let mut bytes = 0;
+    while bytes < REJECTED_BYTES_MAX
+        && let Some(row) = rows.next()?
+    {
+        bytes += row.get_ref(REJECTED_SET)?.as_blob_or_null()?.map_or(0, <[u8]>::len);
+        imports.push(import(row)?);
+    }
+    Ok(imports)
+}
+
 fn import(row: &Row<'_>) -> rusqlite::Result<Import> {
     let reading: String = row.get(8)?;
     let reading = serde_json::from_str(&reading).map_err(|error| damaged(8, Type::Text, error))?;
-    let rejected = match row.get_ref(9)?.as_blob_or_null()? {
-        Some(bytes) => RoaringTreemap::deserialize_from(bytes).map_err(|error| damaged(9, Type::Blob, error))?,
+    let rejected = match row.get_ref(REJECTED_SET)?.as_blob_or_null()? {
+        Some(bytes) => {
+            RoaringTreemap::deserialize_from(bytes).map_err(|error| damaged(REJECTED_SET, Type::Blob, error))?
+        }
         None => RoaringTreemap::new(),
     };
     let stored = match row.get(10)? {

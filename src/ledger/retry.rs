@@ -1,6 +1,6 @@
 //! `feedgate retry`: somebody wants another look.
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::{Ledger, LedgerError};
 
@@ -45,21 +45,17 @@ impl Ledger {
                 ),
             };
             let mut select = transaction.prepare(&format!(
-                "SELECT source, name, import, (SELECT status FROM imports WHERE id = listed.import) FROM listed
+                "SELECT source, name, import, (SELECT status FROM imports WHERE id = listed.import) AS status,
+                        (SELECT disposition FROM imports WHERE id = listed.import) AS disposition
+                 FROM listed
                  WHERE (?1 IS NULL OR 1) AND (?2 IS NULL OR 1) AND ({filter}) ORDER BY source, name"
             ))?;
-            let rows = select.query_map(params![id, archive], |row| {
-                Ok((
-                    row.get::<_, String>(0)?,
-                    row.get::<_, String>(1)?,
-                    row.get(2)?,
-                    row.get::<_, Option<String>>(3)?,
-                ))
-            })?;
+            let listed: Vec<Listed> = select
+                .query_map(params![id, archive], Listed::from_row)?
+                .collect::<Result<_, _>>()?;
             let mut retried = Vec::new();
-            for row in rows {
-                let (source, name, import, status) = row?;
-                retried.push(look_again(transaction, source, name, import, status)?);
+            for one in listed {
+                retried.push(look_again(transaction, one)?);
             }
             put_away_again(transaction, id, archive, &again)?;
             if retried.is_empty() {
@@ -71,19 +67,42 @@ impl Ledger {
     }
 }
 
-fn look_again(
-    transaction: &Transaction<'_>,
+/// A file in a source's root, and what became of it.
+struct Listed {
     source: String,
     archive: String,
     import: Option<i64>,
     status: Option<String>,
-) -> rusqlite::Result<Retried> {
-    let (again, message) = match status.as_deref() {
-        None => (true, "is looked at again with the next turn".to_owned()),
-        Some("failed") => (true, "is read and judged anew with the next turn".to_owned()),
-        Some(status) => (false, format!("is {status}: there is nothing to retry")),
+    disposition: Option<String>,
+}
+
+impl Listed {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Listed> {
+        Ok(Listed {
+            source: row.get("source")?,
+            archive: row.get("name")?,
+            import: row.get("import")?,
+            status: row.get("status")?,
+            disposition: row.get("disposition")?,
+        })
+    }
+}
+
+fn look_again(transaction: &Transaction<'_>, listed: Listed) -> rusqlite::Result<Retried> {
+    let Listed {
+        source,
+        archive,
+        import,
+        status,
+        disposition,
+    } = listed;
+    let (again, message) = match (status.as_deref(), disposition.as_deref()) {
+        (None, _) => (true, "is looked at again with the next turn".to_owned()),
+        (Some("failed"), _) => (true, "is read and judged anew with the next turn".to_owned()),
+        (Some(status), Some("pending")) => (true, format!("is {status}, and put away with the next turn")),
+        (Some(status), _) => (false, format!("is {status}: there is nothing to retry")),
     };
-    if again {
+    if matches!(status.as_deref(), None | Some("failed")) {
         transaction.execute(
             "UPDATE listed SET retry = (import IS NOT NULL), look_at = NULL, attempts = 0,
                 waiting = coalesce(waiting, 'to be looked at again, as was asked for') WHERE source = ?1 AND name = ?2",

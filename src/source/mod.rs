@@ -193,3 +193,51 @@ fn beside(path: &str) -> String {
         None => format!(".{path}.feedgate.tmp"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_below_the_root() {
+        let check = |path: &str, expected: bool| assert_eq!(checked("reading", path).is_ok(), expected, "{path:?}");
+        check("a.zip", true);
+        check("processed/2019/a.zip", true);
+        check("..a", true);
+        check("a..", true);
+        check(".hidden", true);
+        check("-rf", true);
+        check(" ", true);
+        check("", false);
+        check(".", false);
+        check("..", false);
+        check("/a", false);
+        check("a/", false);
+        check("a//b", false);
+        check("a/../b", false);
+        check("a/.", false);
+        check("a\0", false);
+    }
+
+    #[test]
+    fn foreign_text_is_escaped_and_cut() {
+        let check = |text: &str, expected: &str| assert_eq!(excerpt(text), expected);
+        check("plain ünïcödé ✓", "plain ünïcödé ✓");
+        check("two\nlines\t\u{1b}[31m", "two\\nlines\\t\\u{1b}[31m");
+        check("txt.\u{202e}piz", "txt.\\u{202e}piz");
+        check("\u{85}\u{2028}", "\\u{85}\\u{2028}");
+        check(&"é".repeat(1000), &format!("{}…", "é".repeat(EXCERPT_MAX)));
+        check(&"é".repeat(EXCERPT_MAX), &"é".repeat(EXCERPT_MAX));
+    }
+
+    #[test]
+    fn names_that_are_not_utf_8() {
+        let check = |bytes: &[u8], expected: &str| assert_eq!(listed_name(bytes), expected);
+        check(b"a.zip", "a.zip");
+        check("ü✓".as_bytes(), "ü✓");
+        check(b"\xff.zip", "\\xff.zip");
+        check(b"a\xc3", "a\\xc3");
+        check(b"\xe2\x9c.\xe2\x9c\x93", "\\xe2\\x9c.✓");
+        check(b"", "");
+    }
+}

@@ -185,6 +185,9 @@ fn what_honest_packers_differ_in_does_not_matter() {
 #[test]
 fn exactly_one_file_is_wanted() {
     lenient(&Archive::empty(), &[("not_one_file", "holds no file")], None);
+    assert_eq!(ends(&Archive::empty().bytes()), End::Whole);
+    let remarked = Archive::empty().but(|archive| archive.comment = b"nothing today".to_vec());
+    lenient(&remarked, &[("not_one_file", "holds no file")], None);
     lenient(
         &Archive::empty().directory("a/"),
         &[("not_one_file", "holds no file")],
@@ -265,6 +268,8 @@ fn what_is_no_zip_is_named() {
         &honest().but(|archive| archive.before = b"#!/bin/sh\n".to_vec()).bytes(),
         "before the zip",
     );
+    refused(&[&Archive::empty().bytes()[..], b"more"].concat(), "before the zip");
+    refused(&[Archive::empty().bytes(), honest().bytes()].concat(), "before the zip");
     refused(&[b"MZ stub", &honest().bytes()[..]].concat(), "self-extracting");
     refused(&[b"PK\x07\x08", &honest().bytes()[..]].concat(), "split");
     refused(&honest().but(|archive| archive.end.disk = 1).bytes(), "split");

@@ -6,6 +6,7 @@ use std::process::Stdio;
 
 use crate::house::archives::Archive;
 use crate::house::gate::{Gate, Output};
+use crate::house::sshd::Sshd;
 
 /// A gate with one local source and a SQLite destination, and the source's root.
 fn gate() -> (Gate, PathBuf) {
@@ -212,10 +213,6 @@ fn once_takes_everything_in_and_status_tells_of_it() {
     assert_eq!(
         line_with(&status, &good),
         format!("1 processed acme {good} 2 0 processed/")
-    );
-    assert_eq!(
-        line_with(&status, "events"),
-        "destination type state delivered to come dead letters why next try"
     );
     assert_eq!(line_with(&status, "sqlite"), "events sqlite idle 2 0 0");
 
@@ -469,13 +466,15 @@ fn check_vets_an_archive_without_any_configuration() {
     );
 
     // One that cannot be read does not hide what is to be said of the others.
-    let output = check(&["nowhere.zip", &good]);
+    let output = check(&["nowhere.zip", &good, "."]);
     assert_eq!(output.code, 2, "{output}");
     assert!(output.stdout.contains("2 events would be imported"), "{output}");
+    let lines: Vec<&str> = output.stderr.lines().collect();
     assert!(
-        output.stderr.contains("feedgate: checking `nowhere.zip`: No such file"),
+        lines[0].starts_with("feedgate: checking `nowhere.zip`: No such file"),
         "{output}"
     );
+    assert_eq!(lines[1], "checking `.`: it has no file name", "{output}");
 }
 
 #[test]
@@ -506,7 +505,7 @@ fn check_dials_everything_and_changes_nothing() {
     assert!(
         output
             .stdout
-            .contains(&format!("source acme: well, 1 files in file://{}", root.display())),
+            .contains(&format!("source acme: well, 1 file in file://{}", root.display())),
         "{output}"
     );
     assert!(output.stdout.contains("destination events (sqlite): well"), "{output}");
@@ -526,6 +525,91 @@ fn check_dials_everything_and_changes_nothing() {
         "{output}"
     );
     assert!(output.stderr.contains("1 of what it names will not do"), "{output}");
+}
+
+#[test]
+fn keys_shows_the_line_that_the_configuration_wants() {
+    let sshd = Sshd::start();
+    let gate = Gate::new();
+    let host = format!("127.0.0.1:{}", sshd.port());
+    let pin = sshd.host_key_pin();
+    for url in [format!("sftp://{host}"), sshd.url(), host] {
+        let output = gate.cli(["keys", &url]);
+        assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{output}");
+        assert!(output.stdout.contains(&pin), "{pin}: {output}");
+        assert!(output.stdout.contains("\n  host_key = \"SHA256:"), "{output}");
+    }
+    let json = gate.cli(["keys", &sshd.url(), "--json"]).json();
+    assert_eq!(json["port"], sshd.port());
+    assert!(
+        json["keys"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|key| key["fingerprint"] == pin.as_str()),
+        "{json}"
+    );
+
+    let refused = gate.cli(["keys", "sftp://acme:hunter2@127.0.0.1"]);
+    assert_eq!((refused.code, refused.stdout.as_str()), (2, ""), "{refused}");
+    assert!(!refused.stderr.contains("hunter2"), "{refused}");
+    let nobody = gate.cli(["keys", "127.0.0.1:1"]);
+    assert_eq!((nobody.code, nobody.stdout.as_str()), (2, ""), "{nobody}");
+    assert!(nobody.stderr.starts_with("feedgate: asking `127.0.0.1:1`"), "{nobody}");
+}
+
+#[test]
+fn check_dials_the_server_and_names_a_key_that_is_not_the_one() {
+    let sshd = Sshd::start();
+    let mut gate = Gate::new();
+    gate.source_toml("acme", &sshd.toml());
+    let output = gate.cli(["check"]);
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{output}");
+    assert!(
+        output.stdout.starts_with("source acme: well, 0 files in sftp://"),
+        "{output}"
+    );
+
+    gate.clear();
+    let other = "SHA256:uNiVztksCsDhcc0u9e8BrmJwPfjKCXdxpLJ3ETDSfbE";
+    gate.source_toml("acme", &sshd.toml().replace(&sshd.host_key_pin(), other));
+    let output = gate.cli(["check"]);
+    assert_eq!(output.code, 2, "{output}");
+    assert!(output.stdout.starts_with("source acme: "), "{output}");
+    assert!(
+        output.stdout.contains(&sshd.host_key_pin()),
+        "the key that was seen: {output}"
+    );
+}
+
+#[test]
+fn pack_makes_what_check_approves_of() {
+    let gate = Gate::new();
+    let feed = gate.dir().join("feed.json");
+    std::fs::write(&feed, TWO_EVENTS).unwrap();
+    let path = feed.display().to_string();
+    let output = gate.cli(["pack", &path, "--json"]);
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{output}");
+    let receipt = output.json();
+    assert_eq!(
+        (&receipt["status"], &receipt["accepted"]),
+        (&"processed".into(), &2.into())
+    );
+    let archive = gate.dir().join(receipt["archive"].as_str().unwrap());
+    assert_eq!(gate.cli(["check", &archive.display().to_string()]).code, 0);
+
+    std::fs::write(gate.dir().join("bad.json"), ONE_REJECT).unwrap();
+    let bad = gate.dir().join("bad.json").display().to_string();
+    let out = gate.dir().join("out");
+    std::fs::create_dir(&out).unwrap();
+    let output = gate.cli(["pack", &bad, "--dir", &out.display().to_string()]);
+    assert_eq!(output.code, 1, "it is packed, and told what is in it: {output}");
+    assert!(
+        output.stdout.contains("entry 1, line 2, column 2: event_invalid"),
+        "{output}"
+    );
+    assert_eq!(std::fs::read_dir(&out).unwrap().count(), 1);
+    assert_eq!(gate.cli(["pack", "/nowhere.json"]).code, 2);
 }
 
 #[test]
@@ -587,6 +671,32 @@ fn the_daemon_runs_until_it_is_told_to_stop() {
             "{line}"
         );
     }
+}
+
+#[test]
+fn a_changed_configuration_is_taken_over_and_a_broken_one_refused() {
+    let (mut gate, _) = gate();
+    let second = gate.dir().join("second");
+    std::fs::create_dir(&second).unwrap();
+    let daemon = gate.run();
+
+    gate.section("[limits]\nratio = 'all'");
+    gate.config();
+    daemon.signal("HUP");
+    daemon.wait_for_log("the changed configuration is refused");
+    daemon.wait_for_log("a whole number is wanted");
+
+    gate.clear();
+    gate.source_local("beta", &second);
+    gate.config();
+    daemon.wait_for_log("the changed configuration is taken over");
+    let name = drop_feed(&second, "20260101000000", TWO_EVENTS);
+    let status = gate.wait_for_imports(1);
+    assert_eq!(
+        (&status["imports"][0]["source"], &status["imports"][0]["archive"]),
+        (&"beta".into(), &name.into())
+    );
+    assert_eq!(daemon.stop().code, 0);
 }
 
 #[test]

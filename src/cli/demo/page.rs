@@ -41,7 +41,7 @@ pub(super) fn table(findings: &[Finding]) -> String {
     for (sample, import) in findings {
         match import {
             Some(import) => text.push_str(&row(import)),
-            None => writeln!(text, "{:<47}{:<38}{}", sample.name, "left alone", "as it was").expect(FITS),
+            None => writeln!(text, "{:<47}{:<38}as it was", sample.name, "left alone").expect(FITS),
         }
         for line in wrapped(sample.about) {
             writeln!(text, "    {line}").expect(FITS);
@@ -247,9 +247,9 @@ pub(super) fn how_to_look(world: &World, args: &DemoArgs) -> String {
         write!(
             text,
             "To look around:\n\n\
-             \x20 feedgate status -c {config}\n\
-             \x20 feedgate status -c {config} {WITH_REJECTS}\n\
-             \x20 feedgate events -c {config} --event 'Placed Order'\n\
+             \x20 {feedgate} status -c {config}\n\
+             \x20 {feedgate} status -c {config} {WITH_REJECTS}\n\
+             \x20 {feedgate} events -c {config} --event 'Placed Order'\n\
              \x20 sqlite3 {events} \"SELECT * FROM events LIMIT 5\"\n\
              \x20 less {log}\n\n",
             events = path("events.db"),

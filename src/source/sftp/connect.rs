@@ -3,7 +3,7 @@
 //! Plain blocking code, on the thread that will be the pump's. libssh2 waits by itself here, and every wait has what is left
 //! of one deadline; afterwards the session is non-blocking for good.
 
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -297,6 +297,10 @@ fn open_channel(session: &Session, deadline: &Deadline) -> Result<(Channel, Exte
     deadline.arm(session)?;
     let channel = session.channel_open("session", WINDOW, CHANNEL_PACKET, None);
     let mut channel = channel.map_err(|error| format!("opening a channel: {}", words(&error)))?;
+    // What the server's side prints beside the protocol is thrown away, or it would fill the window. (OpenSSH sends none.)
+    channel
+        .handle_extended_data(ExtendedData::Ignore)
+        .map_err(|error| words(&error))?;
     deadline.arm(session)?;
     channel.subsystem("sftp").map_err(|error| {
         format!(
@@ -316,9 +320,10 @@ fn open_channel(session: &Session, deadline: &Deadline) -> Result<(Channel, Exte
         }
         deadline.arm(session)?;
         match channel.read(&mut chunk) {
-            Ok(0) => return Err(last_words(&mut channel)),
+            Ok(0) if channel.eof() => {
+                return Err("the server ended the session at once; is SFTP allowed for this account?".to_string());
+            }
             Ok(count) => framer.push(&chunk[..count]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(format!("waiting for VERSION: {error}")),
         }
     };
@@ -328,18 +333,6 @@ fn open_channel(session: &Session, deadline: &Deadline) -> Result<(Channel, Exte
         .handle_extended_data(ExtendedData::Ignore)
         .map_err(|error| words(&error))?;
     Ok((channel, extensions, framer))
-}
-
-/// Why a server ended the session before it began: what it printed, if anything (an expired password, a closed account).
-fn last_words(channel: &mut Channel) -> String {
-    let mut printed = [0; 512];
-    let count = channel.stderr().read(&mut printed).unwrap_or(0);
-    let text = excerpt(String::from_utf8_lossy(&printed[..count]).trim());
-    if text.is_empty() {
-        "the server ended the session at once; is SFTP allowed for this account?".to_string()
-    } else {
-        format!("the server ended the session at once: `{text}`")
-    }
 }
 
 /// libssh2's words for an error, without its numbers.

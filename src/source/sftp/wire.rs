@@ -162,11 +162,6 @@ impl Request {
         }
     }
 
-    /// Bytes on the wire.
-    pub fn wire_len(&self) -> usize {
-        4 + 1 + 4 + self.body.len()
-    }
-
     /// Appends the whole packet.
     pub fn encode(&self, id: u32, into: &mut Vec<u8>) {
         let len = u32::try_from(1 + 4 + self.body.len()).expect("a request fits its length field");
@@ -480,5 +475,244 @@ impl Framer {
         let packet = packet.to_vec();
         self.start += 4 + len;
         Ok(Some(packet))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A packet as a server would write it: type, id, then fields.
+    fn packet(kind: u8, id: u32, fields: &[&[u8]]) -> Vec<u8> {
+        [&[kind], &id.to_be_bytes()[..], &fields.concat()].concat()
+    }
+
+    fn text(bytes: &[u8]) -> Vec<u8> {
+        [&(bytes.len() as u32).to_be_bytes()[..], bytes].concat()
+    }
+
+    fn number(value: u32) -> [u8; 4] {
+        value.to_be_bytes()
+    }
+
+    #[test]
+    fn requests_as_the_document_has_them() {
+        let check = |request: Request, kind: u8, body: &[u8]| {
+            let mut bytes = Vec::new();
+            request.encode(7, &mut bytes);
+            let expected = packet(kind, 7, &[body]);
+            assert_eq!(bytes, [&number(expected.len() as u32)[..], &expected].concat());
+        };
+        check(Request::open("a", open::READ), 3, b"\0\0\0\x01a\0\0\0\x01\0\0\0\0");
+        check(Request::close(b"h"), 4, b"\0\0\0\x01h");
+        check(
+            Request::read(b"h", 1 << 40, 9),
+            5,
+            b"\0\0\0\x01h\0\0\x01\0\0\0\0\0\0\0\0\x09",
+        );
+        check(
+            Request::write(b"h", 2, b"xy"),
+            6,
+            b"\0\0\0\x01h\0\0\0\0\0\0\0\x02\0\0\0\x02xy",
+        );
+        check(Request::lstat(""), 7, b"\0\0\0\0");
+        check(Request::open_dir("/"), 11, b"\0\0\0\x01/");
+        check(Request::read_dir(b"h"), 12, b"\0\0\0\x01h");
+        check(Request::remove("ü"), 13, b"\0\0\0\x02\xc3\xbc");
+        check(Request::make_dir("d"), 14, b"\0\0\0\x01d\0\0\0\0");
+        check(Request::real_path("."), 16, b"\0\0\0\x01.");
+        check(Request::stat("s"), 17, b"\0\0\0\x01s");
+        check(Request::rename("a", "bc"), 18, b"\0\0\0\x01a\0\0\0\x02bc");
+        check(Request::limits(), 200, b"\0\0\0\x12limits@openssh.com");
+        check(Request::fsync(b"h"), 200, b"\0\0\0\x11fsync@openssh.com\0\0\0\x01h");
+        check(
+            Request::posix_rename("a", "b"),
+            200,
+            b"\0\0\0\x18posix-rename@openssh.com\0\0\0\x01a\0\0\0\x01b",
+        );
+        assert_eq!(init(), [0, 0, 0, 5, 1, 0, 0, 0, 3]);
+    }
+
+    #[test]
+    fn replies_as_the_document_has_them() {
+        let check = |kind: u8, fields: &[&[u8]], expected: Reply| {
+            assert_eq!(decode(packet(kind, 9, fields)), Ok((9, expected)));
+        };
+        check(
+            101,
+            &[&number(4), &text(b"Failure"), &text(b"en")],
+            Reply::Status(4, "Failure".into()),
+        );
+        check(101, &[&number(0)], Reply::Status(0, String::new()));
+        check(
+            101,
+            &[&number(4), &text(b"\x1b[31mred\n\xff")],
+            Reply::Status(4, "\\u{1b}[31mred\\n\u{fffd}".into()),
+        );
+        check(102, &[&text(b"\0\x01")], Reply::Handle(vec![0, 1]));
+        check(
+            103,
+            &[&text(b"bytes"), b"and what follows"],
+            Reply::Data(b"bytes".to_vec()),
+        );
+        check(103, &[&text(b"")], Reply::Data(vec![]));
+        check(105, &[&number(0)], Reply::Attributes(Attributes::default()));
+        check(201, &[b"anything"], Reply::Extended(b"anything".to_vec()));
+        let all = [
+            &number(0x8000_000f)[..],
+            &[0; 4],
+            &number(5),
+            &[0; 8],
+            &number(0o100_644),
+            &number(1),
+            &number(2),
+        ];
+        let extended = [&number(1)[..], &text(b"k"), &text(b"v")].concat();
+        let attributes = Attributes {
+            size: Some(5),
+            permissions: Some(0o100_644),
+            mtime: Some(2),
+        };
+        check(105, &[&all.concat(), &extended], Reply::Attributes(attributes));
+        let named = Named {
+            name: b"a".to_vec(),
+            hint: Kind::Directory,
+            attributes: Attributes::default(),
+        };
+        check(
+            104,
+            &[&number(1), &text(b"a"), &text(b"drwxr-xr-x"), &number(0)],
+            Reply::Names(vec![named]),
+        );
+    }
+
+    #[test]
+    fn hostile_replies() {
+        let check = |kind: u8, fields: &[&[u8]]| {
+            assert!(decode(packet(kind, 1, fields)).is_err(), "{kind} {fields:?}");
+        };
+        check(102, &[&number(u32::MAX), b"h"]);
+        check(102, &[&number(2), b"h"]);
+        check(102, &[&text(&[0; 257])]);
+        check(103, &[&number(6), b"bytes"]);
+        check(104, &[&number(u32::MAX)]);
+        check(104, &[&number(2), &text(b"a"), &text(b"-"), &number(0)]);
+        check(105, &[&number(1), &[0; 7]]);
+        check(
+            105,
+            &[&number(0x8000_0000), &number(u32::MAX), &text(b"k"), &text(b"v")],
+        );
+        check(101, &[&[0; 3]]);
+        check(77, &[b"?"]);
+        assert!(decode(vec![]).is_err());
+        assert!(decode(vec![101, 0, 0, 0]).is_err());
+    }
+
+    #[test]
+    fn versions() {
+        let check = |fields: &[&[u8]], expected: Option<Extensions>| {
+            let bytes = [&[2][..], &fields.concat()].concat();
+            assert_eq!(decode_version(&bytes).ok(), expected, "{fields:?}");
+        };
+        check(&[&number(3)], Some(Extensions::default()));
+        let limits = Extensions {
+            limits: true,
+            ..Extensions::default()
+        };
+        check(&[&number(3), &text(b"limits@openssh.com"), &text(b"1")], Some(limits));
+        check(
+            &[&number(3), &text(b"limits@openssh.com"), &text(b"2")],
+            Some(Extensions::default()),
+        );
+        check(
+            &[&number(3), &text(b"unknown"), &text(b"\xff")],
+            Some(Extensions::default()),
+        );
+        check(&[&number(2)], None);
+        check(&[&number(6)], None);
+        check(&[&number(3), &text(b"half")], None);
+        check(&[&number(3), &number(u32::MAX)], None);
+        assert!(decode_version(&[101, 0, 0, 0, 3]).is_err());
+    }
+
+    #[test]
+    fn lengths_of_packets() {
+        let check = |bytes: &[u8], expected: Result<Option<usize>, &str>| {
+            let mut framer = Framer::default();
+            framer.push(bytes);
+            match (framer.next(), expected) {
+                (Ok(packet), Ok(expected)) => assert_eq!(packet.map(|packet| packet.len()), expected),
+                (Err(error), Err(words)) => assert!(error.0.contains(words), "{error}"),
+                (got, expected) => panic!("{got:?}, not {expected:?}"),
+            }
+        };
+        check(b"", Ok(None));
+        check(b"\0\0\0", Ok(None));
+        check(b"\0\0\0\x02a", Ok(None));
+        check(b"\0\0\0\x02abc", Ok(Some(2)));
+        check(b"\0\0\0\0", Err("empty"));
+        check(b"\xff\xff\xff\xff", Err("4294967295"));
+        check(&number(PACKET_MAX as u32), Ok(None));
+        check(&number(PACKET_MAX as u32 + 1), Err("262154"));
+        check(b"Welcome to ACME\x1b!", Err("`Welcome to ACME\\u{1b}!`"));
+    }
+
+    #[test]
+    fn kinds() {
+        let check = |mode: Option<u32>, expected: Kind| {
+            assert_eq!(
+                Attributes {
+                    permissions: mode,
+                    ..Attributes::default()
+                }
+                .kind(),
+                expected
+            );
+        };
+        check(None, Kind::Unknown);
+        check(Some(0o644), Kind::Unknown);
+        check(Some(0o100_644), Kind::File);
+        check(Some(0o040_755), Kind::Directory);
+        check(Some(0o120_777), Kind::Link);
+        check(Some(0o010_644), Kind::Other);
+        check(Some(u32::MAX), Kind::Other);
+    }
+
+    proptest! {
+        /// Whatever a server sends ends in a reply or an error, and takes no more memory than it sent.
+        #[test]
+        fn rubbish_is_no_harm(bytes: Vec<u8>, kind in 95u8..106) {
+            let mut packet = vec![kind];
+            packet.extend(&bytes);
+            drop(decode(packet));
+            drop(decode_version(&bytes));
+            drop(decode_limits(&bytes));
+            let mut framer = Framer::default();
+            framer.push(&bytes);
+            while let Ok(Some(packet)) = framer.next() {
+                prop_assert!(!packet.is_empty() && packet.len() <= bytes.len());
+            }
+        }
+
+        /// However the stream is cut into reads, the packets are the same.
+        #[test]
+        fn cuts_do_not_matter(packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..50), 0..20), cut in 1usize..60) {
+            let mut stream = Vec::new();
+            for packet in &packets {
+                stream.extend(text(packet));
+            }
+            let mut framer = Framer::default();
+            let mut came = Vec::new();
+            for piece in stream.chunks(cut) {
+                framer.push(piece);
+                while let Some(packet) = framer.next().unwrap() {
+                    came.push(packet);
+                }
+                prop_assert!(framer.bytes.len() <= 54 + cut);
+            }
+            prop_assert_eq!(came, packets);
+        }
     }
 }

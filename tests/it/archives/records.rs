@@ -339,6 +339,7 @@ fn the_data_file_is_a_plain_file() {
     let mode = |mode: u32| honest().with(|member| member.attributes = mode << 16).bytes();
     refused(&mode(0o120_777), "zip_inconsistent", "symbolic link");
     refused(&mode(0o040_755), "zip_inconsistent", "directory by its attributes");
+    refused(&mode(0o160_000), "zip_inconsistent", "no regular file");
     let dos_directory = honest().with(|member| (member.made_by, member.attributes) = (0, 0x10));
     refused(
         &dos_directory.bytes(),

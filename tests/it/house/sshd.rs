@@ -27,13 +27,12 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use feedgate::config::resolve::{PrivateKey, Secret, SftpSettings};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// The account of the variants that need a password.
@@ -78,7 +77,14 @@ impl Sshd {
 
     /// Lets `feedgate-it` in by password or keyboard-interactive. Needs root.
     pub fn with_password() -> Sshd {
-        Sshd::account("PasswordAuthentication yes\nKbdInteractiveAuthentication yes\nUsePAM yes\n")
+        Sshd::with_password_and("")
+    }
+
+    /// The same, with lines of `sshd_config` of one's own.
+    pub fn with_password_and(lines: &str) -> Sshd {
+        Sshd::account(&format!(
+            "{lines}\nPasswordAuthentication yes\nKbdInteractiveAuthentication yes\nUsePAM yes\n"
+        ))
     }
 
     /// Lets `feedgate-it` in by keyboard-interactive alone. Needs root.
@@ -227,8 +233,7 @@ impl Sshd {
     /// Ends it, and every session with it, at once.
     pub fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
-            // Its sessions are in its process group: all of them go.
-            self.signal_group(&child, Signal::KILL);
+            self.signal(&child, Signal::KILL);
             child.wait().expect("sshd was ours to wait for");
         }
     }
@@ -248,12 +253,25 @@ impl Sshd {
 
     /// Stops every process of it without closing anything: connections stay, and nothing answers.
     pub fn freeze(&self) {
-        self.signal_group(self.child.as_ref().expect("it runs"), Signal::STOP);
+        self.signal(self.child.as_ref().expect("it runs"), Signal::STOP);
     }
 
     /// Lets it go on.
     pub fn thaw(&self) {
-        self.signal_group(self.child.as_ref().expect("it runs"), Signal::CONT);
+        self.signal(self.child.as_ref().expect("it runs"), Signal::CONT);
+    }
+
+    /// How many files and directories below the root its sessions have open.
+    pub fn open_files(&self) -> usize {
+        let mut count = 0;
+        for pid in family(self.child.as_ref().expect("it runs").id()) {
+            let Ok(links) = fs::read_dir(format!("/proc/{pid}/fd")) else {
+                continue;
+            };
+            let targets = links.filter_map(|link| fs::read_link(link.ok()?.path()).ok());
+            count += targets.filter(|target| target.starts_with(&self.root)).count();
+        }
+        count
     }
 
     /// What it has logged.
@@ -263,21 +281,28 @@ impl Sshd {
             .unwrap_or_default()
     }
 
-    fn signal_group(&self, child: &Child, signal: Signal) {
-        let group = Pid::from_raw(child.id() as i32).expect("a process id");
-        // Gone already is fine.
-        kill_process_group(group, signal).ok();
+    fn signal(&self, child: &Child, signal: Signal) {
+        for pid in family(child.id()) {
+            // Gone already is fine.
+            kill_process(Pid::from_raw(pid as i32).expect("a process id"), signal).ok();
+        }
     }
 
     fn try_start(&mut self, port: u16) -> bool {
         let dir = self.dir.path();
         let lines = fs::read_to_string(dir.join("lines")).expect("the configuration's own lines");
         let here = dir.display();
+        // The one keyword that may not be there twice.
+        let subsystem = if lines.contains("Subsystem sftp") {
+            ""
+        } else {
+            "Subsystem sftp internal-sftp"
+        };
         let config = format!(
             "{lines}\nPort {port}\nListenAddress 127.0.0.1\nPidFile none\nStrictModes no\nPermitRootLogin yes\nUsePAM no\n\
              HostKey {here}/host_ed25519\nHostKey {here}/host_ecdsa\nHostKey {here}/host_rsa\n\
              AuthorizedKeysFile {here}/authorized_keys\nPubkeyAuthentication yes\nMaxStartups 500\nMaxSessions 500\n\
-             LoginGraceTime 60\nLogLevel VERBOSE\nUseDNS no\nSubsystem sftp internal-sftp\n"
+             LoginGraceTime 60\nLogLevel VERBOSE\nUseDNS no\n{subsystem}\n"
         );
         fs::write(dir.join("sshd_config"), config).expect("sshd_config");
         let log = File::options()
@@ -291,7 +316,6 @@ impl Sshd {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
-            .process_group(0)
             .spawn()
             .expect("/usr/sbin/sshd (package openssh-server)");
         let patience = Instant::now() + Duration::from_secs(20);
@@ -314,7 +338,7 @@ impl Sshd {
 impl Drop for Sshd {
     fn drop(&mut self) {
         if let Some(child) = &self.child {
-            self.signal_group(child, Signal::CONT);
+            self.signal(child, Signal::CONT);
         }
         self.stop();
         if std::thread::panicking() {
@@ -340,6 +364,18 @@ pub fn keygen(path: &Path, args: &[&str]) {
         command.args(["-N", ""]);
     }
     assert!(command.status().expect("ssh-keygen").success());
+}
+
+/// A process and all that it started. Each session of sshd is a process group of its own, so the parents tell.
+fn family(pid: u32) -> Vec<u32> {
+    let mut family = vec![pid];
+    let mut seen = 0;
+    while let Some(pid) = family.get(seen) {
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        family.extend(children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+        seen += 1;
+    }
+    family
 }
 
 fn greets(port: u16) -> bool {

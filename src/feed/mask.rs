@@ -1,0 +1,272 @@
+//! What of a feed may be shown: everything but the values of `email` and `id`.
+//!
+//! They are covered at whatever depth, and also where the text around a fault is no JSON any more: quotation marks may be
+//! missing, curly or single, a colon forgotten. So this reads tokens, not grammar: a word or text that spells a sensitive
+//! name makes what follows it its value. In doubt more is covered than needed. `tests/it/feeds.rs` spoils a feed at each
+//! of its bytes, and looks for the values in whatever is said of it.
+
+use std::ops::Range;
+
+use super::excerpt::escape;
+use super::scan::{is_blank, skip_blanks};
+use super::text::unescaped;
+
+/// What stands in place of a value.
+const MASK: &str = "\"***\"";
+
+/// What of `text[window]` may be shown. Tokens are told apart from the beginning of `text` on; from `broken` on they are
+/// no JSON, and a value may be more than one of them.
+pub(super) fn shown(text: &[u8], window: Range<usize>, broken: usize) -> String {
+    let mut out = String::new();
+    let mut state = State::Elsewhere;
+    let mut at = 0;
+    while at < window.end.min(text.len()) {
+        let token = token_at(text, at);
+        let mut end = token.end();
+        let covered = match (state, token) {
+            (State::Awaited, Token::Blank(_) | Token::Sign(b':' | b'=', _)) => false,
+            (State::Awaited, Token::Sign(b'{' | b'[', _)) => {
+                end = container_end(text, at);
+                state = State::Elsewhere;
+                true
+            }
+            // A comma or bracket in place of the colon.
+            (State::Awaited, Token::Sign(..)) if at >= broken => false,
+            (State::Awaited, Token::Quoted(_) | Token::Word(_)) => {
+                if at >= broken {
+                    end = stretch_end(text, end);
+                }
+                state = State::Covered;
+                true
+            }
+            // The rest of a value: its quotation mark came too early, or a blank is in it that it cannot hold.
+            (State::Covered, Token::Blank(_)) => false,
+            (State::Covered, Token::Sign(..)) if skip_blanks(text, end) >= broken => false,
+            (State::Covered, Token::Word(_)) => {
+                end = stretch_end(text, end);
+                true
+            }
+            (State::Covered, Token::Quoted(_)) if !is_blank(text[at - 1]) => {
+                end = stretch_end(text, end);
+                true
+            }
+            // Right behind a quotation mark that ended a text too early, or began one too late: it may be any value.
+            (State::Elsewhere, Token::Word(_)) if at >= broken && text[..at].ends_with(b"\"") => {
+                end = stretch_end(text, end);
+                true
+            }
+            (_, Token::Blank(_) | Token::Sign(..)) => {
+                state = State::Elsewhere;
+                false
+            }
+            // A text with a colon in it, right before the fault: a quotation mark that was lost or escaped made one text of
+            // several, names and values alike.
+            (State::Elsewhere, Token::Quoted(_))
+                if at < broken
+                    && skip_blanks(text, end) >= broken
+                    && memchr::memchr(b':', &text[at..end]).is_some() =>
+            {
+                state = State::Covered;
+                true
+            }
+            (_, Token::Quoted(_)) => {
+                state = if is_sensitive(&text[at..end]) {
+                    State::Awaited
+                } else {
+                    State::Elsewhere
+                };
+                false
+            }
+            (State::Elsewhere, Token::Word(_)) if is_sensitive(&text[at..end]) => {
+                // A name without quotation marks: nothing up to the next comma can be trusted.
+                emit(&mut out, text, at..end, &window);
+                at = end;
+                end = stretch_end(text, at);
+                at < end
+            }
+            (State::Elsewhere, Token::Word(_)) => memchr::memchr(b'@', &text[at..end]).is_some(),
+        };
+        if covered {
+            if window.contains(&at) {
+                out.push_str(MASK);
+            }
+        } else if matches!(token, Token::Blank(_)) {
+            if end > window.start {
+                out.push(' ');
+            }
+        } else {
+            emit(&mut out, text, at..end, &window);
+        }
+        at = end;
+    }
+    out
+}
+
+/// Where the values that may not be shown are.
+#[derive(Clone, Copy)]
+enum State {
+    Elsewhere,
+    /// A sensitive name was read: its value comes next.
+    Awaited,
+    /// Right behind such a value.
+    Covered,
+}
+
+/// A token and its end.
+#[derive(Clone, Copy)]
+enum Token {
+    Blank(usize),
+    Quoted(usize),
+    Sign(u8, usize),
+    Word(usize),
+}
+
+impl Token {
+    fn end(self) -> usize {
+        match self {
+            Token::Blank(end) | Token::Quoted(end) | Token::Sign(_, end) | Token::Word(end) => end,
+        }
+    }
+}
+
+fn token_at(text: &[u8], at: usize) -> Token {
+    match text[at] {
+        byte if is_blank(byte) => Token::Blank(skip_blanks(text, at)),
+        byte @ (b'{' | b'}' | b'[' | b']' | b',' | b':' | b'=' | b';') => Token::Sign(byte, at + 1),
+        b'"' => Token::Quoted(quoted_end(text, at)),
+        b'\'' => Token::Quoted(closed_by(text, at + 1, &["'", "\n"])),
+        _ if opens_curly(&text[at..]) => Token::Quoted(closed_by(text, at + 3, &["“", "”", "‘", "’", "\"", "\n"])),
+        _ => {
+            let ends = |index: &usize| {
+                is_blank(text[*index])
+                    || matches!(
+                        text[*index],
+                        b'{' | b'}' | b'[' | b']' | b',' | b':' | b'=' | b';' | b'"' | b'\''
+                    )
+                    || opens_curly(&text[*index..])
+            };
+            Token::Word((at + 1..text.len()).find(ends).unwrap_or(text.len()))
+        }
+    }
+}
+
+fn opens_curly(text: &[u8]) -> bool {
+    ["“", "”", "„", "‘", "’"]
+        .iter()
+        .any(|mark| text.starts_with(mark.as_bytes()))
+}
+
+/// End of the string that begins at `at`, its quotation mark included; the end of the text if it has none.
+fn quoted_end(text: &[u8], at: usize) -> usize {
+    let mut at = at + 1;
+    while let Some(offset) = memchr::memchr2(b'"', b'\\', &text[at..]) {
+        at += offset;
+        if text[at] == b'"' {
+            return at + 1;
+        }
+        at = (at + 2).min(text.len());
+    }
+    text.len()
+}
+
+/// End of the first of these marks.
+fn closed_by(text: &[u8], from: usize, marks: &[&str]) -> usize {
+    for at in from..text.len() {
+        if let Some(mark) = marks.iter().find(|mark| text[at..].starts_with(mark.as_bytes())) {
+            return at + mark.len();
+        }
+    }
+    text.len()
+}
+
+/// End of the container that begins at `at`: behind its closing bracket, of whatever kind.
+fn container_end(text: &[u8], mut at: usize) -> usize {
+    let mut open = 0u64;
+    while at < text.len() {
+        match text[at] {
+            b'"' => {
+                at = quoted_end(text, at);
+                continue;
+            }
+            b'{' | b'[' => open += 1,
+            b'}' | b']' => open -= 1,
+            _ => {}
+        }
+        at += 1;
+        if open == 0 {
+            return at;
+        }
+    }
+    text.len()
+}
+
+/// Index of the next comma, bracket or line end.
+fn stretch_end(text: &[u8], from: usize) -> usize {
+    let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b'\n');
+    text[from..]
+        .iter()
+        .position(ends)
+        .map_or(text.len(), |offset| from + offset)
+}
+
+/// Whether a word, or a string with its marks, spells a name whose value may not be shown.
+fn is_sensitive(token: &[u8]) -> bool {
+    let is_mark = |byte: &u8| matches!(byte, b'"' | b'\'' | b':' | b' ' | 0x80..);
+    let Some(from) = token.iter().position(|byte| !is_mark(byte)) else {
+        return false;
+    };
+    // An escape that is read as a mark (`\"`) belongs to a mark that came too early.
+    let same = |name: &[u8]| {
+        let mut spelt = unescaped(&token[from..]).map(|byte| byte.to_ascii_lowercase());
+        name.iter().all(|&letter| spelt.next() == Some(letter)) && spelt.all(|byte| is_mark(&byte))
+    };
+    same(b"email") || same(b"id")
+}
+
+/// Appends what of a token lies in the window.
+fn emit(out: &mut String, text: &[u8], token: Range<usize>, window: &Range<usize>) {
+    let part = token.start.max(window.start)..token.end.min(window.end);
+    if part.start < part.end {
+        escape(&text[part], out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::excerpt::around;
+    use super::*;
+
+    #[test]
+    fn broken_text_is_masked_too() {
+        let check = |text: &str, expect: &str| {
+            for at in 0..=text.len() {
+                if text.is_char_boundary(at) {
+                    let excerpt = around(text.as_bytes(), at);
+                    assert!(
+                        !excerpt.contains("ada") && !excerpt.contains("4711"),
+                        "{text} at {at}: {excerpt}"
+                    );
+                }
+            }
+            let shown = shown(text.as_bytes(), 0..text.len(), 0);
+            assert_eq!(shown, expect, "{text}");
+        };
+        check(
+            "{'email': 'ada@example.com', 'id': '4711'}",
+            "{'email': \"***\", 'id': \"***\"}",
+        );
+        check("{email: ada@example.com, id: 4711}", "{email\"***\", id\"***\"}");
+        check("{“email”: “ada@example.com”}", "{“email”: \"***\"}");
+        check("{\"email\" \"ada@example.com\"}", "{\"email\" \"***\"}");
+        check("{\"email\": ada@example.com}", "{\"email\": \"***\"}");
+        check("{\"email: \"ada@example.com\"}", "{\"email: \"\"***\"}");
+        check("{\"id\\\": \"4711\"}", "{\"id\\\": \"\"***\"}");
+        check("{\"id\" = 4711}", "{\"id\" = \"***\"}");
+        check("{\"id\": \"4711", "{\"id\": \"***\"");
+        check("{\"id\": \"47\n11", "{\"id\": \"***\"");
+        check(
+            "{\"name: \"x\", \"id\": \"4711\"}",
+            "{\"name: \"\"***\", \"id\": \"***\"}",
+        );
+    }
+}
