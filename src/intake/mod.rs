@@ -170,12 +170,17 @@ impl Intake {
         let unchanged = self.unchanged(&batch).await?;
         let mut to_read = Vec::new();
         let mut postponed = Vec::new();
+        let mut in_vain = Vec::new();
         for ((id, ready), unchanged) in ids.iter().zip(batch).zip(unchanged) {
             let spooled = match (&ready.kind, unchanged) {
                 (Kind::Unread(_), _) => None,
                 (Kind::Archive(..), unchanged) => match fetched.next() {
                     // Somebody wrote to it while it was read: the next listing shows what is there now.
-                    Some(Ok(_) | Err(SpoolError::Short { .. })) if !unchanged => continue,
+                    Some(Ok(spooled)) if !unchanged => {
+                        in_vain.push(spooled);
+                        continue;
+                    }
+                    Some(Err(SpoolError::Short { .. })) if !unchanged => continue,
                     Some(Ok(spooled)) => Some(spooled),
                     Some(Err(error)) => {
                         postponed.push(self.after_trouble(&ready, error)?);
@@ -186,6 +191,7 @@ impl Intake {
             };
             to_read.push((*id, ready, spooled));
         }
+        self.let_go(in_vain).await?;
         let permit = self.readers.acquire().await;
         let rules = Rules::of(&self.settings, &self.limits);
         let spool_dir = self.spool.dir().to_owned();
@@ -226,6 +232,27 @@ impl Intake {
         ))
     }
 
+    /// Removes from the spool what was fetched in vain, unless an import or another of the batch needs the same file.
+    async fn let_go(&self, spooled: Vec<Spooled>) -> Result<(), Trouble> {
+        if spooled.is_empty() {
+            return Ok(());
+        }
+        let files = spooled.iter().map(|spooled| spooled.stored.file.clone()).collect();
+        drop(spooled);
+        let unused = self.ledger.unused(files).await?;
+        self.remove_from_spool(&unused)
+    }
+
+    fn remove_from_spool(&self, files: &[String]) -> Result<(), Trouble> {
+        for file in files {
+            let doing = || format!("removing `{file}` from the spool");
+            self.spool
+                .remove(file)
+                .map_err(|source| Trouble::Disk { doing: doing(), source })?;
+        }
+        Ok(())
+    }
+
     /// For each of a batch, whether its size and mtime are still what was listed.
     async fn unchanged(&self, batch: &[Ready]) -> Result<Vec<bool>, SourceError> {
         let seen = |ready: &Ready| matches!(ready.kind, Kind::Archive(..)).then(|| ready.claim.seen.clone());
@@ -251,12 +278,7 @@ impl Intake {
         let closed = self.ledger.close(self.source.name(), outcomes, now()).await?;
         // The pins go only now: the ledger refers to what it needs.
         drop(spooled);
-        for file in &closed.unused {
-            let doing = || format!("removing `{file}` from the spool");
-            self.spool
-                .remove(file)
-                .map_err(|source| Trouble::Disk { doing: doing(), source })?;
-        }
+        self.remove_from_spool(&closed.unused)?;
         self.committed.notify_waiters();
         Ok(closed)
     }
