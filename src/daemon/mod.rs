@@ -172,7 +172,7 @@ pub async fn run(mut settings: Settings, mut reload: Reload, stop: CancellationT
                     tracing::error!("`state_dir` has changed in the configuration: restart for that; the rest is not taken over");
                     continue;
                 }
-                if changed.limits != settings.limits {
+                if changed.limits != settings.limits || changed.spool != settings.spool {
                     readers = Arc::new(Semaphore::new(changed.limits.concurrent_imports.max(1)));
                     end_all(&mut sources).await;
                 }
@@ -187,6 +187,8 @@ pub async fn run(mut settings: Settings, mut reload: Reload, stop: CancellationT
     end_all(&mut destinations).await;
     log_stop.cancel();
     log_task.await.ok();
+    // Ended on purpose: nobody is to take it for alive for another minute. One that was killed leaves its heartbeat behind.
+    std::fs::remove_file(world.state_dir.join("heartbeat")).ok();
     Ok(())
 }
 
@@ -266,25 +268,34 @@ async fn end_where<T>(running: &mut HashMap<String, Running<T>>, which: impl Fn(
 /// A source's task: turn after turn, on its own clock.
 async fn poll(intake: Intake, stop: CancellationToken) {
     let mut attempts = 0;
+    // The ledger may still tell of trouble that a daemon before this one had.
+    let mut known_to_be_well = false;
     while !stop.is_cancelled() {
         let pause = tokio::select! {
             turned = intake.turn(&stop) => match turned {
                 Ok(turned) => {
-                    if attempts > 0 {
+                    if !known_to_be_well {
                         note_trouble(&intake, None).await;
                     }
-                    attempts = 0;
+                    (attempts, known_to_be_well) = (0, true);
                     let interval = intake.settings.poll_interval.mul_f64(0.9 + 0.2 * fastrand::f64());
                     turned.settles_in.map_or(interval, |settles_in| interval.min(settles_in))
                 }
                 Err(trouble) => {
                     let wait = backoff(attempts, SOURCE_BACKOFF.0, SOURCE_BACKOFF.1);
                     attempts = attempts.saturating_add(1);
+                    known_to_be_well = false;
                     note_trouble(&intake, Some((&trouble, attempts, wait))).await;
                     wait
                 }
             },
-            () = after(&stop, STOP_GRACE) => break,
+            () = after(&stop, STOP_GRACE) => {
+                // Cut off in mid-turn: what it had claimed comes to nothing, and `status` must not say otherwise.
+                if let Err(error) = intake.ledger.unclaim_source(intake.source.name()).await {
+                    tracing::error!(source = intake.source.name(), %error, "taking claims back failed");
+                }
+                break;
+            }
         };
         let changed = async {
             tokio::time::sleep(TURN_PAUSE_MIN.min(pause)).await;
@@ -338,7 +349,7 @@ fn beat(state_dir: &Path) -> anyhow::Result<()> {
     std::fs::write(&path, format!("{}\n", std::process::id())).with_context(|| format!("writing `{}`", path.display()))
 }
 
-/// Time since the daemon's last heartbeat; `None` if it never had one. For the container's health check.
+/// Time since the daemon's last heartbeat; `None` if none has run yet, or it ended properly. For the container's health check.
 pub fn heartbeat_age(state_dir: &Path) -> Option<Duration> {
     let beaten = std::fs::metadata(state_dir.join("heartbeat"))
         .and_then(|metadata| metadata.modified())
