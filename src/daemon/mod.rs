@@ -18,7 +18,7 @@ use crate::config::resolve::{DestinationSettings, Location, Settings, SourceSett
 use crate::delivery::Delivery;
 use crate::intake::{Intake, Trouble, backoff};
 use crate::ledger::retention::Retention;
-use crate::ledger::{Ledger, now};
+use crate::ledger::{Ledger, LedgerError, now};
 use crate::source::{LocalSource, SftpSource, Source};
 use crate::spool::Spool;
 
@@ -69,18 +69,27 @@ impl World {
         if swept > 0 {
             tracing::info!(files = swept, "removed from the spool what no import refers to");
         }
-        let names = settings
-            .destinations
-            .iter()
-            .map(|destination| destination.name.clone())
-            .collect();
-        ledger.remove_destinations_but(names, now()).await?;
-        Ok(World {
+        let world = World {
             state_dir,
             ledger,
             spool,
             committed: Arc::new(Notify::new()),
-        })
+        };
+        world.note_removed(settings).await?;
+        Ok(world)
+    }
+
+    /// Notes which sources and destinations are no longer configured: nobody is held up by them, or troubled.
+    async fn note_removed(&self, settings: &Settings) -> Result<(), LedgerError> {
+        let sources = settings.sources.iter().map(|source| source.name.clone()).collect();
+        self.ledger.remove_sources_but(sources).await?;
+        let destinations = settings
+            .destinations
+            .iter()
+            .map(|destination| destination.name.clone())
+            .collect();
+        self.ledger.remove_destinations_but(destinations, now()).await?;
+        Ok(())
     }
 
     fn intake(&self, source: &SourceSettings, settings: &Settings, readers: &Arc<Semaphore>) -> Intake {
@@ -207,13 +216,8 @@ async fn take_over(
         settings.destinations.iter().any(|d| d.name == name && d == running)
     };
     end_where(destinations, |name, running| !wanted(name, running)).await;
-    let names = settings
-        .destinations
-        .iter()
-        .map(|destination| destination.name.clone())
-        .collect();
-    if let Err(error) = world.ledger.remove_destinations_but(names, now()).await {
-        tracing::error!(%error, "noting which destinations were removed failed");
+    if let Err(error) = world.note_removed(settings).await {
+        tracing::error!(%error, "noting what was removed from the configuration failed");
     }
     for source in &settings.sources {
         if !sources.contains_key(&source.name) {
