@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use super::super::{SourceError, excerpt, seconds};
 use super::connect::{Connected, connect};
 use super::line::{Line, Room};
-use super::pump::{Answer, OpenHandle, Order, Orders, Permits, Pump};
+use super::pump::{Answer, Holds, OpenHandle, Order, Orders, Pump};
 use super::trust::KeyType;
 use super::wire::{self, Attributes, Extensions, Reply, Request, status};
 use crate::config::resolve::SftpSettings;
@@ -150,7 +150,7 @@ impl Client {
         };
         let (extensions, key_type) = (up.extensions, up.key_type);
         let (orders, inbox) = Orders::new().map_err(|error| lost(format!("making a pipe: {error}")))?;
-        let line = Arc::new(Line::new(up.tcp.clone(), Room::new()));
+        let line = Arc::new(Line::new(up.tcp.clone(), Room::new(timeout)));
         let pump = Pump::new(up, inbox, orders.clone(), line.clone());
         carry
             .send(pump)
@@ -224,18 +224,12 @@ impl Client {
     }
 
     /// Hands a request to the pump, now.
-    pub fn submit(
-        &self,
-        request: Request,
-        permits: Permits,
-        handle_permit: Option<OwnedSemaphorePermit>,
-    ) -> oneshot::Receiver<Answer> {
+    pub fn submit(&self, request: Request, holds: Holds) -> oneshot::Receiver<Answer> {
         let (reply, answer) = oneshot::channel();
         self.orders.send(Order {
             request,
             reply: Some(reply),
-            permits,
-            handle_permit,
+            holds,
         });
         answer
     }
@@ -245,8 +239,7 @@ impl Client {
         self.orders.send(Order {
             request,
             reply: None,
-            permits: Vec::new(),
-            handle_permit: None,
+            holds: Holds::default(),
         });
     }
 
@@ -264,8 +257,18 @@ impl Client {
 
     /// A request and its answer.
     pub async fn ask(&self, request: Request, doing: Doing<'_>) -> Result<Answer, SourceError> {
-        let permit = self.room(&self.line.room.requests, doing).await?;
-        self.answer(self.submit(request, vec![permit], None), doing).await
+        let place = Some(self.room(&self.line.room.requests, doing).await?);
+        self.answer(
+            self.submit(
+                request,
+                Holds {
+                    place,
+                    ..Holds::default()
+                },
+            ),
+            doing,
+        )
+        .await
     }
 
     /// A request that is answered by STATUS alone; the inner result is the server's word.
@@ -284,11 +287,14 @@ impl Client {
         handles: &Arc<Semaphore>,
         doing: Doing<'_>,
     ) -> Result<Result<OpenHandle, Refusal>, SourceError> {
-        let place = self.room(handles, doing).await?;
-        let permit = self.room(&self.line.room.requests, doing).await?;
-        let answer = self
-            .answer(self.submit(request, vec![permit], Some(place)), doing)
-            .await?;
+        let handle_place = Some(self.room(handles, doing).await?);
+        let place = Some(self.room(&self.line.room.requests, doing).await?);
+        let holds = Holds {
+            place,
+            share: None,
+            handle_place,
+        };
+        let answer = self.answer(self.submit(request, holds), doing).await?;
         match (answer.handle, answer.reply) {
             (Some(handle), _) => Ok(Ok(handle)),
             (None, Reply::Status(code, message)) => Ok(Err(Refusal { code, message })),

@@ -3,15 +3,18 @@
 
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-/// Bytes that fetches may have asked for and not yet handed on, in KiB. Both this and [`READ_KIB`] together stay under the
+use super::window::Window;
+
+/// Bytes that fetches may have asked for and not yet handed on, in KiB. This and [`READ_KIB_MAX`] together stay under the
 /// channel's window ([`super::connect::WINDOW`]), and under what the process may keep in memory.
-const FETCH_KIB: usize = 6 * 1024;
+const FETCH_KIB_MAX: usize = 6 * 1024;
 
 /// Bytes that small reads may have asked for, in KiB. Their own: a fetch whose receiver has stopped must not stop them.
-const READ_KIB: usize = 4 * 1024;
+const READ_KIB_MAX: usize = 4 * 1024;
 
 /// Requests in flight, beside the reads of fetches. At 20 ms of round trip 256 carry 2,500 small files a second.
 const REQUESTS: usize = 256;
@@ -27,10 +30,10 @@ const HANDLES_MAX: usize = 256;
 pub(super) struct Room {
     /// Requests, by count.
     pub requests: Arc<Semaphore>,
-    /// Bytes of fetches, by KiB.
-    pub fetch_kib: Arc<Semaphore>,
-    /// Bytes of small reads, by KiB.
-    pub read_kib: Arc<Semaphore>,
+    /// Bytes of fetches.
+    pub fetch_bytes: Arc<Window>,
+    /// Bytes of small reads.
+    pub read_bytes: Arc<Window>,
     /// Files that fetches have open.
     pub fetch_handles: Arc<Semaphore>,
     /// Everything else that is open: small reads, listings, writes.
@@ -39,11 +42,11 @@ pub(super) struct Room {
 
 impl Room {
     /// Room on a connection whose server has not told its limits.
-    pub fn new() -> Room {
+    pub fn new(timeout: Duration) -> Room {
         Room {
             requests: Arc::new(Semaphore::new(REQUESTS)),
-            fetch_kib: Arc::new(Semaphore::new(FETCH_KIB)),
-            read_kib: Arc::new(Semaphore::new(READ_KIB)),
+            fetch_bytes: Window::new(FETCH_KIB_MAX, timeout),
+            read_bytes: Window::new(READ_KIB_MAX, timeout),
             fetch_handles: Arc::new(Semaphore::new(HANDLES_UNTOLD / 2)),
             handles: Arc::new(Semaphore::new(HANDLES_UNTOLD / 2)),
         }
@@ -65,13 +68,9 @@ impl Room {
     }
 
     fn close(&self) {
-        for room in [
-            &self.requests,
-            &self.fetch_kib,
-            &self.read_kib,
-            &self.fetch_handles,
-            &self.handles,
-        ] {
+        self.fetch_bytes.close();
+        self.read_bytes.close();
+        for room in [&self.requests, &self.fetch_handles, &self.handles] {
             room.close();
         }
     }

@@ -18,6 +18,7 @@ mod line;
 mod pump;
 mod transfer;
 mod trust;
+mod window;
 mod wire;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, mpsc};
 
 use self::client::{Client, Doing, Refusal};
+use self::pump::{Holds, OpenHandle};
 use self::trust::KeyType;
 use self::wire::{Attributes, Kind, Named, Reply, Request, status};
 use super::{ListedFile, Source, SourceError, Stat, checked, listed_name};
@@ -76,8 +78,7 @@ impl SftpSource {
         if let Some(client) = slot.client.as_ref().filter(|client| !client.ended()) {
             return Ok(client.clone());
         }
-        if let Some((at, error)) = slot.failed.as_ref().filter(|(at, _)| *at >= asked) {
-            let _ = at;
+        if let Some((_, error)) = slot.failed.as_ref().filter(|(at, _)| *at >= asked) {
             return Err(error.clone());
         }
         slot.client = None;
@@ -244,21 +245,25 @@ async fn is_directory(client: &Client, path: &str) -> Result<bool, SourceError> 
 }
 
 /// All names of an open directory, with several READDIRs in flight. Answers that come after the end are ends too.
-async fn read_dir(client: &Client, handle: &pump::OpenHandle, doing: Doing<'_>) -> Result<Vec<Named>, SourceError> {
+async fn read_dir(client: &Client, handle: &OpenHandle, doing: Doing<'_>) -> Result<Vec<Named>, SourceError> {
     let mut names = Vec::new();
     let mut waiting = std::collections::VecDeque::new();
     let (mut ended, mut wanted) = (false, 4);
     loop {
         while !ended && waiting.len() < wanted {
-            let permit = match waiting.is_empty() {
-                true => client.room(&client.line.room.requests, doing).await?,
-                // More in flight is a favour, not a need: no waiting for it.
-                false => match client.line.room.requests.clone().try_acquire_owned() {
-                    Ok(permit) => permit,
-                    Err(_) => break,
-                },
+            let requests = &client.line.room.requests;
+            let place = if waiting.is_empty() {
+                client.room(requests, doing).await?
+            } else if let Ok(place) = requests.clone().try_acquire_owned() {
+                place
+            } else {
+                break; // more in flight is a favour, not a need: no waiting for it
             };
-            waiting.push_back(client.submit(Request::read_dir(handle.bytes()), vec![permit], None));
+            let holds = Holds {
+                place: Some(place),
+                ..Holds::default()
+            };
+            waiting.push_back(client.submit(Request::read_dir(handle.bytes()), holds));
         }
         let Some(answer) = waiting.pop_front() else {
             return Ok(names);

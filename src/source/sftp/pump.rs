@@ -25,13 +25,22 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::connect::Connected;
 use super::line::Line;
+use super::window::Share;
 use super::wire::{Framer, Reply, Request, WireError, decode};
 
 /// Bytes read from the channel at a time.
 const READ_CHUNK: usize = 256 * 1024;
 
-/// The permits that a request holds until it is answered: its place among the requests in flight, its share of the bytes.
-pub(super) type Permits = Vec<OwnedSemaphorePermit>;
+/// What a request holds until it is answered.
+#[derive(Debug, Default)]
+pub(super) struct Holds {
+    /// Its place among the requests in flight.
+    pub place: Option<OwnedSemaphorePermit>,
+    /// Its share of the bytes that may be in flight; held on by the answer until that is consumed.
+    pub share: Option<Share>,
+    /// For a request that opens something: its place among the open handles, which goes over to the handle.
+    pub handle_place: Option<OwnedSemaphorePermit>,
+}
 
 /// A reply, with whatever it brought along.
 #[derive(Debug)]
@@ -40,8 +49,8 @@ pub(super) struct Answer {
     pub reply: Reply,
     /// The file it opened, closed when this is dropped.
     pub handle: Option<OpenHandle>,
-    /// Held as long as the answer is: the bytes it keeps in memory are counted.
-    pub permits: Permits,
+    /// Held as long as the bytes of the answer are in memory.
+    pub share: Option<Share>,
 }
 
 /// An open file or directory on the server. Dropping it closes it, whoever drops it and why: a caller whose future was
@@ -49,7 +58,7 @@ pub(super) struct Answer {
 #[derive(Debug)]
 pub(super) struct OpenHandle {
     bytes: Vec<u8>,
-    permit: Option<OwnedSemaphorePermit>,
+    place: Option<OwnedSemaphorePermit>,
     orders: Orders,
 }
 
@@ -61,7 +70,7 @@ impl OpenHandle {
 
     /// Takes the duty to close from this guard: the caller sends CLOSE itself, to learn how that went.
     pub fn disarm(mut self) -> (Vec<u8>, Option<OwnedSemaphorePermit>) {
-        (std::mem::take(&mut self.bytes), self.permit.take())
+        (std::mem::take(&mut self.bytes), self.place.take())
     }
 }
 
@@ -72,8 +81,11 @@ impl Drop for OpenHandle {
             self.orders.send(Order {
                 request,
                 reply: None,
-                permits: self.permit.take().into_iter().collect(),
-                handle_permit: None,
+                // The place is free when the server has closed, not when we have asked it to.
+                holds: Holds {
+                    handle_place: self.place.take(),
+                    ..Holds::default()
+                },
             });
         }
     }
@@ -86,10 +98,8 @@ pub(super) struct Order {
     pub request: Request,
     /// Who waits for the answer; `None` where nobody does.
     pub reply: Option<oneshot::Sender<Answer>>,
-    /// Held until it is answered, and then by the answer.
-    pub permits: Permits,
-    /// For a request that opens something: the place among the open handles.
-    pub handle_permit: Option<OwnedSemaphorePermit>,
+    /// What it holds until it is answered.
+    pub holds: Holds,
 }
 
 /// The way to the pump: a queue, and the tap on its shoulder.
@@ -170,9 +180,9 @@ impl Inbox {
 /// What waits for a reply.
 struct Waiting {
     reply: Option<oneshot::Sender<Answer>>,
-    permits: Permits,
-    handle_permit: Option<OwnedSemaphorePermit>,
+    holds: Holds,
     data_max: usize,
+    asked: Instant,
 }
 
 /// One connection's carrier.
@@ -252,8 +262,7 @@ impl Pump {
                 self.take(Order {
                     request: Request::real_path("."),
                     reply: None,
-                    permits: vec![],
-                    handle_permit: None,
+                    holds: Holds::default(),
                 });
             } else {
                 return Err(format!("the server was silent for {}", super::super::seconds(timeout)));
@@ -273,8 +282,8 @@ impl Pump {
         let waiting = Waiting {
             data_max: order.request.data_max(),
             reply: order.reply,
-            permits: order.permits,
-            handle_permit: order.handle_permit,
+            holds: order.holds,
+            asked: Instant::now(),
         };
         self.waiting.insert(self.id_next, waiting);
         self.id_next = self.id_next.wrapping_add(1);
@@ -319,6 +328,7 @@ impl Pump {
             let (id, reply) = decode(packet).map_err(garbled)?;
             let waiting = self.waiting.remove(&id);
             let waiting = waiting.ok_or_else(|| garbled(WireError(format!("an answer to no request (id {id})"))))?;
+            drop(waiting.holds.place);
             let (reply, handle) = match reply {
                 Reply::Data(bytes) if bytes.len() > waiting.data_max => {
                     let excess = format!("{} bytes where {} were asked for", bytes.len(), waiting.data_max);
@@ -327,7 +337,7 @@ impl Pump {
                 Reply::Handle(bytes) => {
                     let handle = OpenHandle {
                         bytes,
-                        permit: waiting.handle_permit,
+                        place: waiting.holds.handle_place,
                         orders: self.orders.clone(),
                     };
                     (Reply::Status(super::wire::status::OK, String::new()), Some(handle))
@@ -336,11 +346,11 @@ impl Pump {
             };
             if let Some(waiter) = waiting.reply {
                 // A waiter that has gone takes nothing with it: a handle in the answer closes itself.
-                drop(waiter.send(Answer {
-                    reply,
-                    handle,
-                    permits: waiting.permits,
-                }));
+                let share = waiting
+                    .holds
+                    .share
+                    .and_then(|share| share.answered_after(waiting.asked.elapsed()));
+                drop(waiter.send(Answer { reply, handle, share }));
             }
         }
         Ok(())

@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::super::SourceError;
 use super::client::{Client, Doing, Refusal};
-use super::pump::{Answer, OpenHandle};
+use super::pump::{Answer, Holds, OpenHandle};
+use super::window::Share;
 use super::wire::{Reply, Request, open, status};
 
 /// Longest piece handed to a fetch's receiver is one read: 255 KiB. Longest result of a small read, in bytes.
@@ -31,11 +32,17 @@ pub(super) async fn read(client: &Client, path: &str, offset: u64, len: usize) -
     let handle = open_to_read(client, path, &client.line.room.handles, doing).await?;
     let mut bytes = Vec::new();
     while bytes.len() < len {
-        let wanted = (len - bytes.len()).min(client.read_len() as usize) as u32;
-        let room = client.line.room.read_kib.clone().acquire_many_owned(kib(wanted)).await;
-        let room = room.map_err(|_| client.lost(doing))?;
+        let window = &client.line.room.read_bytes;
+        let wanted = client.read_len().min(window.len_max()).min((len - bytes.len()) as u32);
+        let share = Some(window.share(wanted).await.map_err(|_| client.lost(doing))?);
         let request = Request::read(handle.bytes(), offset.saturating_add(bytes.len() as u64), wanted);
-        let answer = client.submit(request, vec![room], None);
+        let answer = client.submit(
+            request,
+            Holds {
+                share,
+                ..Holds::default()
+            },
+        );
         match data(client, client.answer(answer, doing).await?, doing)? {
             Some(more) if bytes.is_empty() && more.len() == len => return Ok(more),
             Some(more) => bytes.extend_from_slice(&more),
@@ -68,14 +75,14 @@ pub(super) async fn fetch(
     let (mut next, mut sent) = (0, 0);
     loop {
         while next < size && asked.len() < READS {
-            let Some((len, room)) = room_for(client, size - next, asked.is_empty()) else {
+            let Some((len, share)) = share_for(client, size - next, asked.is_empty()) else {
                 break;
             };
-            let answer = client.submit(
-                Request::read(handle.bytes(), next, len),
-                room.into_iter().collect(),
-                None,
-            );
+            let holds = Holds {
+                share,
+                ..Holds::default()
+            };
+            let answer = client.submit(Request::read(handle.bytes(), next, len), holds);
             asked.push_back(Asked {
                 offset: next,
                 len,
@@ -88,7 +95,7 @@ pub(super) async fn fetch(
         };
         let mut answer = client.answer(answer, doing).await?;
         // Held until the piece is handed on: bytes that wait for the receiver are bytes in memory.
-        let room = std::mem::take(&mut answer.permits);
+        let share = answer.share.take();
         let Some(mut piece) = data(client, answer, doing)? else {
             return Ok(sent);
         };
@@ -104,7 +111,7 @@ pub(super) async fn fetch(
         if into.send(piece).await.is_err() {
             return Err(stopped());
         }
-        drop(room);
+        drop(share);
         if ends {
             return Ok(sent);
         }
@@ -112,12 +119,16 @@ pub(super) async fn fetch(
 }
 
 /// How much to ask for next, and the room for it; `None` to wait for what is in flight first.
-fn room_for(client: &Client, left: u64, none_in_flight: bool) -> Option<(u32, Option<OwnedSemaphorePermit>)> {
-    let len = u32::try_from(left).unwrap_or(u32::MAX).min(client.read_len());
-    match client.line.room.fetch_kib.clone().try_acquire_many_owned(kib(len)) {
-        Ok(room) => Some((len, Some(room))),
-        Err(_) if none_in_flight => Some((len.min(FETCH_LEN_MIN), None)),
-        Err(_) => None,
+fn share_for(client: &Client, left: u64, none_in_flight: bool) -> Option<(u32, Option<Share>)> {
+    let window = &client.line.room.fetch_bytes;
+    let len = u32::try_from(left)
+        .unwrap_or(u32::MAX)
+        .min(client.read_len())
+        .min(window.len_max());
+    match window.try_share(len) {
+        Some(share) => Some((len, Some(share))),
+        None if none_in_flight => Some((len.min(FETCH_LEN_MIN), None)),
+        None => None,
     }
 }
 
@@ -133,7 +144,7 @@ async fn fill(
     while piece.len() < len as usize {
         let missing = len - piece.len() as u32;
         let request = Request::read(handle.bytes(), offset + piece.len() as u64, missing);
-        let answer = client.answer(client.submit(request, Vec::new(), None), doing).await?;
+        let answer = client.answer(client.submit(request, Holds::default()), doing).await?;
         match data(client, answer, doing)? {
             Some(more) => piece.extend_from_slice(&more),
             None => return Ok(true),
@@ -163,10 +174,6 @@ async fn open_to_read(
         .open(Request::open(&client.path(path), open::READ), handles, doing)
         .await?;
     opened.map_err(|refusal| refusal.into_source_error(doing))
-}
-
-fn kib(len: u32) -> u32 {
-    len.div_ceil(1024)
 }
 
 /// Removes the file beside, whoever gives up and why; forgotten once it was renamed.
@@ -254,7 +261,7 @@ async fn write_all(
     loop {
         while waiting.len() < WRITES {
             let Some(piece) = pieces.next() else { break };
-            waiting.push_back(client.submit(Request::write(handle.bytes(), offset, piece), Vec::new(), None));
+            waiting.push_back(client.submit(Request::write(handle.bytes(), offset, piece), Holds::default()));
             offset += piece.len() as u64;
         }
         let Some(answer) = waiting.pop_front() else {

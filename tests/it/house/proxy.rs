@@ -25,6 +25,8 @@ struct State {
     cut: AtomicUsize,
     over: AtomicBool,
     delay_ms: AtomicU64,
+    /// Bytes a second, each way; 0 for no limit.
+    rate: AtomicU64,
     /// Bytes the server may still send before the connection is cut; 0 for no limit.
     cut_after: AtomicU64,
     accepted: AtomicUsize,
@@ -83,6 +85,11 @@ impl Proxy {
     /// Holds everything back this long, each way.
     pub fn delay(&self, each_way: Duration) {
         self.state.delay_ms.store(each_way.as_millis() as u64, Ordering::SeqCst);
+    }
+
+    /// Lets no more than this pass, each way; what is too much waits in a queue without end, as bad networks have it.
+    pub fn rate(&self, bytes_per_second: u64) {
+        self.state.rate.store(bytes_per_second, Ordering::SeqCst);
     }
 
     /// Connections accepted so far.
@@ -145,6 +152,10 @@ fn forward(mut from: TcpStream, mut to: TcpStream, is_servers: bool, state: Arc<
             }
             if to.write_all(&bytes).is_err() {
                 break;
+            }
+            let rate = state.rate.load(Ordering::SeqCst);
+            if rate != 0 {
+                std::thread::sleep(Duration::from_secs_f64(bytes.len() as f64 / rate as f64));
             }
         }
         to.shutdown(Shutdown::Both).ok();
