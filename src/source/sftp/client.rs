@@ -211,10 +211,11 @@ impl Client {
         self.read_len.load(Ordering::Relaxed)
     }
 
-    /// Notes that the server gives no more than this at a time, so that the next requests ask for no more.
+    /// Notes that the server gives no more than this at a time, so that the next requests ask for no more. Never less than
+    /// what every server gives: a file that grew while it was read looks the same, and must not slow the others down.
     pub fn gives_at_most(&self, len: usize) {
         if let Ok(len) = u32::try_from(len) {
-            self.read_len.fetch_min(len.max(4096), Ordering::Relaxed);
+            self.read_len.fetch_min(len.max(READ_UNTOLD), Ordering::Relaxed);
         }
     }
 
