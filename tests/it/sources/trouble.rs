@@ -24,13 +24,24 @@ fn through(proxy: &Proxy, sshd: &Sshd) -> SftpSettings {
     }
 }
 
-/// File descriptors and threads of this process whose name is this source's.
+/// Threads of this process that belong to this source.
 fn threads_of(name: &str) -> usize {
     let tasks = fs::read_dir("/proc/self/task").unwrap().filter_map(Result::ok);
     let named = |comm: String| comm.trim() == format!("sftp {name}");
     tasks
         .filter(|task| fs::read_to_string(task.path().join("comm")).is_ok_and(named))
         .count()
+}
+
+/// Sockets of anybody here that are connected to this port, or were until the other side closed.
+fn sockets_to(port: u16) -> usize {
+    let table = fs::read_to_string("/proc/self/net/tcp").unwrap();
+    let there = format!("0100007F:{port:04X}");
+    let open = |line: &&str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        fields[2] == there && matches!(fields[3], "01" | "08")
+    };
+    table.lines().skip(1).filter(open).count()
 }
 
 async fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
@@ -303,8 +314,10 @@ async fn a_hundred_reconnections_leave_nothing_behind() {
         assert!(threads_of("again") <= 2);
     }
     assert!(proxy.accepted() >= 100, "{}", proxy.accepted());
+    assert!(sockets_to(proxy.port()) <= 2, "{}", sockets_to(proxy.port()));
     source.close().await;
     wait_until("the threads end", || threads_of("again") == 0).await;
+    wait_until("the sockets are closed", || sockets_to(proxy.port()) == 0).await;
 }
 
 /// Verbs that nobody waits for any more close what they opened, and remove what they began to write.
@@ -443,11 +456,10 @@ async fn a_directory_wakes_when_something_comes_and_not_when_it_is_read() {
             .is_err(),
         "woken by our own reading"
     );
-    let waiting = tokio::join!(wakes("a file was renamed"), async {
+    tokio::join!(wakes("a file was renamed"), async {
         tokio::time::sleep(Duration::from_millis(50)).await;
         fs::rename(root.join("a.zip"), root.join("b.zip")).unwrap();
     });
-    drop(waiting);
     rests().await;
 
     fs::remove_dir_all(&root).unwrap();
