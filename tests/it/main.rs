@@ -6,9 +6,11 @@ mod archives; // every rule of packaging, and hostile zips
 mod cli; // stdout, stderr and exit code
 mod config; // what the configuration may say
 mod crash_walk; // stopped before and after every outside call, and arrived at the same end
+mod daemon; // its life: signals, two at once, servers that go and come, uploads, new settings
 mod delivery; // cursor, batches, restart, a destination that fails
 mod demo; // the demo, as a newcomer runs it
 mod feeds; // every rule of entries, and the reader against serde_json
 mod intake; // one test per rule and per ending, over a directory and over SFTP
+mod kills; // SIGKILL at random moments
 mod sources; // one contract over a local directory and SFTP; authentication; host keys
 mod tidy; // rooms that must not know each other
