@@ -30,8 +30,15 @@ fn a_server_that_is_down_at_the_start_and_comes_later() {
     wait_for_recovery(&gate, "acme");
     wait_until("the log", || log_lines(&gate, "source_recovered", "acme").len() == 1);
     let retries = log_lines(&gate, "source_retry", "acme");
-    assert_eq!((&retries[0]["attempts"], &retries[1]["attempts"]), (&1.into(), &2.into()));
-    assert!(retries.iter().all(|line| line["retry_at"].is_string() && line["trouble"] == trouble));
+    assert_eq!(
+        (&retries[0]["attempts"], &retries[1]["attempts"]),
+        (&1.into(), &2.into())
+    );
+    assert!(
+        retries
+            .iter()
+            .all(|line| line["retry_at"].is_string() && line["trouble"] == trouble)
+    );
 }
 
 #[test]
@@ -183,7 +190,10 @@ fn a_download_that_was_cut_off_leaves_nothing_behind() {
     far.on_path(Op::Read, &path, 7, Fault::CutBefore);
     let _daemon = gate.run();
     wait_for_events(&gate, 3000);
-    assert!(!log_lines(&gate, "source_retry", "acme").is_empty(), "it was cut off once");
+    assert!(
+        !log_lines(&gate, "source_retry", "acme").is_empty(),
+        "it was cut off once"
+    );
     assert_spool_is_tidy(&gate);
     assert_eq!(imports_of(&gate, &name_of(MONDAY)).len(), 1);
 }

@@ -44,14 +44,21 @@ fn told_to_end_in_the_middle_of_a_download_there_is_nothing_to_repair() {
     far.on_path(Op::Read, &path, 6, Fault::Stall);
     let daemon = gate.run();
     wait_until("the download", || {
-        far.journal().iter().filter(|seen| seen.op == Op::Read && seen.path == path).count() >= 6
+        far.journal()
+            .iter()
+            .filter(|seen| seen.op == Op::Read && seen.path == path)
+            .count()
+            >= 6
     });
     ends_soon(daemon, "TERM");
 
     far.forget();
     assert_eq!(gate.once().code, 0);
     let import = gate.import(&name_of(MONDAY));
-    assert_eq!((import["status"].as_str(), import["accepted"].as_u64()), (Some("processed"), Some(3000)));
+    assert_eq!(
+        (import["status"].as_str(), import["accepted"].as_u64()),
+        (Some("processed"), Some(3000))
+    );
     assert_eq!(delivered(&gate).len(), 3000);
     assert_spool_is_tidy(&gate);
 }
@@ -85,7 +92,10 @@ fn a_second_one_is_refused_and_looking_is_not() {
     for command in ["run", "once"] {
         let refused = gate.cli([command]);
         assert_eq!((refused.code, refused.stdout.as_str()), (2, ""), "{refused}");
-        assert!(refused.stderr.contains("another feedgate is using it (host "), "{refused}");
+        assert!(
+            refused.stderr.contains("another feedgate is using it (host "),
+            "{refused}"
+        );
         assert!(refused.stderr.contains(&holder), "{refused}");
     }
 
