@@ -205,8 +205,7 @@ mod tests {
             write: move |line: &str| sink.lock().unwrap().push_str(line),
         };
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), say);
-        let lines = lines.lock().unwrap().clone();
-        lines
+        lines.lock().unwrap().clone()
     }
 
     #[test]

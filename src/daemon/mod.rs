@@ -169,6 +169,15 @@ pub async fn run(mut settings: Settings, mut reload: Reload, stop: CancellationT
                 if let Err(error) = heartbeat(&world).await {
                     tracing::error!(error = format!("{error:#}"), "the heartbeat failed");
                 }
+                // A task ends only when it is told to, or by a defect: then it is begun anew, and nothing waits for a restart.
+                let ended = sources.values().filter(|one| one.task.is_finished()).count()
+                    + destinations.values().filter(|one| one.task.is_finished()).count();
+                if ended > 0 {
+                    tracing::error!(tasks = ended, "tasks ended by a defect of feedgate, and are begun anew; please report it");
+                    sources.retain(|_, one| !one.task.is_finished());
+                    destinations.retain(|_, one| !one.task.is_finished());
+                    take_over(&world, &settings, &readers, &stop, &mut sources, &mut destinations).await;
+                }
                 if tokio::time::Instant::now() >= next_prune {
                     next_prune = tokio::time::Instant::now() + PRUNE_INTERVAL;
                     if let Err(error) = world.prune(&settings).await {

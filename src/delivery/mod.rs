@@ -14,15 +14,14 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::config::resolve::{DestinationSettings, Start};
-use crate::destination::{self, Mark, Position, Reply};
-use crate::events::{self, EventsError};
-use crate::ledger::{
-    self, Cursor, DestinationRow, DestinationState, Import, Ledger, LedgerError, Registration, Standing,
-};
+use crate::config::resolve::DestinationSettings;
+use crate::destination::Reply;
+use crate::events::EventsError;
+use crate::ledger::{self, Cursor, DestinationState, Import, Ledger, LedgerError, Standing};
 use pace::{Failure, Pace};
 use stint::{Ending, Stint, Worker};
 
+mod open;
 pub mod pace;
 mod reader;
 mod stint;
@@ -265,91 +264,6 @@ impl Delivery {
             state: DestinationState::Behind,
             reason: format!("{what}; `feedgate retry --dead-letters {name}` goes on without them"),
         })
-    }
-
-    /// Opens the destination, and finds out where it is.
-    async fn open(&mut self) -> Result<Worker, Trouble> {
-        let row = self.registered().await?;
-        let settings = self.settings.clone();
-        let (destination, position) = off_the_runtime(move || {
-            let mut destination = destination::open(&settings)?;
-            let position = destination.position()?;
-            Ok((destination, position))
-        })
-        .await?
-        .map_err(Trouble::of_reply)?;
-        let at = self.cursor_of(&row, position).await?;
-        let only = self.settings.events.clone();
-        Ok(Worker::new(destination, &self.spool_dir, only, at))
-    }
-
-    /// Makes the destination known to the ledger before it is opened: one that is down holds its share of the spool.
-    async fn registered(&mut self) -> Result<DestinationRow, LedgerError> {
-        if self.noted.is_some()
-            && let Some(row) = self.ledger.destination(&self.settings.name).await?
-        {
-            return Ok(row);
-        }
-        let registration = Registration {
-            name: self.settings.name.clone(),
-            kind: self.settings.kind.as_str(),
-            start: self.settings.start,
-            was: self.settings.was.clone(),
-        };
-        let row = self.ledger.register(registration, ledger::now()).await?;
-        self.pace = Pace::resumed(row.standing.attempts, row.since_at);
-        self.noted = Some((row.cursor, row.standing.clone()));
-        Ok(row)
-    }
-
-    /// Where a destination that was just opened goes on.
-    async fn cursor_of(&mut self, row: &DestinationRow, position: Position) -> Result<Cursor, Trouble> {
-        match position {
-            Position::Ledger => Ok(row.cursor),
-            Position::Fresh if self.settings.start == Start::Now => Ok(row.cursor),
-            Position::Fresh => {
-                let oldest = self.ledger.start_of(Start::Oldest).await?;
-                if row.delivered > 0 {
-                    info!(
-                        destination = self.settings.name,
-                        "the destination is new though it was delivered to before; delivering again from the oldest import"
-                    );
-                }
-                Ok(oldest)
-            }
-            Position::At { cursor, last } => {
-                self.belongs_here(cursor, last).await?;
-                Ok(cursor)
-            }
-        }
-    }
-
-    /// A destination with a cursor of its own, beside a ledger that never imported what it says it has, was filled from
-    /// another state directory. Going on would miss events, silently.
-    async fn belongs_here(&mut self, cursor: Cursor, last: Option<Mark>) -> Result<(), Trouble> {
-        let end = self.ledger.ahead(cursor, Vec::new(), 0).await?.end;
-        let last_is_known = match &last {
-            None => true,
-            Some(mark) => self
-                .ledger
-                .closed_as(mark.seq)
-                .await?
-                .is_some_and(|(source, archive, sha256)| events::key(&source, &archive, &sha256) == mark.key),
-        };
-        if cursor <= end && last_is_known {
-            return Ok(());
-        }
-        Err(Trouble::barred(format!(
-            "the destination was filled from another state directory, or this one was lost or put back from a backup: it says \
-             that it has everything before import number {}, and the ledger `{}` {}; move the destination's data away to have \
-             it filled anew, or bring the ledger back",
-            cursor.seq,
-            self.ledger.path().display(),
-            match last_is_known {
-                true => format!("has {} so far", end.seq - 1),
-                false => "knows nothing of the last import in it".to_owned(),
-            }
-        )))
     }
 
     /// Tells the ledger, if there is anything to tell.

@@ -9,20 +9,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::resolve::{After, LimitSettings, SourceSettings};
-use crate::ledger::listing::{Claim, Postponed, Seen};
-use crate::ledger::outcome::{Action, Disposal, Judged, Outcome};
-use crate::ledger::{Ledger, LedgerError, Stored, now};
-use crate::source::{Source, SourceError, Stat};
-use crate::spool::{Slice, Spool, SpoolError, Spooled, Wanted};
+use crate::ledger::listing::{Claim, Postponed};
+use crate::ledger::outcome::{Action, Disposal, Outcome};
+use crate::ledger::{Ledger, LedgerError, now};
+use crate::source::{Source, SourceError};
+use crate::spool::{Spool, Spooled};
 
 mod ends; // is the upload whole? the end of each zip, read first
 mod look; // the listing: what is there, what has settled, in which order
 mod put_away; // the receipt and the rename, safe to repeat
+mod read; // network → disk → what the archives come to
 pub mod take_in; // reading an archive: what it comes to
 
 pub use take_in::{Rules, take_in};
@@ -135,140 +135,6 @@ impl Intake {
         Ok(turned)
     }
 
-    /// Claims a batch, brings it to the spool, and reads it.
-    async fn read(&self, batch: Vec<Ready>) -> Result<Vec<(Outcome, Option<Spooled>)>, Trouble> {
-        if batch.is_empty() {
-            return Ok(Vec::new());
-        }
-        let claims = batch.iter().map(|ready| ready.claim.clone()).collect();
-        let claimed_at = now();
-        let ids = self.ledger.claim(self.source.name(), claims, claimed_at).await?;
-        let result = self.fetch_and_read(&ids, batch, claimed_at).await;
-        let (outcomes, postponed) = match result {
-            Ok(read) => read,
-            Err(trouble) => {
-                self.ledger.unclaim(ids).await?;
-                return Err(trouble);
-            }
-        };
-        let kept: Vec<i64> = outcomes.iter().map(|(outcome, _)| outcome.id).collect();
-        self.ledger
-            .unclaim(ids.into_iter().filter(|id| !kept.contains(id)).collect())
-            .await?;
-        self.ledger.postpone(self.source.name(), postponed).await?;
-        Ok(outcomes)
-    }
-
-    async fn fetch_and_read(
-        &self,
-        ids: &[i64],
-        mut batch: Vec<Ready>,
-        claimed_at: i64,
-    ) -> Result<(Vec<(Outcome, Option<Spooled>)>, Vec<Postponed>), Trouble> {
-        let wanted = batch.iter_mut().filter_map(wanted).collect();
-        let mut fetched = self.spool.fetch(&*self.source, wanted).await.into_iter();
-        let unchanged = self.unchanged(&batch).await?;
-        let mut to_read = Vec::new();
-        let mut postponed = Vec::new();
-        let mut in_vain = Vec::new();
-        for ((id, ready), unchanged) in ids.iter().zip(batch).zip(unchanged) {
-            let spooled = match (&ready.kind, unchanged) {
-                (Kind::Unread(_), _) => None,
-                (Kind::Archive(..), unchanged) => match fetched.next() {
-                    // Somebody wrote to it while it was read: the next listing shows what is there now.
-                    Some(Ok(spooled)) if !unchanged => {
-                        in_vain.push(spooled);
-                        continue;
-                    }
-                    Some(Err(SpoolError::Short { .. })) if !unchanged => continue,
-                    Some(Ok(spooled)) => Some(spooled),
-                    Some(Err(error)) => {
-                        postponed.push(self.after_trouble(&ready, error)?);
-                        continue;
-                    }
-                    None => continue,
-                },
-            };
-            to_read.push((*id, ready, spooled));
-        }
-        self.let_go(in_vain).await?;
-        let permit = self.readers.acquire().await;
-        let rules = Rules::of(&self.settings, &self.limits);
-        let spool_dir = self.spool.dir().to_owned();
-        let disposals: Vec<Disposal> = to_read
-            .iter()
-            .map(|(_, ready, _)| self.disposal(ready, claimed_at))
-            .collect();
-        let reading = tokio::task::spawn_blocking(move || {
-            let mut outcomes = Vec::with_capacity(to_read.len());
-            for ((id, ready, spooled), disposal) in to_read.into_iter().zip(disposals) {
-                let judged = match ready.kind {
-                    Kind::Unread(violation) => Judged::unread(violation),
-                    Kind::Archive(name, _) => match &spooled {
-                        Some(spooled) => judge(&spool_dir, &spooled.stored, &name, &rules)?,
-                        None => continue,
-                    },
-                };
-                let outcome = Outcome {
-                    id,
-                    sha256: spooled.as_ref().map(|spooled| spooled.sha256),
-                    stored: spooled.as_ref().map(|spooled| spooled.stored.clone()),
-                    judged,
-                    disposal,
-                    imported_at: claimed_at,
-                };
-                outcomes.push((outcome, spooled));
-            }
-            Ok(outcomes)
-        });
-        let outcomes = reading
-            .await
-            .unwrap_or_else(|_| Err(io::Error::other("the reading thread stopped")));
-        drop(permit);
-        let doing = || "reading an archive in the spool".to_owned();
-        Ok((
-            outcomes.map_err(|source| Trouble::Disk { doing: doing(), source })?,
-            postponed,
-        ))
-    }
-
-    /// Removes from the spool what was fetched in vain, unless an import or another of the batch needs the same file.
-    async fn let_go(&self, spooled: Vec<Spooled>) -> Result<(), Trouble> {
-        if spooled.is_empty() {
-            return Ok(());
-        }
-        let files = spooled.iter().map(|spooled| spooled.stored.file.clone()).collect();
-        drop(spooled);
-        let unused = self.ledger.unused(files).await?;
-        self.remove_from_spool(&unused)
-    }
-
-    fn remove_from_spool(&self, files: &[String]) -> Result<(), Trouble> {
-        for file in files {
-            let doing = || format!("removing `{file}` from the spool");
-            self.spool
-                .remove(file)
-                .map_err(|source| Trouble::Disk { doing: doing(), source })?;
-        }
-        Ok(())
-    }
-
-    /// For each of a batch, whether its size and mtime are still what was listed.
-    async fn unchanged(&self, batch: &[Ready]) -> Result<Vec<bool>, SourceError> {
-        let seen = |ready: &Ready| matches!(ready.kind, Kind::Archive(..)).then(|| ready.claim.seen.clone());
-        let looks = stream::iter(batch.iter().map(seen).collect::<Vec<_>>()).map(|seen| async move {
-            let Some(seen) = seen else { return Ok(true) };
-            match self.source.stat(&seen.name).await {
-                Ok(stat) => Ok(stat == Some(stat_of(&seen))),
-                // What cannot be looked at is told by the reading itself.
-                Err(error) if error.is_about_the_file() => Ok(false),
-                Err(error) => Err(error),
-            }
-        });
-        let looks: Vec<Result<bool, SourceError>> = looks.buffered(FILES_IN_FLIGHT).collect().await;
-        looks.into_iter().collect()
-    }
-
     /// Records a batch, and lets go of what the spool need not keep.
     async fn close(&self, read: Vec<(Outcome, Option<Spooled>)>) -> Result<crate::ledger::Closed, Trouble> {
         if read.is_empty() {
@@ -281,6 +147,17 @@ impl Intake {
         self.remove_from_spool(&closed.unused)?;
         self.committed.notify_waiters();
         Ok(closed)
+    }
+
+    /// Removes spool files that no import refers to.
+    fn remove_from_spool(&self, files: &[String]) -> Result<(), Trouble> {
+        for file in files {
+            let doing = || format!("removing `{file}` from the spool");
+            self.spool
+                .remove(file)
+                .map_err(|source| Trouble::Disk { doing: doing(), source })?;
+        }
+        Ok(())
     }
 
     /// What happens to an archive on the source afterwards.
@@ -296,15 +173,6 @@ impl Intake {
             },
             failed: self.settings.failed_dir.as_deref().map_or(Action::Leave, into),
             receipt: self.settings.receipts,
-        }
-    }
-
-    /// Trouble with one file: it waits, longer each time, and the others go on. Other trouble is handed on.
-    fn after_trouble(&self, ready: &Ready, error: SpoolError) -> Result<Postponed, Trouble> {
-        match error {
-            SpoolError::Source(error) if !error.is_about_the_file() => Err(error.into()),
-            SpoolError::Disk { doing, source } => Err(Trouble::Disk { doing, source }),
-            error => Ok(postponed(&ready.claim.seen.name, ready.attempts, error.to_string())),
         }
     }
 
@@ -353,36 +221,6 @@ fn batches(ready: Vec<Ready>) -> Vec<Vec<Ready>> {
         }
     }
     batches
-}
-
-/// Reads one archive in the spool.
-fn judge(
-    spool_dir: &std::path::Path,
-    stored: &Stored,
-    name: &crate::archive::FeedName,
-    rules: &Rules,
-) -> io::Result<Judged> {
-    let archive = Slice::open(spool_dir, stored)?;
-    take_in(archive, stored.len, name, rules, &mut |_, _| true)
-}
-
-/// What is to be downloaded of it, if anything.
-fn wanted(ready: &mut Ready) -> Option<Wanted> {
-    let Kind::Archive(_, whole) = &mut ready.kind else {
-        return None;
-    };
-    Some(Wanted {
-        path: ready.claim.seen.name.clone(),
-        size: ready.claim.seen.size,
-        whole: whole.take(),
-    })
-}
-
-fn stat_of(seen: &Seen) -> Stat {
-    Stat {
-        size: seen.size,
-        mtime: seen.mtime,
-    }
 }
 
 /// A file that waits after trouble of its own.

@@ -1,10 +1,15 @@
 //! Looking at the ledger: what `status`, receipts, the log and the pages say.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::OptionalExtension;
 use serde::Serialize;
 
 use super::{Ledger, LedgerError};
-use crate::verdict::{Position, Reason, Violation, ViolationCode, Warning, WarningCode};
+use crate::verdict::{Position, Reason, Violation, Warning};
+use rows::{IMPORT, counts, rejects, report, violations, warnings};
+
+mod rows;
+
+pub(super) use rows::import;
 
 /// One import, as `status --json` has it. Times are RFC 3339, UTC.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -236,23 +241,29 @@ pub fn time(at: i64) -> String {
     }
 }
 
-const IMPORT: &str = "SELECT id, source, archive, status, imported, entries, accepted, rejected, late, duplicate_of,
-    repacked_of, name_reused, same_content, same_failure, retry_of, sha256, data_sha256, size, data_bytes, disposition,
-    path, error, retry_at, receipt, named_at, first_seen_at, imported_at, closed_at, elapsed_ms, pruned_at,
-    (SELECT coalesce(sum(count), 0) FROM counts WHERE import = imports.id AND kind = 'warning') AS warnings
-    FROM imports";
-
 impl Ledger {
     /// Imports, oldest first.
     pub async fn imports(&self, which: Which) -> Result<Vec<ImportReport>, LedgerError> {
         self.read("reading imports", move |connection| {
-            let sql = format!(
-                "{IMPORT} WHERE (?1 = 0 OR status = 'failed') AND (?2 IS NULL OR source = ?2)
-                 AND (?3 IS NULL OR archive = ?3) ORDER BY id DESC LIMIT ?4"
-            );
+            // Only what was asked for is in the query: each has an index, and the ledger may hold a million imports.
+            let mut filters = vec!["?1"];
+            let mut values: Vec<&dyn rusqlite::ToSql> = vec![&true];
+            if which.failed {
+                filters.push("status = 'failed'");
+            }
+            if let Some(source) = &which.source {
+                filters.push("source = ?");
+                values.push(source);
+            }
+            if let Some(archive) = &which.archive {
+                filters.push("archive = ?");
+                values.push(archive);
+            }
             let limit = which.limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
+            values.push(&limit);
+            let sql = format!("{IMPORT} WHERE {} ORDER BY id DESC LIMIT ?", filters.join(" AND "));
             let mut select = connection.prepare(&sql)?;
-            let rows = select.query_map(params![which.failed, which.source, which.archive, limit], report)?;
+            let rows = select.query_map(values.as_slice(), report)?;
             let mut imports = rows.collect::<rusqlite::Result<Vec<_>>>()?;
             imports.reverse();
             for import in &mut imports {
@@ -369,154 +380,4 @@ impl Ledger {
         })
         .await
     }
-}
-
-pub(super) fn import(connection: &Connection, id: i64) -> rusqlite::Result<Option<ImportReport>> {
-    let sql = format!("{IMPORT} WHERE id = ?1");
-    let found = connection.prepare_cached(&sql)?.query_row([id], report).optional()?;
-    let Some(mut import) = found else { return Ok(None) };
-    import.violations = violations(connection, id)?;
-    Ok(Some(import))
-}
-
-fn report(row: &Row<'_>) -> rusqlite::Result<ImportReport> {
-    let related = Related {
-        duplicate_of: row.get("duplicate_of")?,
-        repacked_of: row.get("repacked_of")?,
-        name_reused: row.get("name_reused")?,
-        same_content: row.get("same_content")?,
-        same_failure: row.get("same_failure")?,
-        retry_of: row.get("retry_of")?,
-    };
-    let flags = [
-        (row.get("late")?, "late"),
-        (related.duplicate_of.is_some(), "duplicate"),
-        (related.repacked_of.is_some(), "repacked"),
-        (related.name_reused.is_some(), "name_reused"),
-        (related.same_content.is_some(), "same_content"),
-        (related.same_failure.is_some(), "same_failure"),
-        (related.retry_of.is_some(), "retry"),
-    ];
-    let at = |column: &str| -> rusqlite::Result<Option<String>> { Ok(row.get::<_, Option<i64>>(column)?.map(time)) };
-    let hash = |column: &str| -> rusqlite::Result<Option<String>> {
-        Ok(row
-            .get::<_, Option<[u8; 32]>>(column)?
-            .map(|bytes| crate::spool::hex(&bytes)))
-    };
-    Ok(ImportReport {
-        id: row.get("id")?,
-        source: row.get("source")?,
-        archive: row.get("archive")?,
-        status: row.get("status")?,
-        imported: row.get("imported")?,
-        entries: row.get("entries")?,
-        accepted: row.get("accepted")?,
-        rejected: row.get("rejected")?,
-        warnings: row.get("warnings")?,
-        violations: Vec::new(),
-        flags: flags
-            .into_iter()
-            .filter_map(|(set, flag): (bool, _)| set.then_some(flag))
-            .collect(),
-        related,
-        sha256: hash("sha256")?,
-        data_sha256: hash("data_sha256")?,
-        size: row.get("size")?,
-        data_bytes: row.get("data_bytes")?,
-        disposition: row.get("disposition")?,
-        path: row.get("path")?,
-        error: row.get("error")?,
-        retry_at: at("retry_at")?,
-        receipt: row.get("receipt")?,
-        named_at: at("named_at")?,
-        first_seen_at: time(row.get("first_seen_at")?),
-        imported_at: at("imported_at")?,
-        closed_at: at("closed_at")?,
-        elapsed_ms: row.get("elapsed_ms")?,
-        pruned_at: at("pruned_at")?,
-    })
-}
-
-fn violations(connection: &Connection, id: i64) -> rusqlite::Result<Vec<Violation>> {
-    let mut select = connection.prepare_cached(
-        "SELECT code, detail, line, \"column\", byte, entry, excerpt FROM violations WHERE import = ?1 ORDER BY n",
-    )?;
-    let rows = select.query_map([id], |row| {
-        Ok(Violation {
-            code: code(row, 0, ViolationCode::parse)?,
-            detail: row.get(1)?,
-            at: match (row.get(2)?, row.get(3)?, row.get(4)?) {
-                (Some(line), Some(column), Some(byte)) => Some(Position { line, column, byte }),
-                _ => None,
-            },
-            entry: row.get(5)?,
-            excerpt: row.get(6)?,
-        })
-    })?;
-    rows.collect()
-}
-
-fn rejects(connection: &Connection, id: i64, most: usize) -> rusqlite::Result<Vec<RejectReport>> {
-    let mut select = connection.prepare_cached(
-        "SELECT \"index\", line, \"column\", byte, code, pointer, message, reasons, excerpt
-         FROM rejects WHERE import = ?1 ORDER BY \"index\" LIMIT ?2",
-    )?;
-    let rows = select.query_map(params![id, most as i64], |row| {
-        let reasons: String = row.get(7)?;
-        Ok(RejectReport {
-            index: row.get(0)?,
-            at: Position {
-                line: row.get(1)?,
-                column: row.get(2)?,
-                byte: row.get(3)?,
-            },
-            code: row.get(4)?,
-            pointer: row.get(5)?,
-            message: row.get(6)?,
-            reasons: serde_json::from_str(&reasons).unwrap_or_default(),
-            excerpt: row.get(8)?,
-        })
-    })?;
-    rows.collect()
-}
-
-fn warnings(connection: &Connection, id: i64) -> rusqlite::Result<Vec<Warning>> {
-    let mut select = connection.prepare_cached(
-        "SELECT \"index\", line, \"column\", byte, code, pointer, message FROM warnings WHERE import = ?1 ORDER BY n",
-    )?;
-    let rows = select.query_map([id], |row| {
-        Ok(Warning {
-            index: row.get(0)?,
-            at: Position {
-                line: row.get(1)?,
-                column: row.get(2)?,
-                byte: row.get(3)?,
-            },
-            code: code(row, 4, WarningCode::parse)?,
-            pointer: row.get(5)?,
-            message: row.get(6)?,
-        })
-    })?;
-    rows.collect()
-}
-
-fn counts(connection: &Connection, id: i64, kind: &str) -> rusqlite::Result<Vec<Count>> {
-    let mut select = connection
-        .prepare_cached("SELECT code, count FROM counts WHERE import = ?1 AND kind = ?2 ORDER BY count DESC, code")?;
-    let rows = select.query_map(params![id, kind], |row| {
-        Ok(Count {
-            code: row.get(0)?,
-            count: row.get(1)?,
-        })
-    })?;
-    rows.collect()
-}
-
-/// A code as the column has it; one we do not know was written by a newer program or by hand.
-fn code<T>(row: &Row<'_>, column: usize, parse: fn(&str) -> Option<T>) -> rusqlite::Result<T> {
-    let text: String = row.get(column)?;
-    parse(&text).ok_or_else(|| {
-        let problem = format!("the ledger has the code `{text}`, which this program does not know");
-        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, problem.into())
-    })
 }

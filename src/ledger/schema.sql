@@ -60,6 +60,7 @@ CREATE INDEX imports_by_data    ON imports (data_sha256) WHERE imported = 1;
 CREATE INDEX imports_by_time    ON imports (source, named_at) WHERE imported = 1;
 CREATE INDEX imports_with_events ON imports (seq) WHERE imported = 1;
 CREATE INDEX imports_unmoved    ON imports (source) WHERE disposition = 'pending' OR recheck = 1;
+CREATE INDEX imports_claimed    ON imports (id) WHERE status = 'importing';
 CREATE INDEX imports_failed     ON imports (seq) WHERE status = 'failed';
 CREATE INDEX imports_spooled    ON imports (spool_file) WHERE spool_file IS NOT NULL;
 

@@ -65,6 +65,7 @@ struct World {
 }
 
 #[test]
+#[allow(clippy::print_stdout, reason = "whoever repeats a failure needs the seed")]
 fn killed_at_random_moments_every_event_is_there_once_and_every_archive_in_one_place() {
     let seed = number("KILLS_SEED", fastrand::u64(..));
     let kills = number("KILLS", 25);

@@ -5,13 +5,12 @@ mod contract; // the verbs, over both
 mod host_keys; // pins, `known_hosts`, mismatches
 mod trouble; // servers that stop, stall, restart and refuse
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use feedgate::source::{LocalSource, SftpSource, Source, SourceError};
 use sha2::{Digest, Sha256};
-use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use crate::house::sshd::Sshd;

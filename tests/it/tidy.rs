@@ -68,8 +68,8 @@ const NEVER_MEET: &[(&str, &[&str])] = &[
     ("verdict.rs", &["crate::"]),
 ];
 
-/// Longest file, in lines. At 400 it is full; a file of one long list (a table of tests, of words) may be longer.
-const LINES_MAX: usize = 600;
+/// Longest file, in lines without its tests. At 400 it is full; past that, look for the second noun.
+const LINES_MAX: usize = 510;
 
 fn sources(below: &Path) -> Vec<(PathBuf, String)> {
     if below.is_file() {
@@ -118,7 +118,15 @@ fn rooms_that_must_not_know_each_other_do_not() {
 fn every_file_says_what_it_is_and_is_short() {
     for (path, text) in sources(&src()) {
         assert!(text.starts_with("//!"), "{} has no module doc", path.display());
-        let lines = text.lines().count();
+        let lines = match path.ends_with("tests.rs") {
+            true => 0,
+            false => text
+                .split("#[cfg(test)]\nmod tests {")
+                .next()
+                .unwrap_or_default()
+                .lines()
+                .count(),
+        };
         assert!(
             lines <= LINES_MAX,
             "{} has {lines} lines: look for the second noun in it",

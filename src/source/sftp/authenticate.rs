@@ -8,30 +8,12 @@
 
 use ssh2::{ErrorCode, KeyboardInteractivePrompt, Prompt, Session};
 
-use super::super::{SourceError, excerpt};
-use super::connect::{Deadline, words};
+use super::super::excerpt;
+use super::connect::{Deadline, NotIn, words};
 use crate::config::resolve::{PrivateKey, Secret, SftpSettings};
 
 /// Keys of the agent that are tried. Servers hang up after six attempts or so.
 const AGENT_KEYS_MAX: usize = 16;
-
-/// Why we were not let in.
-pub(super) enum LoginError {
-    /// The connection broke, or time ran out.
-    Lost(String),
-    /// The server does not want us.
-    Barred(String),
-}
-
-impl LoginError {
-    /// In the source's words.
-    pub fn into_source_error(self, doing: String) -> SourceError {
-        match self {
-            LoginError::Lost(reason) => SourceError::Lost { doing, reason },
-            LoginError::Barred(reason) => SourceError::Barred { doing, reason },
-        }
-    }
-}
 
 /// What a single attempt came to.
 enum Attempt {
@@ -41,7 +23,7 @@ enum Attempt {
 }
 
 /// Logs in.
-pub(super) fn authenticate(session: &Session, settings: &SftpSettings, deadline: &Deadline) -> Result<(), LoginError> {
+pub(super) fn authenticate(session: &Session, settings: &SftpSettings, deadline: &Deadline) -> Result<(), NotIn> {
     let mut login = Login {
         session,
         user: &settings.user,
@@ -53,10 +35,10 @@ pub(super) fn authenticate(session: &Session, settings: &SftpSettings, deadline:
     if session.authenticated() {
         return Ok(()); // no authentication at all is wanted
     }
-    if let Some(key) = &settings.private_key {
-        if login.step("publickey", |login| login.private_key(key))? {
-            return Ok(());
-        }
+    if let Some(key) = &settings.private_key
+        && login.step("publickey", |login| login.private_key(key))?
+    {
+        return Ok(());
     }
     if settings.agent && login.step("publickey", Login::agent)? {
         return Ok(());
@@ -69,7 +51,7 @@ pub(super) fn authenticate(session: &Session, settings: &SftpSettings, deadline:
             return Ok(());
         }
     }
-    Err(LoginError::Barred(login.report()))
+    Err(NotIn::Barred(login.report()))
 }
 
 struct Login<'a> {
@@ -83,26 +65,23 @@ struct Login<'a> {
 }
 
 impl Login<'_> {
-    fn arm(&self) -> Result<(), LoginError> {
-        self.deadline.arm(self.session).map_err(LoginError::Lost)
+    fn arm(&self) -> Result<(), NotIn> {
+        self.deadline.arm(self.session).map_err(NotIn::Lost)
     }
 
-    fn ask_what_is_offered(&mut self) -> Result<(), LoginError> {
+    fn ask_what_is_offered(&mut self) -> Result<(), NotIn> {
         self.arm()?;
         match self.session.auth_methods(self.user) {
             Ok(methods) => self.offered = methods.split(',').map(excerpt).collect(),
             Err(_) if self.session.authenticated() => {}
-            Err(error) => return Err(self.lost_or(&error, LoginError::Barred)),
+            Err(error) if lost(&error) => return Err(NotIn::Lost(words(&error))),
+            Err(error) => return Err(NotIn::Barred(words(&error))),
         }
         Ok(())
     }
 
     /// Tries one method, if the server offers it; whether we are in.
-    fn step(
-        &mut self,
-        method: &str,
-        attempt: impl FnOnce(&mut Self) -> Result<Attempt, LoginError>,
-    ) -> Result<bool, LoginError> {
+    fn step(&mut self, method: &str, attempt: impl FnOnce(&mut Self) -> Result<Attempt, NotIn>) -> Result<bool, NotIn> {
         let offers = |login: &Self| login.offered.iter().any(|offered| offered == method);
         if !offers(self) && !self.tried.is_empty() {
             self.ask_what_is_offered()?;
@@ -121,7 +100,7 @@ impl Login<'_> {
         }
     }
 
-    fn private_key(&mut self, key: &PrivateKey) -> Result<Attempt, LoginError> {
+    fn private_key(&mut self, key: &PrivateKey) -> Result<Attempt, NotIn> {
         let path = key.path.display();
         let passphrase = key.passphrase.as_ref().map(Secret::reveal);
         match self
@@ -130,7 +109,7 @@ impl Login<'_> {
         {
             Ok(()) => Ok(Attempt::In),
             Err(error) if refused(&error) => Ok(Attempt::Out(format!("private key `{path}`: not accepted"))),
-            Err(error) if lost(&error) => Err(LoginError::Lost(words(&error))),
+            Err(error) if lost(&error) => Err(NotIn::Lost(words(&error))),
             Err(error) => {
                 let hint = match passphrase {
                     Some(_) => "is the passphrase right, and is it a key in OpenSSH or PEM form?",
@@ -144,7 +123,7 @@ impl Login<'_> {
         }
     }
 
-    fn agent(&mut self) -> Result<Attempt, LoginError> {
+    fn agent(&mut self) -> Result<Attempt, NotIn> {
         // The agent is local and asked in blocking calls of libssh2's own: one that hangs holds this thread, not the verbs.
         let unreachable = |error: ssh2::Error| Attempt::Out(format!("agent: {}; is SSH_AUTH_SOCK set?", words(&error)));
         let identities = self.session.agent().and_then(|mut agent| {
@@ -166,7 +145,7 @@ impl Login<'_> {
                         "{} after the agent's keys were tried; it may hold too many",
                         words(&error)
                     );
-                    return Err(LoginError::Lost(reason));
+                    return Err(NotIn::Lost(reason));
                 }
                 Err(_) => {}
             }
@@ -177,19 +156,19 @@ impl Login<'_> {
         )))
     }
 
-    fn password(&mut self, password: &Secret) -> Result<Attempt, LoginError> {
+    fn password(&mut self, password: &Secret) -> Result<Attempt, NotIn> {
         match self.session.userauth_password(self.user, password.reveal()) {
             Ok(()) => Ok(Attempt::In),
             // LIBSSH2_ERROR_PASSWORD_EXPIRED
-            Err(error) if error.code() == ErrorCode::Session(-15) => Err(LoginError::Barred(
+            Err(error) if error.code() == ErrorCode::Session(-15) => Err(NotIn::Barred(
                 "the password has expired: set a new one on the server".to_string(),
             )),
-            Err(error) if lost(&error) => Err(LoginError::Lost(words(&error))),
+            Err(error) if lost(&error) => Err(NotIn::Lost(words(&error))),
             Err(_) => Ok(Attempt::Out("password: not accepted".to_string())),
         }
     }
 
-    fn keyboard_interactive(&mut self, password: &Secret) -> Result<Attempt, LoginError> {
+    fn keyboard_interactive(&mut self, password: &Secret) -> Result<Attempt, NotIn> {
         let mut answers = Answers {
             password,
             wants_new: false,
@@ -198,23 +177,15 @@ impl Login<'_> {
         let outcome = self.session.userauth_keyboard_interactive(self.user, &mut answers);
         if answers.wants_new {
             let reason = "the password has expired and the server asks for a new one: set it there";
-            return Err(LoginError::Barred(reason.to_string()));
+            return Err(NotIn::Barred(reason.to_string()));
         }
         match outcome {
             Ok(()) => Ok(Attempt::In),
-            Err(error) if lost(&error) => Err(LoginError::Lost(words(&error))),
+            Err(error) if lost(&error) => Err(NotIn::Lost(words(&error))),
             Err(_) => Ok(Attempt::Out(match answers.unanswered {
                 Some(prompt) => format!("keyboard-interactive: no answer to the prompt `{prompt}`"),
                 None => "keyboard-interactive: not accepted".to_string(),
             })),
-        }
-    }
-
-    fn lost_or(&self, error: &ssh2::Error, otherwise: impl FnOnce(String) -> LoginError) -> LoginError {
-        if lost(error) {
-            LoginError::Lost(words(error))
-        } else {
-            otherwise(words(error))
         }
     }
 

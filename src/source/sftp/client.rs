@@ -112,17 +112,17 @@ impl Client {
         settings: &SftpSettings,
         key_type: Option<KeyType>,
         timeout: Duration,
-    ) -> Result<(Client, Option<KeyType>), SourceError> {
+    ) -> Result<(Client, KeyType), SourceError> {
         let (ready, connected) = oneshot::channel();
         let settings_there = settings.clone();
         let spawned = std::thread::Builder::new().name(format!("sftp {name}")).spawn(move || {
             let connected = connect(&settings_there, key_type, timeout);
             let (carry, carrier) = std::sync::mpsc::sync_channel::<Pump>(1);
             // If nobody waits for the connection any more, it ends right here.
-            if ready.send(connected.map(|up| (up, carry))).is_ok() {
-                if let Ok(pump) = carrier.recv() {
-                    pump.run(timeout, KEEPALIVE);
-                }
+            if ready.send(connected.map(|up| (up, carry))).is_ok()
+                && let Ok(pump) = carrier.recv()
+            {
+                pump.run(timeout, KEEPALIVE);
             }
         });
         let lost = |reason: String| SourceError::Lost {
@@ -142,7 +142,7 @@ impl Client {
         up: Connected,
         carry: std::sync::mpsc::SyncSender<Pump>,
         timeout: Duration,
-    ) -> Result<(Client, Option<KeyType>), SourceError> {
+    ) -> Result<(Client, KeyType), SourceError> {
         let doing = Doing("resolving the root", &settings.root);
         let lost = |reason: String| SourceError::Lost {
             doing: doing.to_string(),
@@ -150,7 +150,7 @@ impl Client {
         };
         let (extensions, key_type) = (up.extensions, up.key_type);
         let (orders, inbox) = Orders::new().map_err(|error| lost(format!("making a pipe: {error}")))?;
-        let line = Arc::new(Line::new(up.tcp.clone(), Room::new(timeout)));
+        let line = Arc::new(Line::new(up.ssh.tcp.clone(), Room::new(timeout)));
         let pump = Pump::new(up, inbox, orders.clone(), line.clone());
         carry
             .send(pump)
@@ -211,10 +211,11 @@ impl Client {
         self.read_len.load(Ordering::Relaxed)
     }
 
-    /// Notes that the server gives no more than this at a time, so that the next requests ask for no more.
+    /// Notes that the server gives no more than this at a time, so that the next requests ask for no more. Never less than
+    /// what every server gives: a file that grew while it was read looks the same, and must not slow the others down.
     pub fn gives_at_most(&self, len: usize) {
         if let Ok(len) = u32::try_from(len) {
-            self.read_len.fetch_min(len.max(4096), Ordering::Relaxed);
+            self.read_len.fetch_min(len.max(READ_UNTOLD), Ordering::Relaxed);
         }
     }
 

@@ -4,7 +4,7 @@
 //! of one deadline; afterwards the session is non-blocking for good.
 
 use std::io::{Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -36,20 +36,55 @@ const CIPHERS: &str =
 /// Message authentication, for the ciphers that do not bring their own.
 const MACS: &str = "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,hmac-sha2-256,hmac-sha2-512";
 
-/// A connection that is ready for requests.
-pub(super) struct Connected {
-    /// The session, non-blocking.
+/// Session, channel and socket of one connection, taken down in the one order that frees all of them.
+pub(super) struct Ssh {
+    /// The session.
     pub session: Session,
-    /// Its channel with subsystem `sftp`.
+    /// Its channel.
     pub channel: Channel,
     /// The socket.
     pub tcp: Arc<TcpStream>,
+}
+
+impl Drop for Ssh {
+    /// libssh2 frees a channel, and the session with it, only once CLOSE is sent or the socket is known to be gone. It may be
+    /// in the middle of another packet that will never be taken, or wait for an answer that never comes: so the socket goes
+    /// first, and libssh2 is made to notice by reading.
+    fn drop(&mut self) {
+        self.session.set_blocking(false);
+        drop(self.tcp.shutdown(Shutdown::Both));
+        drop(self.channel.wait_eof());
+    }
+}
+
+/// A connection that is ready for requests.
+pub(super) struct Connected {
+    /// Session, channel and socket; non-blocking.
+    pub ssh: Ssh,
     /// What the server offers beyond version 3.
     pub extensions: Extensions,
     /// What came after VERSION.
     pub framer: Framer,
     /// The type of the host key that was trusted: to be asked for first the next time.
-    pub key_type: Option<KeyType>,
+    pub key_type: KeyType,
+}
+
+/// Why there is no connection.
+pub(super) enum NotIn {
+    /// It could not be made, it broke, or time ran out.
+    Lost(String),
+    /// The server is not the one that we trust, or does not want us.
+    Barred(String),
+}
+
+impl NotIn {
+    /// In the source's words.
+    pub fn into_source_error(self, doing: String) -> SourceError {
+        match self {
+            NotIn::Lost(reason) => SourceError::Lost { doing, reason },
+            NotIn::Barred(reason) => SourceError::Barred { doing, reason },
+        }
+    }
 }
 
 /// The moment by which all of it must be done.
@@ -94,7 +129,7 @@ enum HandshakeError {
     NothingInCommon(String),
 }
 
-/// Connects, and is let in.
+/// Connects, and is let in. `key_type` is the type of host key that was trusted the last time.
 pub(super) fn connect(
     settings: &SftpSettings,
     key_type: Option<KeyType>,
@@ -102,33 +137,22 @@ pub(super) fn connect(
 ) -> Result<Connected, SourceError> {
     let whom = whom(settings);
     let deadline = Deadline::after(timeout);
-    let lost = |reason: String| SourceError::Lost {
-        doing: format!("connecting to {whom}"),
-        reason,
-    };
-    let barred = |reason: String| SourceError::Barred {
-        doing: format!("connecting to {whom}"),
-        reason,
-    };
-
-    let trust = Trust::read(settings).map_err(barred)?;
-    let (session, tcp, key_type) = trusted_session(settings, &trust, key_type, &deadline, &lost, &barred)?;
+    let (session, tcp, key_type) = trusted_session(settings, key_type, &deadline)
+        .map_err(|error| error.into_source_error(format!("connecting to {whom}")))?;
     authenticate(&session, settings, &deadline)
         .map_err(|error| error.into_source_error(format!("logging in as {whom}")))?;
-    let outcome = open_channel(&session, &deadline);
-    // From here on nothing may block, least of all the clean-up of what failed.
-    session.set_blocking(false);
-    let (channel, extensions, framer) = outcome.map_err(|reason| SourceError::Lost {
+    let starting = |reason: String| SourceError::Lost {
         doing: format!("starting SFTP as {whom}"),
         reason,
-    })?;
+    };
+    let mut ssh = open_channel(session, tcp, &deadline).map_err(starting)?;
+    let (extensions, framer) = start_sftp(&mut ssh, &deadline).map_err(starting)?;
+    ssh.session.set_blocking(false);
     Ok(Connected {
-        session,
-        channel,
-        tcp,
+        ssh,
         extensions,
         framer,
-        key_type: Some(key_type),
+        key_type,
     })
 }
 
@@ -146,60 +170,35 @@ pub(super) fn whom(settings: &SftpSettings) -> String {
 /// say their type, each type is asked for before a mismatch is called.
 fn trusted_session(
     settings: &SftpSettings,
-    trust: &Trust,
     remembered: Option<KeyType>,
     deadline: &Deadline,
-    lost: &dyn Fn(String) -> SourceError,
-    barred: &dyn Fn(String) -> SourceError,
-) -> Result<(Session, Arc<TcpStream>, KeyType), SourceError> {
+) -> Result<(Session, Arc<TcpStream>, KeyType), NotIn> {
+    let trust = Trust::read(settings).map_err(NotIn::Barred)?;
     let mut seen: Vec<SeenKey> = Vec::new();
     let first = trust.order(remembered);
-    let dialled = dial(&settings.host, settings.port, &first, deadline);
-    let (session, tcp) = dialled.map_err(|error| match error {
-        HandshakeError::Lost(reason) | HandshakeError::NothingInCommon(reason) => lost(reason),
-    })?;
-    if let Some(found) = judge(trust, session, tcp, &mut seen, lost, barred, settings)? {
-        return Ok(found);
-    }
-    for key_type in trust.others_to_try() {
-        if seen.iter().any(|key| key.kind == key_type.name()) {
+    let others = trust.others_to_try().map(|key_type| vec![key_type]);
+    for types in std::iter::once(first).chain(others) {
+        // One type alone that was seen already is no news.
+        if let [key_type] = types[..]
+            && seen.iter().any(|key| key.kind == key_type.name())
+        {
             continue;
         }
-        match dial(&settings.host, settings.port, &[key_type], deadline) {
-            Ok((session, tcp)) => {
-                if let Some(found) = judge(trust, session, tcp, &mut seen, lost, barred, settings)? {
-                    return Ok(found);
-                }
+        let (session, tcp) = match dial(&settings.host, settings.port, &types, deadline) {
+            Ok(dialled) => dialled,
+            Err(HandshakeError::NothingInCommon(_)) if !seen.is_empty() => continue,
+            Err(HandshakeError::NothingInCommon(reason) | HandshakeError::Lost(reason)) => {
+                return Err(NotIn::Lost(reason));
             }
-            Err(HandshakeError::NothingInCommon(_)) => {}
-            Err(HandshakeError::Lost(reason)) => return Err(lost(reason)),
+        };
+        let key = shown_key(&session).map_err(NotIn::Lost)?;
+        match (trust.verdict(&key), KeyType::named(&key.kind)) {
+            (Verdict::Trusted, Some(key_type)) => return Ok((session, tcp, key_type)),
+            (Verdict::Revoked, _) => return Err(NotIn::Barred(trust.revoked(settings, &key))),
+            (Verdict::Trusted | Verdict::Unknown, _) => seen.push(key),
         }
     }
-    Err(barred(trust.mismatch(settings, &seen)))
-}
-
-/// Looks at the key that a session shows: `None` if it is not a trusted one.
-fn judge(
-    trust: &Trust,
-    session: Session,
-    tcp: Arc<TcpStream>,
-    seen: &mut Vec<SeenKey>,
-    lost: &dyn Fn(String) -> SourceError,
-    barred: &dyn Fn(String) -> SourceError,
-    settings: &SftpSettings,
-) -> Result<Option<(Session, Arc<TcpStream>, KeyType)>, SourceError> {
-    let key = shown_key(&session).map_err(lost)?;
-    match trust.verdict(&key) {
-        Verdict::Trusted => {
-            let key_type = KeyType::named(&key.kind).ok_or_else(|| lost(format!("a host key of type {}", key.kind)))?;
-            Ok(Some((session, tcp, key_type)))
-        }
-        Verdict::Revoked => Err(barred(trust.revoked(settings, &key))),
-        Verdict::Unknown => {
-            seen.push(key);
-            Ok(None)
-        }
-    }
+    Err(NotIn::Barred(trust.mismatch(settings, &seen)))
 }
 
 /// The key a session's server showed.
@@ -292,26 +291,28 @@ fn tcp_connect(host: &str, port: u16, deadline: &Deadline) -> Result<TcpStream, 
     Err(reason)
 }
 
-/// Opens the channel, starts the subsystem and exchanges versions.
-fn open_channel(session: &Session, deadline: &Deadline) -> Result<(Channel, Extensions, Framer), String> {
-    deadline.arm(session)?;
-    let channel = session.channel_open("session", WINDOW, CHANNEL_PACKET, None);
-    let mut channel = channel.map_err(|error| format!("opening a channel: {}", words(&error)))?;
+fn open_channel(session: Session, tcp: Arc<TcpStream>, deadline: &Deadline) -> Result<Ssh, String> {
+    deadline.arm(&session)?;
+    match session.channel_open("session", WINDOW, CHANNEL_PACKET, None) {
+        Ok(channel) => Ok(Ssh { session, channel, tcp }),
+        Err(error) => Err(format!("opening a channel: {}", words(&error))),
+    }
+}
+
+/// Starts the subsystem and exchanges versions. Gives what the server offers, and what it sent beyond that.
+fn start_sftp(ssh: &mut Ssh, deadline: &Deadline) -> Result<(Extensions, Framer), String> {
+    let Ssh { session, channel, .. } = ssh;
     // What the server's side prints beside the protocol is thrown away, or it would fill the window. (OpenSSH sends none.)
-    channel
-        .handle_extended_data(ExtendedData::Ignore)
-        .map_err(|error| words(&error))?;
+    let ignored = channel.handle_extended_data(ExtendedData::Ignore);
+    ignored.map_err(|error| words(&error))?;
     deadline.arm(session)?;
     channel.subsystem("sftp").map_err(|error| {
-        format!(
-            "the server does not start SFTP for this account ({}); is it enabled there?",
-            words(&error)
-        )
+        let error = words(&error);
+        format!("the server does not start SFTP for this account ({error}); is it enabled there?")
     })?;
     deadline.arm(session)?;
-    channel
-        .write_all(&wire::init())
-        .map_err(|error| format!("sending INIT: {error}"))?;
+    let sent = channel.write_all(&wire::init());
+    sent.map_err(|error| format!("sending INIT: {error}"))?;
     let mut framer = Framer::default();
     let mut chunk = [0; 4096];
     let version = loop {
@@ -332,7 +333,7 @@ fn open_channel(session: &Session, deadline: &Deadline) -> Result<(Channel, Exte
     channel
         .handle_extended_data(ExtendedData::Ignore)
         .map_err(|error| words(&error))?;
-    Ok((channel, extensions, framer))
+    Ok((extensions, framer))
 }
 
 /// libssh2's words for an error, without its numbers.

@@ -85,7 +85,7 @@ impl SftpSource {
         match Client::dial(&self.name, &self.settings, slot.key_type, self.timeout).await {
             Ok((client, key_type)) => {
                 let client = Arc::new(client);
-                slot.key_type = key_type;
+                slot.key_type = Some(key_type);
                 slot.client = Some(client.clone());
                 Ok(client)
             }

@@ -16,14 +16,14 @@ use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, TryRecvError};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use ssh2::{BlockDirections, Channel, Session};
+use ssh2::BlockDirections;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::connect::Connected;
+use super::connect::{Connected, Ssh};
 use super::line::Line;
 use super::window::Share;
 use super::wire::{Framer, Reply, Request, WireError, decode};
@@ -187,8 +187,7 @@ struct Waiting {
 
 /// One connection's carrier.
 pub(super) struct Pump {
-    session: Session,
-    channel: Channel,
+    ssh: Ssh,
     line: Arc<Line>,
     inbox: Inbox,
     orders: Orders,
@@ -205,8 +204,7 @@ impl Pump {
     /// A carrier for a connection on which VERSION was exchanged.
     pub fn new(up: Connected, inbox: Inbox, orders: Orders, line: Arc<Line>) -> Pump {
         Pump {
-            session: up.session,
-            channel: up.channel,
+            ssh: up.ssh,
             line,
             inbox,
             orders,
@@ -225,7 +223,7 @@ impl Pump {
         let reason = match self.carry(timeout, keepalive) {
             Ok(()) => {
                 // libssh2 sends it or does not; the socket closes either way.
-                drop(self.session.disconnect(None, "done", None));
+                drop(self.ssh.session.disconnect(None, "done", None));
                 "the connection was closed".to_string()
             }
             Err(reason) => reason,
@@ -238,11 +236,8 @@ impl Pump {
         self.deliver()?;
         loop {
             self.inbox.hush();
-            loop {
-                match self.inbox.orders.try_recv() {
-                    Ok(order) => self.take(order),
-                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-                }
+            while let Ok(order) = self.inbox.orders.try_recv() {
+                self.take(order);
             }
             self.write()?;
             if self.inbox.bell.leaving.load(Ordering::Acquire) && self.outbox.is_empty() {
@@ -296,7 +291,7 @@ impl Pump {
             if sent == self.outbox.len() {
                 break Ok(());
             }
-            match self.channel.write(&self.outbox[sent..]) {
+            match self.ssh.channel.write(&self.outbox[sent..]) {
                 Ok(count) => sent += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Ok(()),
                 Err(error) => break Err(broken(&error)),
@@ -308,8 +303,8 @@ impl Pump {
 
     /// Reads one chunk; whether there was any.
     fn read(&mut self) -> Result<bool, String> {
-        match self.channel.read(&mut self.chunk) {
-            Ok(0) if self.channel.eof() => Err("the server ended the session".to_string()),
+        match self.ssh.channel.read(&mut self.chunk) {
+            Ok(0) if self.ssh.channel.eof() => Err("the server ended the session".to_string()),
             Ok(0) => Ok(false),
             Ok(count) => {
                 self.stirred = Instant::now();
@@ -359,7 +354,7 @@ impl Pump {
     /// Sleeps until the socket or the bell has something, at most for `left`.
     fn sleep(&mut self, left: Duration) -> Result<(), String> {
         let outbound = matches!(
-            self.session.block_directions(),
+            self.ssh.session.block_directions(),
             BlockDirections::Outbound | BlockDirections::Both
         );
         let socket = if outbound {

@@ -20,6 +20,11 @@
 //! | [`Sshd::chroot`]                 | `feedgate-it` | password; `internal-sftp` in a chroot, so that the root is `/` | yes |
 //! | [`Sshd::start_with`]             | the current   | key, and lines of `sshd_config` of one's own | no |
 //!
+//! [`Sshd::with_password_and`] takes lines of `sshd_config` as well. [`Sshd::stop`] and [`Sshd::restart`] end it and start
+//! it again on the same port, sessions and all; [`Sshd::freeze`] and [`Sshd::thaw`] stop its processes without closing
+//! anything; [`Sshd::log`] is what it said, [`Sshd::open_files`] what its sessions have open. For a network in between see
+//! [`super::proxy`].
+//!
 //! Any number run at once, in one process or several. Each ends, with its sessions, when it is dropped; a test that fails
 //! prints what it logged. `sshd` comes with Debian's `openssh-server`; the account is created by `useradd` and left there.
 
@@ -336,6 +341,7 @@ impl Sshd {
 }
 
 impl Drop for Sshd {
+    #[expect(clippy::print_stdout, reason = "a test that fails prints what the server had to say")]
     fn drop(&mut self) {
         if let Some(child) = &self.child {
             self.signal(child, Signal::CONT);

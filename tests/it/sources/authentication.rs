@@ -253,6 +253,7 @@ impl Drop for Agent {
 
 /// `SSH_AUTH_SOCK` belongs to the whole process, so this one runs itself again in a process of its own.
 #[test]
+#[expect(clippy::print_stdout, reason = "how the inner process tells the outer one")]
 fn an_agent() {
     const INSIDE: &str = "FEEDGATE_IT_AGENT_SETTINGS";
     if let Ok(packed) = std::env::var(INSIDE) {

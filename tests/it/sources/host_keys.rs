@@ -27,9 +27,9 @@ fn with_known_hosts(sshd: &Sshd, text: &str) -> SftpSettings {
     }
 }
 
-fn with_pins(sshd: &Sshd, pins: &[String]) -> SftpSettings {
+fn with_pins(sshd: &Sshd, pins: &[&str]) -> SftpSettings {
     SftpSettings {
-        host_keys: pins.to_vec(),
+        host_keys: pins.iter().map(ToString::to_string).collect(),
         ..sshd.settings()
     }
 }
@@ -44,21 +44,21 @@ async fn pins_of_every_type_and_form() {
     let sshd = Sshd::start();
     for kind in ["ed25519", "ecdsa", "rsa"] {
         let pin = sshd.host_key_pin_of(kind);
-        assert_eq!(dial(&with_pins(&sshd, &[pin.clone()])).await, Ok(()), "{kind}");
+        assert_eq!(dial(&with_pins(&sshd, &[&pin])).await, Ok(()), "{kind}");
         assert_eq!(
-            dial(&with_pins(&sshd, &[format!("{pin}=")])).await,
+            dial(&with_pins(&sshd, &[&format!("{pin}=")])).await,
             Ok(()),
             "{kind}, padded"
         );
         assert_eq!(
-            dial(&with_pins(&sshd, &[strange_pin(), pin])).await,
+            dial(&with_pins(&sshd, &[&strange_pin(), &pin])).await,
             Ok(()),
             "{kind}, the second of two"
         );
         let key = sshd.host_key_of(kind);
-        assert_eq!(dial(&with_pins(&sshd, &[key.clone()])).await, Ok(()), "{kind}, whole");
+        assert_eq!(dial(&with_pins(&sshd, &[&key])).await, Ok(()), "{kind}, whole");
         assert_eq!(
-            dial(&with_pins(&sshd, &[format!("{key} root@acme")])).await,
+            dial(&with_pins(&sshd, &[&format!("{key} root@acme")])).await,
             Ok(()),
             "{kind}, with a comment"
         );
@@ -79,16 +79,16 @@ async fn pins_that_do_not_fit() {
         "ssh-rsa",
         &line,
     ];
-    expect_error(dial(&with_pins(&sshd, &[strange_pin()])).await, "barred", &words);
+    expect_error(dial(&with_pins(&sshd, &[&strange_pin()])).await, "barred", &words);
 
     let other = Sshd::start();
     expect_error(
-        dial(&with_pins(&sshd, &[other.host_key_of("ed25519")])).await,
+        dial(&with_pins(&sshd, &[&other.host_key_of("ed25519")])).await,
         "barred",
         &[&ed25519, &line],
     );
     expect_error(
-        dial(&with_pins(&sshd, &["nonsense".into()])).await,
+        dial(&with_pins(&sshd, &["nonsense"])).await,
         "barred",
         &["`nonsense`", "neither"],
     );

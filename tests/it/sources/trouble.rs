@@ -24,13 +24,24 @@ fn through(proxy: &Proxy, sshd: &Sshd) -> SftpSettings {
     }
 }
 
-/// File descriptors and threads of this process whose name is this source's.
+/// Threads of this process that belong to this source.
 fn threads_of(name: &str) -> usize {
     let tasks = fs::read_dir("/proc/self/task").unwrap().filter_map(Result::ok);
     let named = |comm: String| comm.trim() == format!("sftp {name}");
     tasks
         .filter(|task| fs::read_to_string(task.path().join("comm")).is_ok_and(named))
         .count()
+}
+
+/// Sockets of anybody here that are connected to this port, or were until the other side closed.
+fn sockets_to(port: u16) -> usize {
+    let table = fs::read_to_string("/proc/self/net/tcp").unwrap();
+    let there = format!("0100007F:{port:04X}");
+    let open = |line: &&str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        fields[2] == there && matches!(fields[3], "01" | "08")
+    };
+    table.lines().skip(1).filter(open).count()
 }
 
 async fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
@@ -303,8 +314,10 @@ async fn a_hundred_reconnections_leave_nothing_behind() {
         assert!(threads_of("again") <= 2);
     }
     assert!(proxy.accepted() >= 100, "{}", proxy.accepted());
+    assert!(sockets_to(proxy.port()) <= 2, "{}", sockets_to(proxy.port()));
     source.close().await;
     wait_until("the threads end", || threads_of("again") == 0).await;
+    wait_until("the sockets are closed", || sockets_to(proxy.port()) == 0).await;
 }
 
 /// Verbs that nobody waits for any more close what they opened, and remove what they began to write.
@@ -443,11 +456,10 @@ async fn a_directory_wakes_when_something_comes_and_not_when_it_is_read() {
             .is_err(),
         "woken by our own reading"
     );
-    let waiting = tokio::join!(wakes("a file was renamed"), async {
+    tokio::join!(wakes("a file was renamed"), async {
         tokio::time::sleep(Duration::from_millis(50)).await;
         fs::rename(root.join("a.zip"), root.join("b.zip")).unwrap();
     });
-    drop(waiting);
     rests().await;
 
     fs::remove_dir_all(&root).unwrap();
@@ -468,99 +480,4 @@ async fn a_directory_wakes_when_something_comes_and_not_when_it_is_read() {
     fs::write(root.join("d.zip"), "d").unwrap();
     wakes("a file came into the other directory").await;
     source.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn perf_tmp() {
-    let sshd = Sshd::start();
-    let n = 300_000_000;
-    fs::write(sshd.root().join("a.zip"), noise(n, 9)).unwrap();
-    let proxy = Proxy::to(sshd.port());
-    for (what, port, delay) in [
-        ("direct", sshd.port(), 0),
-        ("direct", sshd.port(), 0),
-        ("proxy 20ms RTT", proxy.port(), 10),
-        ("proxy 50ms RTT", proxy.port(), 25),
-    ] {
-        proxy.delay(Duration::from_millis(delay));
-        let source = SftpSource::new(
-            "acme",
-            &SftpSettings {
-                port,
-                ..sshd.settings()
-            },
-            TIMEOUT,
-        );
-        source.list().await.unwrap();
-        let size = if delay > 0 { 100_000_000 } else { n as u64 };
-        let (into, mut pieces) = mpsc::channel::<Vec<u8>>(4);
-        let started = Instant::now();
-        let (o, c) = tokio::join!(source.fetch("a.zip", size, into), async move {
-            let mut c = 0;
-            while let Some(p) = pieces.recv().await {
-                c += p.len();
-            }
-            c
-        });
-        println!(
-            "{what}: {:?} {c} {:.0} MB/s",
-            o,
-            c as f64 / 1e6 / started.elapsed().as_secs_f64()
-        );
-    }
-    for index in 0..5000 {
-        fs::write(sshd.root().join(format!("{index}.zip")), noise(3_000, index)).unwrap();
-    }
-    for (what, port, delay) in [("direct", sshd.port(), 0), ("proxy 20ms RTT", proxy.port(), 10)] {
-        proxy.delay(Duration::from_millis(delay));
-        let source = SftpSource::new(
-            "acme",
-            &SftpSettings {
-                port,
-                ..sshd.settings()
-            },
-            TIMEOUT,
-        );
-        let started = Instant::now();
-        let files = source.list().await.unwrap();
-        println!("{what} list {} {:?}", files.len(), started.elapsed());
-        source.make_dirs("p").await.unwrap();
-        let started = Instant::now();
-        let source = &source;
-        futures_util::stream::iter(0..5000)
-            .for_each_concurrent(512, |i| async move {
-                let b = source.read(&format!("{i}.zip"), 0, 3000).await.unwrap();
-                assert_eq!(b.len(), 3000);
-            })
-            .await;
-        println!("{what} read {:.0}/s", 5000.0 / started.elapsed().as_secs_f64());
-        let started = Instant::now();
-        futures_util::stream::iter(0..5000)
-            .for_each_concurrent(512, |i| async move {
-                source.rename(&format!("{i}.zip"), &format!("p/{i}.zip")).await.unwrap();
-            })
-            .await;
-        println!("{what} rename {:.0}/s", 5000.0 / started.elapsed().as_secs_f64());
-        futures_util::stream::iter(0..5000)
-            .for_each_concurrent(512, |i| async move {
-                source.rename(&format!("p/{i}.zip"), &format!("{i}.zip")).await.unwrap();
-            })
-            .await;
-        let started = Instant::now();
-        futures_util::stream::iter(0..5000)
-            .for_each_concurrent(512, |i| async move {
-                let (b, _) = fetched(source, &format!("{i}.zip"), 3000).await;
-                assert_eq!(b.len(), 3000);
-            })
-            .await;
-        println!("{what} fetch {:.0}/s", 5000.0 / started.elapsed().as_secs_f64());
-    }
-    println!(
-        "{}",
-        fs::read_to_string("/proc/self/status")
-            .unwrap()
-            .lines()
-            .filter(|l| l.starts_with("VmHWM"))
-            .collect::<String>()
-    );
 }

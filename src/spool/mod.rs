@@ -6,8 +6,8 @@
 //! list of its own, and sweeps away what no import refers to when the daemon starts.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -17,6 +17,12 @@ use tokio::sync::mpsc;
 
 use crate::ledger::Stored;
 use crate::source::{Source, SourceError};
+use temporary::Temporary;
+
+mod slice;
+mod temporary;
+
+pub use slice::Slice;
 
 /// Archives below this size, in bytes, share a segment.
 const SEGMENT_ARCHIVE_BYTES_MAX: u64 = 256 * 1024;
@@ -349,120 +355,6 @@ fn disk(doing: impl Into<String>, source: io::Error) -> SpoolError {
     SpoolError::Disk {
         doing: doing.into(),
         source,
-    }
-}
-
-/// A file that is not there until it is kept.
-struct Temporary {
-    dir: PathBuf,
-    path: PathBuf,
-    file: File,
-    kept: bool,
-}
-
-impl Temporary {
-    fn is_name(name: &str) -> bool {
-        name.starts_with('.') && name.ends_with(".part")
-    }
-
-    fn create(dir: &Path) -> Result<Temporary, SpoolError> {
-        let path = dir.join(format!(".{:016x}.part", fastrand::u64(..)));
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&path)
-            .map_err(|error| disk(format!("creating `{}` in the spool", path.display()), error))?;
-        Ok(Temporary {
-            dir: dir.to_owned(),
-            path,
-            file,
-            kept: false,
-        })
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<(), SpoolError> {
-        self.file.write_all(bytes).map_err(|error| {
-            disk(
-                format!("writing `{}` in the spool (is the disk full?)", self.path.display()),
-                error,
-            )
-        })
-    }
-
-    /// Gives it its name: on disk, name and all, when this returns `Ok`.
-    fn keep(mut self, name: &str) -> Result<(), SpoolError> {
-        let synced = self
-            .file
-            .sync_all()
-            .and_then(|()| fs::rename(&self.path, self.dir.join(name)))
-            .and_then(|()| File::open(&self.dir)?.sync_all());
-        self.kept = synced.is_ok();
-        synced.map_err(|error| disk(format!("syncing `{name}` in the spool"), error))
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        if !self.kept {
-            // What cannot be removed now is swept at the next start.
-            fs::remove_file(&self.path).ok();
-        }
-    }
-}
-
-/// An archive in a spool file: the bytes from `offset` on, and no others.
-pub struct Slice {
-    file: File,
-    start: u64,
-    len: u64,
-    at: u64,
-}
-
-impl Slice {
-    /// Opens an archive in the spool's directory.
-    pub fn open(spool_dir: &Path, stored: &Stored) -> io::Result<Slice> {
-        let mut file = File::open(spool_dir.join(&stored.file))?;
-        if file.metadata()?.len() < stored.offset + stored.len {
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "the spool file is shorter than the ledger says",
-            ));
-        }
-        file.seek(SeekFrom::Start(stored.offset))?;
-        Ok(Slice {
-            file,
-            start: stored.offset,
-            len: stored.len,
-            at: 0,
-        })
-    }
-}
-
-impl Read for Slice {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.len.saturating_sub(self.at);
-        let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        let count = self.file.read(&mut buffer[..most])?;
-        self.at += count as u64;
-        Ok(count)
-    }
-}
-
-impl Seek for Slice {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let at = match to {
-            SeekFrom::Start(at) => Some(at),
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
-            SeekFrom::End(by) => self.len.checked_add_signed(by),
-        };
-        let at = at.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "seek before the start"))?;
-        let absolute = self
-            .start
-            .checked_add(at)
-            .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-        self.file.seek(SeekFrom::Start(absolute))?;
-        self.at = at;
-        Ok(at)
     }
 }
 

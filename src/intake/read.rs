@@ -1,0 +1,214 @@
+//! From the network to the disk, and from the disk to what the archives come to.
+//!
+//! Trouble with one file stays with it: it waits, longer each time, and the rest of its batch goes on. Even a defect of our
+//! own that one archive brings to light must not hold up the others.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use futures_util::{StreamExt, stream};
+
+use super::{FILES_IN_FLIGHT, Intake, Kind, Ready, Rules, Trouble, postponed, take_in};
+use crate::archive::FeedName;
+use crate::ledger::listing::{Postponed, Seen};
+use crate::ledger::outcome::{Disposal, Judged, Outcome};
+use crate::ledger::{Stored, now};
+use crate::source::{SourceError, Stat};
+use crate::spool::{Slice, SpoolError, Spooled, Wanted};
+
+/// A claimed file: downloaded, unless its name, size or end said enough.
+struct Fetched {
+    id: i64,
+    ready: Ready,
+    spooled: Option<Spooled>,
+    disposal: Disposal,
+}
+
+/// What reading a batch came to.
+#[derive(Default)]
+struct Read {
+    /// In the order of the batch, with what keeps their bytes in the spool.
+    outcomes: Vec<(Outcome, Option<Spooled>)>,
+    postponed: Vec<Postponed>,
+}
+
+impl Intake {
+    /// Claims a batch, brings it to the spool, and reads it.
+    pub(super) async fn read(&self, batch: Vec<Ready>) -> Result<Vec<(Outcome, Option<Spooled>)>, Trouble> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        let claims = batch.iter().map(|ready| ready.claim.clone()).collect();
+        let claimed_at = now();
+        let ids = self.ledger.claim(self.source.name(), claims, claimed_at).await?;
+        let read = match self.fetch_and_judge(&ids, batch, claimed_at).await {
+            Ok(read) => read,
+            Err(trouble) => {
+                self.ledger.unclaim(ids).await?;
+                return Err(trouble);
+            }
+        };
+        let kept: Vec<i64> = read.outcomes.iter().map(|(outcome, _)| outcome.id).collect();
+        self.ledger
+            .unclaim(ids.into_iter().filter(|id| !kept.contains(id)).collect())
+            .await?;
+        self.ledger.postpone(self.source.name(), read.postponed).await?;
+        Ok(read.outcomes)
+    }
+
+    async fn fetch_and_judge(&self, ids: &[i64], batch: Vec<Ready>, claimed_at: i64) -> Result<Read, Trouble> {
+        let (fetched, mut postponed) = self.fetch(ids, batch, claimed_at).await?;
+        // Refused only when the semaphore is closed, and nobody closes it.
+        let permit = self.readers.acquire().await;
+        let rules = Rules::of(&self.settings, &self.limits);
+        let spool_dir = self.spool.dir().to_owned();
+        let judging = tokio::task::spawn_blocking(move || judge_all(&spool_dir, fetched, &rules, claimed_at));
+        let judged = judging
+            .await
+            .unwrap_or_else(|_| Err(io::Error::other("the reading thread stopped")));
+        drop(permit);
+        let doing = "reading an archive in the spool".to_owned();
+        let mut read = judged.map_err(|source| Trouble::Disk { doing, source })?;
+        postponed.append(&mut read.postponed);
+        Ok(Read { postponed, ..read })
+    }
+
+    /// Brings a batch to the spool. What changed while it was read is left out: the next listing shows what is there now.
+    async fn fetch(
+        &self,
+        ids: &[i64],
+        mut batch: Vec<Ready>,
+        claimed_at: i64,
+    ) -> Result<(Vec<Fetched>, Vec<Postponed>), Trouble> {
+        let wanted = batch.iter_mut().filter_map(wanted).collect();
+        let mut arrived = self.spool.fetch(&*self.source, wanted).await.into_iter();
+        let unchanged = self.unchanged(&batch).await?;
+        let mut fetched = Vec::new();
+        let mut postponed = Vec::new();
+        let mut in_vain = Vec::new();
+        for ((id, ready), unchanged) in ids.iter().zip(batch).zip(unchanged) {
+            let spooled = match &ready.kind {
+                Kind::Unread(_) => None,
+                Kind::Archive(..) => match arrived.next() {
+                    Some(Ok(spooled)) if !unchanged => {
+                        in_vain.push(spooled);
+                        continue;
+                    }
+                    Some(Err(SpoolError::Short { .. })) if !unchanged => continue,
+                    Some(Ok(spooled)) => Some(spooled),
+                    Some(Err(error)) => {
+                        postponed.push(after_trouble(&ready, error)?);
+                        continue;
+                    }
+                    None => continue,
+                },
+            };
+            let disposal = self.disposal(&ready, claimed_at);
+            fetched.push(Fetched {
+                id: *id,
+                ready,
+                spooled,
+                disposal,
+            });
+        }
+        self.let_go(in_vain).await?;
+        Ok((fetched, postponed))
+    }
+
+    /// Removes from the spool what was fetched in vain, unless an import or another of the batch needs the same file.
+    async fn let_go(&self, in_vain: Vec<Spooled>) -> Result<(), Trouble> {
+        if in_vain.is_empty() {
+            return Ok(());
+        }
+        let files = in_vain.iter().map(|spooled| spooled.stored.file.clone()).collect();
+        drop(in_vain); // and the pins with it
+        let unused = self.ledger.unused(files).await?;
+        self.remove_from_spool(&unused)
+    }
+
+    /// For each of a batch, whether its size and mtime are still what was listed.
+    async fn unchanged(&self, batch: &[Ready]) -> Result<Vec<bool>, SourceError> {
+        let seen = |ready: &Ready| matches!(ready.kind, Kind::Archive(..)).then(|| ready.claim.seen.clone());
+        let looks = stream::iter(batch.iter().map(seen).collect::<Vec<_>>()).map(|seen| async move {
+            let Some(seen) = seen else { return Ok(true) };
+            match self.source.stat(&seen.name).await {
+                Ok(stat) => Ok(stat == Some(stat_of(&seen))),
+                // What cannot be looked at is told by the reading itself.
+                Err(error) if error.is_about_the_file() => Ok(false),
+                Err(error) => Err(error),
+            }
+        });
+        let looks: Vec<Result<bool, SourceError>> = looks.buffered(FILES_IN_FLIGHT).collect().await;
+        looks.into_iter().collect()
+    }
+}
+
+/// Trouble with one file: it waits, longer each time, and the others go on. Other trouble is handed on.
+fn after_trouble(ready: &Ready, error: SpoolError) -> Result<Postponed, Trouble> {
+    match error {
+        SpoolError::Source(error) if !error.is_about_the_file() => Err(error.into()),
+        SpoolError::Disk { doing, source } => Err(Trouble::Disk { doing, source }),
+        error => Ok(postponed(&ready.claim.seen.name, ready.attempts, error.to_string())),
+    }
+}
+
+fn judge_all(spool_dir: &Path, fetched: Vec<Fetched>, rules: &Rules, imported_at: i64) -> io::Result<Read> {
+    let mut read = Read::default();
+    for one in fetched {
+        let judged = match (&one.ready.kind, &one.spooled) {
+            (Kind::Unread(violation), _) => Judged::unread(violation.clone()),
+            (Kind::Archive(name, _), Some(spooled)) => {
+                // The archive is hostile, and our code not without defects: a panic is this file's trouble alone.
+                let judging = || judge(spool_dir, &spooled.stored, name, rules);
+                match catch_unwind(AssertUnwindSafe(judging)) {
+                    Ok(judged) => judged?,
+                    Err(_) => {
+                        let seen = &one.ready.claim.seen;
+                        let problem =
+                            "reading it brought a defect of feedgate to light; please report it, with the archive";
+                        read.postponed
+                            .push(postponed(&seen.name, one.ready.attempts, problem.to_owned()));
+                        continue;
+                    }
+                }
+            }
+            (Kind::Archive(..), None) => continue,
+        };
+        let outcome = Outcome {
+            id: one.id,
+            sha256: one.spooled.as_ref().map(|spooled| spooled.sha256),
+            stored: one.spooled.as_ref().map(|spooled| spooled.stored.clone()),
+            judged,
+            disposal: one.disposal,
+            imported_at,
+        };
+        read.outcomes.push((outcome, one.spooled));
+    }
+    Ok(read)
+}
+
+/// Reads one archive in the spool.
+fn judge(spool_dir: &Path, stored: &Stored, name: &FeedName, rules: &Rules) -> io::Result<Judged> {
+    let archive = Slice::open(spool_dir, stored)?;
+    take_in(archive, stored.len, name, rules, &mut |_, _| true)
+}
+
+/// What is to be downloaded of it, if anything.
+fn wanted(ready: &mut Ready) -> Option<Wanted> {
+    let Kind::Archive(_, whole) = &mut ready.kind else {
+        return None;
+    };
+    Some(Wanted {
+        path: ready.claim.seen.name.clone(),
+        size: ready.claim.seen.size,
+        whole: whole.take(),
+    })
+}
+
+fn stat_of(seen: &Seen) -> Stat {
+    Stat {
+        size: seen.size,
+        mtime: seen.mtime,
+    }
+}
