@@ -85,6 +85,10 @@ impl Drop for SmallDisk {
 }
 
 /// A gate whose state lies on a small disk; `None`, and said, where that cannot be.
+#[expect(
+    clippy::print_stdout,
+    reason = "whoever reads the test's output must not think that it was tried"
+)]
 fn gate_on_small_disk(megabytes: usize, free_min: &str) -> Option<(Gate, PathBuf, SmallDisk)> {
     let mut gate = Gate::new();
     let root = gate.dir().join("root");

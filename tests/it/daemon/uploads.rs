@@ -119,7 +119,7 @@ fn uploads_in_progress_are_left_alone_until_they_are_whole() {
 
     let ids = wait_for_events(&gate, 7 * 500);
     assert_eq!(ids.len(), 7 * 500);
-    for number in 0..7 {
+    for (number, archive) in archives.iter().enumerate() {
         let name = name_of(&digits(number));
         wait_for_disposition(&gate, &name, "moved");
         let imports = imports_of(&gate, &name);
@@ -132,10 +132,9 @@ fn uploads_in_progress_are_left_alone_until_they_are_whole() {
         // then it is put back, read again, and known.
         let is_known = |import: &Value| number == 1 && import["status"] == "duplicate";
         assert!(imports[1..].iter().all(is_known), "{imports:#?}");
-        assert_eq!(
-            fs::read(sshd.root().join(format!("processed/{name}"))).unwrap(),
-            archives[number]
-        );
+        wait_until("the archive in its place, byte for byte", || {
+            fs::read(sshd.root().join(format!("processed/{name}"))).is_ok_and(|bytes| bytes == *archive)
+        });
     }
     assert_eq!(log_lines(&gate, "source_retry", "acme"), Vec::<Value>::new());
 }

@@ -92,6 +92,23 @@ fn between_reading_and_renaming() {
 }
 
 #[test]
+fn between_reading_and_deleting() {
+    for (op, nth) in [(Op::Stat, 1), (Op::Stat, 2), (Op::Rename, 1)] {
+        let far = FarEnd::start();
+        let gate = gate_over_far(&far, "after = \"delete\"\n");
+        far.upload(&name_of(MONDAY), &Archive::feed(MONDAY, &feed("a", 1)).1);
+        far.on_path(op, &path(), nth, Fault::Delay(HELD));
+        let _daemon = gate.run();
+        wait_for_request(&far, op, nth);
+        far.upload(&name_of(MONDAY), &Archive::feed(MONDAY, &feed("b", 2)).1);
+        assert_eq!(wait_for_events(&gate, 3), ["a-0", "b-0", "b-1"]);
+        wait_for_disposition(&gate, &name_of(MONDAY), "deleted");
+        wait_until("the source to be clean", || far.names("") == ["receipts"]);
+        assert_eq!(imports_of(&gate, &name_of(MONDAY)).len(), 2);
+    }
+}
+
+#[test]
 fn the_uploader_still_held_the_file_when_it_was_put_away() {
     let sshd = Sshd::start();
     let mut gate = Gate::new();
