@@ -16,7 +16,7 @@ pub fn run(config: Option<&Path>, args: &StatusArgs) -> anyhow::Result<Ending> {
     let mut out = Out::new();
     match (args.json, seconds) {
         (true, _) => out.json(&serde_json::json!({ "alive": alive, "heartbeat_seconds": seconds }))?,
-        (false, None) => out.line(&format!("no daemon has run on {} yet", state_dir.display()))?,
+        (false, None) => out.line(&format!("no daemon is running on {}", state_dir.display()))?,
         (false, Some(seconds)) if alive => out.line(&format!("alive: last heartbeat {seconds} s ago"))?,
         (false, Some(seconds)) => out.line(&format!("not alive: last heartbeat {seconds} s ago"))?,
     }

@@ -18,7 +18,7 @@ use crate::config::resolve::{DestinationSettings, Location, Settings, SourceSett
 use crate::delivery::Delivery;
 use crate::intake::{Intake, Trouble, backoff};
 use crate::ledger::retention::Retention;
-use crate::ledger::{Ledger, now};
+use crate::ledger::{Ledger, LedgerError, now};
 use crate::source::{LocalSource, SftpSource, Source};
 use crate::spool::Spool;
 
@@ -69,18 +69,27 @@ impl World {
         if swept > 0 {
             tracing::info!(files = swept, "removed from the spool what no import refers to");
         }
-        let names = settings
-            .destinations
-            .iter()
-            .map(|destination| destination.name.clone())
-            .collect();
-        ledger.remove_destinations_but(names, now()).await?;
-        Ok(World {
+        let world = World {
             state_dir,
             ledger,
             spool,
             committed: Arc::new(Notify::new()),
-        })
+        };
+        world.note_removed(settings).await?;
+        Ok(world)
+    }
+
+    /// Notes which sources and destinations are no longer configured: nobody is held up by them, or troubled.
+    async fn note_removed(&self, settings: &Settings) -> Result<(), LedgerError> {
+        let sources = settings.sources.iter().map(|source| source.name.clone()).collect();
+        self.ledger.remove_sources_but(sources).await?;
+        let destinations = settings
+            .destinations
+            .iter()
+            .map(|destination| destination.name.clone())
+            .collect();
+        self.ledger.remove_destinations_but(destinations, now()).await?;
+        Ok(())
     }
 
     fn intake(&self, source: &SourceSettings, settings: &Settings, readers: &Arc<Semaphore>) -> Intake {
@@ -181,7 +190,7 @@ pub async fn run(mut settings: Settings, mut reload: Reload, stop: CancellationT
                     tracing::error!("`state_dir` has changed in the configuration: restart for that; the rest is not taken over");
                     continue;
                 }
-                if changed.limits != settings.limits {
+                if changed.limits != settings.limits || changed.spool != settings.spool {
                     readers = Arc::new(Semaphore::new(changed.limits.concurrent_imports.max(1)));
                     end_all(&mut sources).await;
                 }
@@ -196,6 +205,8 @@ pub async fn run(mut settings: Settings, mut reload: Reload, stop: CancellationT
     end_all(&mut destinations).await;
     log_stop.cancel();
     log_task.await.ok();
+    // Ended on purpose: nobody is to take it for alive for another minute. One that was killed leaves its heartbeat behind.
+    std::fs::remove_file(world.state_dir.join("heartbeat")).ok();
     Ok(())
 }
 
@@ -214,13 +225,8 @@ async fn take_over(
         settings.destinations.iter().any(|d| d.name == name && d == running)
     };
     end_where(destinations, |name, running| !wanted(name, running)).await;
-    let names = settings
-        .destinations
-        .iter()
-        .map(|destination| destination.name.clone())
-        .collect();
-    if let Err(error) = world.ledger.remove_destinations_but(names, now()).await {
-        tracing::error!(%error, "noting which destinations were removed failed");
+    if let Err(error) = world.note_removed(settings).await {
+        tracing::error!(%error, "noting what was removed from the configuration failed");
     }
     for source in &settings.sources {
         if !sources.contains_key(&source.name) {
@@ -275,25 +281,34 @@ async fn end_where<T>(running: &mut HashMap<String, Running<T>>, which: impl Fn(
 /// A source's task: turn after turn, on its own clock.
 async fn poll(intake: Intake, stop: CancellationToken) {
     let mut attempts = 0;
+    // The ledger may still tell of trouble that a daemon before this one had.
+    let mut known_to_be_well = false;
     while !stop.is_cancelled() {
         let pause = tokio::select! {
             turned = intake.turn(&stop) => match turned {
                 Ok(turned) => {
-                    if attempts > 0 {
+                    if !known_to_be_well {
                         note_trouble(&intake, None).await;
                     }
-                    attempts = 0;
+                    (attempts, known_to_be_well) = (0, true);
                     let interval = intake.settings.poll_interval.mul_f64(0.9 + 0.2 * fastrand::f64());
                     turned.settles_in.map_or(interval, |settles_in| interval.min(settles_in))
                 }
                 Err(trouble) => {
                     let wait = backoff(attempts, SOURCE_BACKOFF.0, SOURCE_BACKOFF.1);
                     attempts = attempts.saturating_add(1);
+                    known_to_be_well = false;
                     note_trouble(&intake, Some((&trouble, attempts, wait))).await;
                     wait
                 }
             },
-            () = after(&stop, STOP_GRACE) => break,
+            () = after(&stop, STOP_GRACE) => {
+                // Cut off in mid-turn: what it had claimed comes to nothing, and `status` must not say otherwise.
+                if let Err(error) = intake.ledger.unclaim_source(intake.source.name()).await {
+                    tracing::error!(source = intake.source.name(), %error, "taking claims back failed");
+                }
+                break;
+            }
         };
         let changed = async {
             tokio::time::sleep(TURN_PAUSE_MIN.min(pause)).await;
@@ -347,7 +362,7 @@ fn beat(state_dir: &Path) -> anyhow::Result<()> {
     std::fs::write(&path, format!("{}\n", std::process::id())).with_context(|| format!("writing `{}`", path.display()))
 }
 
-/// Time since the daemon's last heartbeat; `None` if it never had one. For the container's health check.
+/// Time since the daemon's last heartbeat; `None` if none has run yet, or it ended properly. For the container's health check.
 pub fn heartbeat_age(state_dir: &Path) -> Option<Duration> {
     let beaten = std::fs::metadata(state_dir.join("heartbeat"))
         .and_then(|metadata| metadata.modified())

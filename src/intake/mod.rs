@@ -144,14 +144,20 @@ impl Intake {
         let closed = self.ledger.close(self.source.name(), outcomes, now()).await?;
         // The pins go only now: the ledger refers to what it needs.
         drop(spooled);
-        for file in &closed.unused {
+        self.remove_from_spool(&closed.unused)?;
+        self.committed.notify_waiters();
+        Ok(closed)
+    }
+
+    /// Removes spool files that no import refers to.
+    fn remove_from_spool(&self, files: &[String]) -> Result<(), Trouble> {
+        for file in files {
             let doing = || format!("removing `{file}` from the spool");
             self.spool
                 .remove(file)
                 .map_err(|source| Trouble::Disk { doing: doing(), source })?;
         }
-        self.committed.notify_waiters();
-        Ok(closed)
+        Ok(())
     }
 
     /// What happens to an archive on the source afterwards.

@@ -86,11 +86,16 @@ impl Intake {
         let unchanged = self.unchanged(&batch).await?;
         let mut fetched = Vec::new();
         let mut postponed = Vec::new();
+        let mut in_vain = Vec::new();
         for ((id, ready), unchanged) in ids.iter().zip(batch).zip(unchanged) {
             let spooled = match &ready.kind {
                 Kind::Unread(_) => None,
                 Kind::Archive(..) => match arrived.next() {
-                    Some(Ok(_) | Err(SpoolError::Short { .. })) if !unchanged => continue,
+                    Some(Ok(spooled)) if !unchanged => {
+                        in_vain.push(spooled);
+                        continue;
+                    }
+                    Some(Err(SpoolError::Short { .. })) if !unchanged => continue,
                     Some(Ok(spooled)) => Some(spooled),
                     Some(Err(error)) => {
                         postponed.push(after_trouble(&ready, error)?);
@@ -107,7 +112,19 @@ impl Intake {
                 disposal,
             });
         }
+        self.let_go(in_vain).await?;
         Ok((fetched, postponed))
+    }
+
+    /// Removes from the spool what was fetched in vain, unless an import or another of the batch needs the same file.
+    async fn let_go(&self, in_vain: Vec<Spooled>) -> Result<(), Trouble> {
+        if in_vain.is_empty() {
+            return Ok(());
+        }
+        let files = in_vain.iter().map(|spooled| spooled.stored.file.clone()).collect();
+        drop(in_vain); // and the pins with it
+        let unused = self.ledger.unused(files).await?;
+        self.remove_from_spool(&unused)
     }
 
     /// For each of a batch, whether its size and mtime are still what was listed.

@@ -148,6 +148,18 @@ impl Ledger {
         .await
     }
 
+    /// Takes back every claim of a source whose turn was cut off.
+    pub async fn unclaim_source(&self, source: &str) -> Result<usize, LedgerError> {
+        let source = source.to_owned();
+        self.write("taking claims back", move |transaction| {
+            transaction.execute(
+                "DELETE FROM imports WHERE status = 'importing' AND source = ?1",
+                [&source],
+            )
+        })
+        .await
+    }
+
     /// Takes back every claim: a daemon that was killed had them. Only for whoever holds the state directory's lock.
     pub async fn unclaim_all(&self) -> Result<usize, LedgerError> {
         self.write("taking claims back", |transaction| {

@@ -61,6 +61,27 @@ impl Ledger {
         .await
     }
 
+    /// Forgets the trouble of every source but these, and what waits in them: they are no longer configured, and nobody
+    /// tries again. What became of their archives stays.
+    pub async fn remove_sources_but(&self, configured: Vec<String>) -> Result<(), LedgerError> {
+        self.write("noting sources that are no longer configured", move |transaction| {
+            let mut gone: Vec<String> = transaction
+                .prepare_cached("SELECT name FROM sources")?
+                .query_map([], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            gone.retain(|name| !configured.contains(name));
+            for name in &gone {
+                transaction.execute(
+                    "UPDATE sources SET trouble = NULL, trouble_at = NULL, attempts = 0, retry_at = NULL WHERE name = ?1",
+                    [name],
+                )?;
+                transaction.execute("DELETE FROM listed WHERE source = ?1 AND import IS NULL", [name])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// Notes that a source is in trouble, and when it is tried again; `None`: that it is well again.
     pub async fn source_trouble(
         &self,

@@ -54,6 +54,23 @@ impl Ledger {
         .await
     }
 
+    /// Of these spool files, those that no import refers to.
+    pub async fn unused(&self, files: Vec<String>) -> Result<Vec<String>, LedgerError> {
+        self.read("looking for what the spool need not keep", move |connection| {
+            let mut select =
+                connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM imports WHERE spool_file = ?1)")?;
+            let mut unused = Vec::new();
+            for file in files {
+                let used: bool = select.query_row([&file], |row| row.get(0))?;
+                if !used {
+                    unused.push(file);
+                }
+            }
+            Ok(unused)
+        })
+        .await
+    }
+
     /// Every spool file that an import refers to.
     pub async fn spool_files(&self) -> Result<HashSet<String>, LedgerError> {
         self.read("reading what the spool must keep", |connection| {

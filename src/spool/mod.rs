@@ -145,7 +145,8 @@ impl Spool {
     async fn fetch_alone(&self, source: &dyn Source, file: Wanted) -> Result<Spooled, SpoolError> {
         let (pieces, incoming) = mpsc::channel::<Vec<u8>>(PIECES_IN_FLIGHT);
         let spool = self.clone();
-        let storing = tokio::task::spawn_blocking(move || spool.store(incoming));
+        let (path, size) = (file.path.clone(), file.size);
+        let storing = tokio::task::spawn_blocking(move || spool.store(incoming, path, size));
         let sent = match file.whole {
             Some(bytes) => {
                 let length = bytes.len() as u64;
@@ -160,19 +161,10 @@ impl Spool {
             .await
             .map_err(|_| disk("writing to the spool", io::Error::other("the writer stopped")))?;
         match sent {
-            // The disk's trouble is the cause where both failed.
-            Err(SourceError::Stopped { .. }) | Ok(_) if stored.is_err() => return stored,
-            Err(error) => return Err(error.into()),
-            Ok(got) if got != file.size => {
-                return Err(SpoolError::Short {
-                    path: file.path,
-                    expected: file.size,
-                    got,
-                });
-            }
-            Ok(_) => {}
+            // Nobody took the pieces any more: the disk is the cause, and says so itself.
+            Ok(_) | Err(SourceError::Stopped { .. }) => stored,
+            Err(error) => Err(error.into()),
         }
-        stored
     }
 
     /// Small archives into one segment, one sync for all.
@@ -218,8 +210,9 @@ impl Spool {
         })
     }
 
-    /// Writes what comes in to a file named by its hash.
-    fn store(&self, mut incoming: mpsc::Receiver<Vec<u8>>) -> Result<Spooled, SpoolError> {
+    /// Writes what comes in to a file named by its hash. What ends early, whoever ended it, is not kept: nobody would ever
+    /// ask for it, and each further attempt would leave another piece.
+    fn store(&self, mut incoming: mpsc::Receiver<Vec<u8>>, path: String, size: u64) -> Result<Spooled, SpoolError> {
         let mut temporary = Temporary::create(&self.dir)?;
         let mut hash = Sha256::new();
         let mut len = 0;
@@ -227,6 +220,13 @@ impl Spool {
             hash.update(&piece);
             len += piece.len() as u64;
             temporary.write(&piece)?;
+        }
+        if len != size {
+            return Err(SpoolError::Short {
+                path,
+                expected: size,
+                got: len,
+            });
         }
         let sha256: [u8; 32] = hash.finalize().into();
         let name = format!("{}.zip", hex(&sha256));
