@@ -22,7 +22,7 @@ const TO_COME_MAX: usize = 1000;
 /// Vets archives, or everything else.
 pub async fn run(config: Option<&Path>, args: CheckArgs) -> anyhow::Result<Ending> {
     if args.archives.is_empty() {
-        return connections(&settings::load(config)?).await;
+        return connections(&settings::load(config)?, args.json).await;
     }
     // Reading and unpacking are for a thread that may block.
     let config = config.map(Path::to_owned);
@@ -114,10 +114,12 @@ pub(super) fn print(out: &mut Out, receipt: &Receipt) -> anyhow::Result<()> {
         }
     }
     for reject in &receipt.rejects {
-        out.line(&format!(
-            "  entry {}, line {}, column {}: {}: {}",
-            reject.index, reject.at.line, reject.at.column, reject.code, reject.message
-        ))?;
+        for reason in &reject.reasons {
+            out.line(&format!(
+                "  entry {}, line {}, column {}: {}: {}",
+                reject.index, reject.at.line, reject.at.column, reason.code, reason.message
+            ))?;
+        }
         out.line(&format!("    {}", reject.excerpt))?;
     }
     if receipt.rejects_not_shown > 0 {
@@ -132,48 +134,66 @@ pub(super) fn print(out: &mut Out, receipt: &Receipt) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// How one of the things that the configuration names does.
+#[derive(serde::Serialize)]
+struct Checked {
+    /// `source` or `destination`.
+    what: &'static str,
+    name: String,
+    well: bool,
+    message: String,
+}
+
 /// The configuration was read already: dials everything in it, all at once, and says how that went.
-async fn connections(settings: &Settings) -> anyhow::Result<Ending> {
-    let mut out = Out::new();
-    let mut failures = 0;
-    if settings.sources.is_empty() {
-        failures += 1;
-        out.line("no source: there is nothing to poll; add a `[[source]]`, or set FEEDGATE__SOURCE__0__URL and so on")?;
-    }
+async fn connections(settings: &Settings, json: bool) -> anyhow::Result<Ending> {
+    let mut checked = Vec::new();
     let dialled = join_all(settings.sources.iter().map(dial)).await;
     for (source, result) in settings.sources.iter().zip(dialled) {
-        match result {
-            Ok(files) => {
-                let files = if files == 1 {
-                    "1 file".to_owned()
-                } else {
-                    format!("{files} files")
-                };
-                out.line(&format!("source {}: well, {files} in {}", source.name, source.location))?;
-            }
-            Err(error) => {
-                failures += 1;
-                out.line(&format!("source {}: {error}", source.name))?;
-            }
-        }
+        let well = result.is_ok();
+        let message = match result {
+            Ok(1) => format!("well, 1 file in {}", source.location),
+            Ok(files) => format!("well, {files} files in {}", source.location),
+            Err(error) => error.to_string(),
+        };
+        checked.push(Checked {
+            what: "source",
+            name: source.name.clone(),
+            well,
+            message,
+        });
     }
     for destination in &settings.destinations {
-        let kind = destination.kind.as_str();
-        match checked(destination).await? {
-            Ok(()) => {
-                let to_come = to_come(settings, destination).await?;
-                out.line(&format!("destination {} ({kind}): well{to_come}", destination.name))?;
-            }
-            Err(reason) => {
-                failures += 1;
-                out.line(&format!("destination {} ({kind}): {reason}", destination.name))?;
-            }
-        }
+        let result = try_destination(destination).await?;
+        let well = result.is_ok();
+        let mut message = match result {
+            Ok(()) => format!("well{}", to_come(settings, destination).await?),
+            Err(reason) => reason,
+        };
         for source in unknown_sources(settings, destination) {
-            out.line(&format!("  it wants events of `{source}`, and no source has this name"))?;
+            message += &format!("; it wants events of `{source}`, and no source has this name");
+        }
+        checked.push(Checked {
+            what: "destination",
+            name: destination.name.clone(),
+            well,
+            message,
+        });
+    }
+    let mut out = Out::new();
+    if json {
+        out.json(&checked)?;
+    } else {
+        if settings.sources.is_empty() {
+            out.line(
+                "no source: there is nothing to poll; add a `[[source]]`, or set FEEDGATE__SOURCE__0__URL and so on",
+            )?;
+        }
+        for one in &checked {
+            out.line(&format!("{} {}: {}", one.what, one.name, one.message))?;
         }
     }
     out.done()?;
+    let failures = checked.iter().filter(|one| !one.well).count() + usize::from(settings.sources.is_empty());
     if failures > 0 {
         anyhow::bail!("checking the configuration: {failures} of what it names will not do");
     }
@@ -187,7 +207,7 @@ async fn dial(source: &SourceSettings) -> Result<usize, crate::source::SourceErr
     Ok(listed?.len())
 }
 
-async fn checked(destination: &DestinationSettings) -> anyhow::Result<Result<(), String>> {
+async fn try_destination(destination: &DestinationSettings) -> anyhow::Result<Result<(), String>> {
     let destination = destination.clone();
     let reply = tokio::task::spawn_blocking(move || destination::check(&destination)).await?;
     Ok(reply.map_err(|reply| match reply {

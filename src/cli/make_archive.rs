@@ -1,5 +1,7 @@
 //! `pack`: the archive a partner should have sent, and what the importer would say of it.
 
+use anyhow::Context;
+
 use super::Ending;
 use super::args::PackArgs;
 use super::check::{defaults, needs_attention, print};
@@ -22,6 +24,13 @@ pub fn run(args: &PackArgs) -> anyhow::Result<Ending> {
         } else {
             out.line(&format!("{} ({} bytes)", packed.path.display(), packed.zip_bytes))?;
             print(&mut out, &receipt)?;
+        }
+        if receipt.status == "failed" {
+            // It would be failed by the importer too; and once the feed is mended, its name must be free.
+            std::fs::remove_file(&packed.path).with_context(|| format!("removing `{}`", packed.path.display()))?;
+            if !args.json {
+                out.line("The zip is removed again: mend the feed, and pack it anew.")?;
+            }
         }
     }
     out.done()?;

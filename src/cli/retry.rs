@@ -55,7 +55,7 @@ async fn dead_letters(ledger: &Ledger, destination: &str, json: bool) -> anyhow:
     match (json, count) {
         (true, _) => out.json(&serde_json::json!({ "destination": destination, "dead_letters": count }))?,
         (false, 0) => out.line(&format!(
-            "{destination} has refused nothing; if it waits, it is tried again at once"
+            "{destination} has refused nothing; if it waits, it is tried again at once, and if it is behind, it goes on after the gap"
         ))?,
         (false, 1) => out.line(&format!(
             "1 event is delivered to {destination} again with the next turn"

@@ -59,7 +59,7 @@ pub async fn run(config: Option<&Path>, args: &StatusArgs) -> anyhow::Result<End
 
 /// What is listed and failed, a source in trouble, a destination that an operator must look at.
 fn ending(status: &Status) -> Ending {
-    let failed = status.imports.iter().any(|import| import.status == "failed");
+    let failed = status.imports.iter().any(|import| import.needs_attention);
     let troubled = status.sources.iter().any(|source| source.trouble.is_some());
     let is_stuck = |destination: &DestinationReport| {
         matches!(destination.state.as_str(), "barred" | "behind") || destination.dead_letters > 0
@@ -107,9 +107,9 @@ async fn one(ledger: &Ledger, which: &str, args: &StatusArgs) -> anyhow::Result<
         out.done()?;
         return Ok(Ending::Well);
     };
-    let ending = match full.import.status.as_str() {
-        "failed" => Ending::Attention,
-        _ => Ending::Well,
+    let ending = match full.import.needs_attention {
+        true => Ending::Attention,
+        false => Ending::Well,
     };
     match args.json {
         true => out.json(&full)?,

@@ -106,6 +106,7 @@ fn in_full(name: String, size: u64, sha256: Option<String>, named_at: Option<i64
         accepted: if imported { judged.valid } else { 0 },
         rejected: judged.rejected,
         warnings: warnings_by_code.iter().map(|count| count.count).sum(),
+        needs_attention: status == "failed",
         violations: judged.violations,
         flags: Vec::new(),
         related: Related::default(),

@@ -1,7 +1,8 @@
 //! One daemon to a state directory.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// Holds the state directory while it lives. The system lets go of it when the process ends, however it ends.
@@ -42,7 +43,12 @@ impl StateLock {
             dir: dir.to_owned(),
             source,
         };
-        std::fs::create_dir_all(dir).map_err(failed)?;
+        // What comes to lie in it are people's data: for nobody else's eyes.
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(failed)?;
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)

@@ -85,9 +85,16 @@ impl Reload {
 fn watch_file(file: &std::path::Path, changed: mpsc::Sender<()>) -> Option<notify::RecommendedWatcher> {
     let file = std::path::absolute(file).ok()?;
     let dir = file.parent()?.to_owned();
+    let name = file.file_name()?.to_owned();
+    // Only news of the file itself counts (or of the `..data` link by which orchestrators swap it): the daemon's own log may
+    // lie in the same directory, and what it says must not lead to more being said.
+    let concerns = move |path: &PathBuf| {
+        let found = path.file_name().unwrap_or_default();
+        found == name || found.as_encoded_bytes().starts_with(b"..")
+    };
     let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         // Reading the file is an event too, and must not lead to reading it again.
-        if event.is_ok_and(|event| !event.kind.is_access()) {
+        if event.is_ok_and(|event| !event.kind.is_access() && event.paths.iter().any(&concerns)) {
             // One waiting already says as much.
             changed.try_send(()).ok();
         }

@@ -112,12 +112,12 @@ pub enum LedgerError {
         known: i64,
     },
     /// SQLite says otherwise: disk full, locked, damaged.
-    #[error("{doing}: {source}")]
+    #[error("{doing}: {why}{}", hint(.why))]
     Sql {
         /// What was being done.
         doing: String,
         /// What SQLite said.
-        source: rusqlite::Error,
+        why: rusqlite::Error,
     },
     /// The writing thread is gone: the program is ending.
     #[error("{doing}: the ledger is closed")]
@@ -125,6 +125,19 @@ pub enum LedgerError {
         /// What was being done.
         doing: String,
     },
+}
+
+/// What to do about it, where the words of SQLite leave that open.
+fn hint(why: &rusqlite::Error) -> &'static str {
+    use rusqlite::ErrorCode::{DatabaseBusy, DatabaseCorrupt, DiskFull, NotADatabase};
+    match why.sqlite_error_code() {
+        Some(DatabaseCorrupt | NotADatabase) => {
+            "; stop feedgate, keep a copy of the file, and put a backup in its place or salvage it with `sqlite3 ledger.db .recover`"
+        }
+        Some(DiskFull) => "; make room on the disk of the state directory",
+        Some(DatabaseBusy) => "; another program holds the ledger: end it",
+        _ => "",
+    }
 }
 
 /// One piece of work for the writing thread.
@@ -159,9 +172,9 @@ impl Ledger {
                     transaction.commit()?;
                     Ok(value)
                 })
-                .map_err(|source| LedgerError::Sql {
+                .map_err(|why| LedgerError::Sql {
                     doing: doing.to_owned(),
-                    source,
+                    why,
                 });
             // Whoever asked may have gone; the transaction stands all the same.
             answer.send(result).ok();
@@ -186,9 +199,9 @@ impl Ledger {
                 Some(connection) => connection,
                 None => open::reader(&this.path)?,
             };
-            let result = f(&connection).map_err(|source| LedgerError::Sql {
+            let result = f(&connection).map_err(|why| LedgerError::Sql {
                 doing: doing.to_owned(),
-                source,
+                why,
             });
             if let Ok(mut readers) = this.readers.lock() {
                 readers.push(connection);

@@ -32,9 +32,9 @@ impl Ledger {
 }
 
 fn set_up(mut connection: Connection, path: &Path) -> Result<Ledger, LedgerError> {
-    let doing = |source| LedgerError::Sql {
+    let doing = |why| LedgerError::Sql {
         doing: format!("opening the ledger `{}`", path.display()),
-        source,
+        why,
     };
     let found: i64 = connection
         .pragma_query_value(None, "user_version", |row| row.get(0))
@@ -82,18 +82,18 @@ pub(super) fn reader(path: &Path) -> Result<Connection, LedgerError> {
     connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).and_then(|connection| {
         connection
             .pragma_update(None, "query_only", true)
-            .map_err(|source| LedgerError::Sql {
+            .map_err(|why| LedgerError::Sql {
                 doing: "opening a reader of the ledger".to_owned(),
-                source,
+                why,
             })?;
         Ok(connection)
     })
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, LedgerError> {
-    let doing = |source| LedgerError::Sql {
+    let doing = |why| LedgerError::Sql {
         doing: format!("opening the ledger `{}`", path.display()),
-        source,
+        why,
     };
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(doing)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(doing)?;

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{Ledger, LedgerError};
 use crate::verdict::{Position, Reason, Violation, Warning};
-use rows::{IMPORT, counts, rejects, report, violations, warnings};
+use rows::{IMPORT, LATEST_OF_NAME, counts, rejects, report, violations, warnings};
 
 mod rows;
 
@@ -32,6 +32,9 @@ pub struct ImportReport {
     pub rejected: u64,
     /// Warnings about accepted entries.
     pub warnings: u64,
+    /// Whether somebody has to look: it failed, nothing newer of this name has come since, and it still lies where it was
+    /// (or was moved aside).
+    pub needs_attention: bool,
     /// Archive rules that were not observed.
     pub violations: Vec<Violation>,
     /// What else there is to say: `late`, `duplicate`, `repacked`, `name_reused`, `same_content`, `same_failure`, `retry`.
@@ -225,7 +228,7 @@ pub struct DestinationReport {
 pub struct Which {
     /// At most so many, the newest; `None`: all.
     pub limit: Option<u64>,
-    /// Only failed ones.
+    /// Only failed ones that nothing newer of the same name has come after.
     pub failed: bool,
     /// Only of this source.
     pub source: Option<String>,
@@ -250,6 +253,7 @@ impl Ledger {
             let mut values: Vec<&dyn rusqlite::ToSql> = vec![&true];
             if which.failed {
                 filters.push("status = 'failed'");
+                filters.push(LATEST_OF_NAME);
             }
             if let Some(source) = &which.source {
                 filters.push("source = ?");

@@ -266,6 +266,24 @@ fn a_partner_mends_a_lenient_failure_by_packing_it_anew() {
     );
     assert_eq!(story.gate.events().len(), 2);
     assert_eq!(story.names("processed"), [name(DAY_1)]);
+    // And nobody need look any more.
+    assert_eq!(story.gate.cli(["status"]).code, 0);
+    assert!(!story.gate.cli(["status", "--failed"]).stdout.contains("event_history"));
+}
+
+#[test]
+fn a_failure_needs_attention_for_as_long_as_it_lies_there() {
+    let story = Story::new();
+    story.feed(DAY_1, "[{]").once();
+    assert_eq!(story.gate.cli(["status"]).code, 1);
+    fs::remove_file(story.root.join(name(DAY_1))).unwrap();
+    story.once();
+    assert_eq!(story.gate.cli(["status"]).code, 0);
+    assert_eq!(
+        story.imports(),
+        ["20240101000000 failed: nothing, left, json_syntax"],
+        "it is not forgotten"
+    );
 }
 
 #[test]

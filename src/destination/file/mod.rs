@@ -119,7 +119,7 @@ pub(super) fn check(dir: &Path) -> Result<(), Reply> {
     }
     if !dir.is_dir() {
         return Err(Reply::Barred {
-            reason: format!("`{}` is not a directory; name another `dir`", dir.display()),
+            reason: format!("`{}` is not a directory; name another `path`", dir.display()),
         });
     }
     super::check_writable(dir)

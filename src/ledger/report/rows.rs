@@ -5,13 +5,28 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::{Count, ImportReport, RejectReport, Related, time};
 use crate::verdict::{Position, Violation, ViolationCode, Warning, WarningCode};
 
+macro_rules! latest_of_name {
+    () => {
+        "NOT EXISTS (SELECT 1 FROM imports AS later WHERE later.source = imports.source
+            AND later.archive = imports.archive AND later.seq > imports.seq)"
+    };
+}
+
+/// Nothing newer of the same name has been closed since.
+pub(super) const LATEST_OF_NAME: &str = latest_of_name!();
+
 /// What [`report`] reads.
-pub(super) const IMPORT: &str =
-    "SELECT id, source, archive, status, imported, entries, accepted, rejected, late, duplicate_of,
-    repacked_of, name_reused, same_content, same_failure, retry_of, sha256, data_sha256, size, data_bytes, disposition,
-    path, error, retry_at, receipt, named_at, first_seen_at, imported_at, closed_at, elapsed_ms, pruned_at,
-    (SELECT coalesce(sum(count), 0) FROM counts WHERE import = imports.id AND kind = 'warning') AS warnings
-    FROM imports";
+pub(super) const IMPORT: &str = concat!(
+    "SELECT id, source, archive, status, imported, entries, accepted, rejected, late, duplicate_of, repacked_of,
+    name_reused, same_content, same_failure, retry_of, sha256, data_sha256, size, data_bytes, disposition, path, error,
+    retry_at, receipt, named_at, first_seen_at, imported_at, closed_at, elapsed_ms, pruned_at,
+    (SELECT coalesce(sum(count), 0) FROM counts WHERE import = imports.id AND kind = 'warning') AS warnings,
+    status = 'failed' AND ",
+    latest_of_name!(),
+    " AND (disposition <> 'left' OR EXISTS (SELECT 1 FROM listed WHERE listed.source = imports.source
+        AND listed.name = imports.archive AND listed.import = imports.id)) AS needs_attention
+    FROM imports"
+);
 
 pub(in crate::ledger) fn import(connection: &Connection, id: i64) -> rusqlite::Result<Option<ImportReport>> {
     let sql = format!("{IMPORT} WHERE id = ?1");
@@ -55,6 +70,7 @@ pub(super) fn report(row: &Row<'_>) -> rusqlite::Result<ImportReport> {
         accepted: row.get("accepted")?,
         rejected: row.get("rejected")?,
         warnings: row.get("warnings")?,
+        needs_attention: row.get("needs_attention")?,
         violations: Vec::new(),
         flags: flags
             .into_iter()
