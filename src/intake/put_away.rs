@@ -94,18 +94,27 @@ impl Intake {
         }
     }
 
+    /// SFTP cannot remove on a condition either: the archive goes aside first, under a name that no importer takes up, and
+    /// is removed there if it is what was read.
     async fn delete(&self, one: &Unmoved) -> Result<PutAway, SourceError> {
-        match self.source.stat(&one.archive).await? {
-            Some(stat) if stat != as_read(one) => Ok(replaced(one)),
-            None => Ok(put_away(one, Disposition::Deleted, &one.archive)),
-            Some(_) => {
-                match self.source.remove(&one.archive).await {
-                    // Somebody was quicker, or the reply to an earlier attempt was lost.
-                    Ok(()) | Err(SourceError::Absent { .. }) => {}
-                    Err(error) => return Err(error),
-                }
-                Ok(put_away(one, Disposition::Deleted, &one.archive))
+        let aside = format!(".{}.{}.feedgate.tmp", one.archive, one.id);
+        let here = self.source.stat(&one.archive).await?;
+        if here == Some(as_read(one)) {
+            match self.source.rename(&one.archive, &aside).await {
+                // Somebody was quicker, or the reply to an earlier attempt was lost.
+                Ok(()) | Err(SourceError::Absent { .. } | SourceError::Taken { .. }) => {}
+                Err(error) => return Err(error),
             }
+        }
+        match self.source.stat(&aside).await? {
+            Some(stat) if stat == as_read(one) => {}
+            Some(_) => return self.put_back(one, &aside).await,
+            None if here.is_some_and(|here| here != as_read(one)) => return Ok(replaced(one)),
+            None => return Ok(put_away(one, Disposition::Deleted, &one.archive)),
+        }
+        match self.source.remove(&aside).await {
+            Ok(()) | Err(SourceError::Absent { .. }) => Ok(put_away(one, Disposition::Deleted, &one.archive)),
+            Err(error) => Err(error),
         }
     }
 
