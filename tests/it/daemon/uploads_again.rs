@@ -109,6 +109,24 @@ fn between_reading_and_deleting() {
 }
 
 #[test]
+fn cut_off_half_way_through_deleting() {
+    let far = FarEnd::start();
+    let gate = gate_over_far(&far, "after = \"delete\"\n");
+    far.upload(&name_of(MONDAY), &Archive::feed(MONDAY, &feed("a", 1)).1);
+    far.on_path(Op::Rename, &path(), 1, Fault::CutAfter);
+    far.on(Op::Remove, 1, Fault::CutBefore);
+    far.on(Op::Remove, 2, Fault::CutAfter);
+    let _daemon = gate.run();
+    wait_for_disposition(&gate, &name_of(MONDAY), "deleted");
+    assert_eq!(far.names(""), ["receipts"]);
+    assert_eq!(wait_for_events(&gate, 1), ["a-0"]);
+    assert_eq!(gate.import(&name_of(MONDAY))["error"], Value::Null);
+    wait_until("each cut to be told", || {
+        log_lines(&gate, "source_retry", "acme").len() == 3
+    });
+}
+
+#[test]
 fn the_uploader_still_held_the_file_when_it_was_put_away() {
     let sshd = Sshd::start();
     let mut gate = Gate::new();
