@@ -140,6 +140,9 @@ struct Checked {
     /// `source` or `destination`.
     what: &'static str,
     name: String,
+    /// A destination's type.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#type: Option<&'static str>,
     well: bool,
     message: String,
 }
@@ -158,6 +161,7 @@ async fn connections(settings: &Settings, json: bool) -> anyhow::Result<Ending> 
         checked.push(Checked {
             what: "source",
             name: source.name.clone(),
+            r#type: None,
             well,
             message,
         });
@@ -175,6 +179,7 @@ async fn connections(settings: &Settings, json: bool) -> anyhow::Result<Ending> 
         checked.push(Checked {
             what: "destination",
             name: destination.name.clone(),
+            r#type: Some(destination.kind.as_str()),
             well,
             message,
         });
@@ -189,7 +194,8 @@ async fn connections(settings: &Settings, json: bool) -> anyhow::Result<Ending> 
             )?;
         }
         for one in &checked {
-            out.line(&format!("{} {}: {}", one.what, one.name, one.message))?;
+            let kind = one.r#type.map(|kind| format!(" ({kind})")).unwrap_or_default();
+            out.line(&format!("{} {}{kind}: {}", one.what, one.name, one.message))?;
         }
     }
     out.done()?;

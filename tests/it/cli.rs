@@ -525,6 +525,17 @@ fn check_dials_everything_and_changes_nothing() {
         "{output}"
     );
     assert!(output.stderr.contains("1 of what it names will not do"), "{output}");
+    let json = gate.cli(["check", "--json"]).json();
+    let well: Vec<(&str, bool)> = json
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["name"].as_str().unwrap(), one["well"].as_bool().unwrap()))
+        .collect();
+    assert_eq!(
+        well,
+        [("acme", true), ("gone", false), ("events", true), ("picky", true)]
+    );
 }
 
 #[test]

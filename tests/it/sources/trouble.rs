@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use feedgate::config::resolve::SftpSettings;
 use feedgate::source::{LocalSource, SftpSource, Source};
-use futures_util::StreamExt;
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
