@@ -156,7 +156,7 @@ fn a_dead_and_a_slow_server_hold_up_nobody() {
     let frozen = Sshd::start();
     let good = Sshd::start();
     let slow = FarEnd::start();
-    slow.latency(Duration::from_millis(700));
+    slow.latency(Duration::from_millis(300));
     let mut gate = gate_over(&frozen);
     gate.source_toml("slow", &keys_of(&slow));
     gate.source_toml("good", &good.toml());
