@@ -116,9 +116,10 @@ impl World {
             lag_max: settings.spool.max_lag,
             lag_bytes_max: settings.spool.max_bytes,
         };
+        let question = self.spool.ask();
         for file in self.ledger.prune(retention, now()).await? {
             self.spool
-                .remove(&file)
+                .remove(&file, &question)
                 .with_context(|| format!("removing `{file}` from the spool"))?;
         }
         Ok(())

@@ -144,17 +144,21 @@ impl Intake {
         let closed = self.ledger.close(self.source.name(), outcomes, now()).await?;
         // The pins go only now: the ledger refers to what it needs.
         drop(spooled);
-        self.remove_from_spool(&closed.unused)?;
+        self.let_go(closed.unused.clone()).await?;
         self.committed.notify_waiters();
         Ok(closed)
     }
 
-    /// Removes spool files that no import refers to.
-    fn remove_from_spool(&self, files: &[String]) -> Result<(), Trouble> {
-        for file in files {
+    /// Removes spool files unless an import refers to them, or somebody is about to.
+    async fn let_go(&self, files: Vec<String>) -> Result<(), Trouble> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        let question = self.spool.ask();
+        for file in self.ledger.unused(files).await? {
             let doing = || format!("removing `{file}` from the spool");
             self.spool
-                .remove(file)
+                .remove(&file, &question)
                 .map_err(|source| Trouble::Disk { doing: doing(), source })?;
         }
         Ok(())

@@ -112,19 +112,10 @@ impl Intake {
                 disposal,
             });
         }
-        self.let_go(in_vain).await?;
-        Ok((fetched, postponed))
-    }
-
-    /// Removes from the spool what was fetched in vain, unless an import or another of the batch needs the same file.
-    async fn let_go(&self, in_vain: Vec<Spooled>) -> Result<(), Trouble> {
-        if in_vain.is_empty() {
-            return Ok(());
-        }
         let files = in_vain.iter().map(|spooled| spooled.stored.file.clone()).collect();
         drop(in_vain); // and the pins with it
-        let unused = self.ledger.unused(files).await?;
-        self.remove_from_spool(&unused)
+        self.let_go(files).await?;
+        Ok((fetched, postponed))
     }
 
     /// For each of a batch, whether its size and mtime are still what was listed.

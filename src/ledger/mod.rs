@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use roaring::RoaringTreemap;
 use rusqlite::{Connection, Transaction};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
 use crate::archive::{Limits, Member};
 use crate::feed::Options;
@@ -140,6 +141,9 @@ fn hint(why: &rusqlite::Error) -> &'static str {
     }
 }
 
+/// Reading connections at a time: each has a page cache and a thread, and the disk is the same for all.
+const READERS_MAX: usize = 4;
+
 /// One piece of work for the writing thread.
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
@@ -149,6 +153,7 @@ pub struct Ledger {
     path: PathBuf,
     writer: std::sync::mpsc::Sender<Job>,
     readers: Arc<Mutex<Vec<Connection>>>,
+    reading: Arc<Semaphore>,
 }
 
 impl Ledger {
@@ -193,7 +198,10 @@ impl Ledger {
         f: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, LedgerError> {
         let this = self.clone();
+        // Refused only when the semaphore is closed, and nobody closes it.
+        let permit = self.reading.clone().acquire_owned().await;
         let work = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
             let pooled = this.readers.lock().map(|mut readers| readers.pop()).unwrap_or_default();
             let connection = match pooled {
                 Some(connection) => connection,

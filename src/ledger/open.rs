@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{Job, Ledger, LedgerError};
+use tokio::sync::Semaphore;
+
+use super::{Job, Ledger, LedgerError, READERS_MAX};
 
 /// The schema this program writes; SQLite's `user_version`.
 pub const SCHEMA_VERSION: i64 = 1;
@@ -62,6 +64,7 @@ fn set_up(mut connection: Connection, path: &Path) -> Result<Ledger, LedgerError
         path: path.to_owned(),
         writer,
         readers: Arc::new(Mutex::new(Vec::new())),
+        reading: Arc::new(Semaphore::new(READERS_MAX)),
     })
 }
 

@@ -56,7 +56,7 @@ CREATE TABLE imports (
 ) STRICT;
 
 CREATE INDEX imports_by_name    ON imports (source, archive);
-CREATE INDEX imports_by_data    ON imports (data_sha256) WHERE imported = 1;
+CREATE INDEX imports_by_data    ON imports (source, data_sha256) WHERE imported = 1;
 CREATE INDEX imports_by_time    ON imports (source, named_at) WHERE imported = 1;
 CREATE INDEX imports_with_events ON imports (seq) WHERE imported = 1;
 CREATE INDEX imports_unmoved    ON imports (source) WHERE disposition = 'pending' OR recheck = 1;

@@ -5,11 +5,10 @@
 //! directory synced; only then does anybody learn of it. Which files are still needed the ledger knows: the spool keeps no
 //! list of its own, and sweeps away what no import refers to when the daemon starts.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 
 use futures_util::{StreamExt, stream};
 use sha2::{Digest, Sha256};
@@ -17,11 +16,14 @@ use tokio::sync::mpsc;
 
 use crate::ledger::Stored;
 use crate::source::{Source, SourceError};
+use pins::Pins;
 use temporary::Temporary;
 
+mod pins;
 mod slice;
 mod temporary;
 
+pub use pins::{Pin, Question};
 pub use slice::Slice;
 
 /// Archives below this size, in bytes, share a segment.
@@ -38,7 +40,7 @@ const PIECES_IN_FLIGHT: usize = 8;
 pub struct Spool {
     dir: PathBuf,
     /// Files that somebody is about to close an import on, and how many: retention must not take them away meanwhile.
-    pinned: Arc<Mutex<HashMap<String, usize>>>,
+    pins: Pins,
 }
 
 /// A file to be brought here.
@@ -87,31 +89,13 @@ pub enum SpoolError {
     },
 }
 
-/// Keeps a spool file from being pruned while it lives.
-pub struct Pin {
-    file: String,
-    pinned: Arc<Mutex<HashMap<String, usize>>>,
-}
-
-impl Drop for Pin {
-    fn drop(&mut self) {
-        let mut pinned = self.pinned.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(count) = pinned.get_mut(&self.file) {
-            *count -= 1;
-            if *count == 0 {
-                pinned.remove(&self.file);
-            }
-        }
-    }
-}
-
 impl Spool {
     /// Opens the spool in `dir`, and makes the directory if it is absent.
     pub fn open(dir: &Path) -> io::Result<Spool> {
         fs::create_dir_all(dir)?;
         Ok(Spool {
             dir: dir.to_owned(),
-            pinned: Arc::default(),
+            pins: Pins::default(),
         })
     }
 
@@ -230,7 +214,7 @@ impl Spool {
         }
         let sha256: [u8; 32] = hash.finalize().into();
         let name = format!("{}.zip", hex(&sha256));
-        let pin = self.pin(&name);
+        let pin = self.pins.pin(&name);
         temporary.keep(&name)?;
         Ok(Spooled {
             stored: Stored {
@@ -254,7 +238,7 @@ impl Spool {
             whole.update(bytes.as_deref().unwrap_or_default());
         }
         let name = format!("{}.seg", hex(&whole.finalize().into()));
-        let pin = self.pin(&name);
+        let pin = self.pins.pin(&name);
         let written = Temporary::create(&self.dir).and_then(|mut temporary| {
             for (_, bytes) in &read {
                 temporary.write(bytes.as_deref().unwrap_or_default())?;
@@ -278,7 +262,7 @@ impl Spool {
                     Ok(Spooled {
                         stored,
                         sha256: Sha256::digest(&bytes).into(),
-                        pin: self.pin(&name),
+                        pin: self.pins.pin(&name),
                     })
                 }
             };
@@ -288,24 +272,19 @@ impl Spool {
         spooled
     }
 
-    fn pin(&self, file: &str) -> Pin {
-        let mut pinned = self.pinned.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        *pinned.entry(file.to_owned()).or_default() += 1;
-        Pin {
-            file: file.to_owned(),
-            pinned: self.pinned.clone(),
-        }
+    /// Begins to ask which files may go. Ask first, the ledger second, and remove with the question in hand.
+    pub fn ask(&self) -> Question {
+        self.pins.ask()
     }
 
-    /// Removes a file that no import refers to, unless somebody is about to. Returns whether it is gone.
-    pub fn remove(&self, file: &str) -> io::Result<bool> {
-        let pinned = self.pinned.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if pinned.contains_key(file) {
-            return Ok(false);
-        }
-        match fs::remove_file(self.dir.join(file)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(true),
+    /// Removes a file that no import referred to when the ledger was asked, unless somebody is about to, or was since the
+    /// question. Returns whether it is gone; what is spared in vain is swept at the next start.
+    pub fn remove(&self, file: &str, question: &Question) -> io::Result<bool> {
+        let removed = question.unless_pinned(file, || fs::remove_file(self.dir.join(file)));
+        match removed {
+            None => Ok(false),
+            Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Some(_) => Ok(true),
         }
     }
 
@@ -324,20 +303,6 @@ impl Spool {
             }
         }
         Ok(removed)
-    }
-
-    /// Bytes in the spool.
-    pub fn bytes(&self) -> io::Result<u64> {
-        let mut bytes = 0;
-        for found in fs::read_dir(&self.dir)? {
-            match found?.metadata() {
-                Ok(metadata) => bytes += metadata.len(),
-                // Pruned while we looked.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(bytes)
     }
 }
 

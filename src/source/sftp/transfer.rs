@@ -215,12 +215,6 @@ pub(super) async fn write(client: &Client, path: &str, bytes: &[u8]) -> Result<(
     let handle = opened.map_err(refused)?;
 
     write_all(client, &handle, bytes, doing).await?.map_err(refused)?;
-    if client.extensions.fsync {
-        client
-            .command(Request::fsync(handle.bytes()), doing)
-            .await?
-            .map_err(refused)?;
-    }
     // Closed by hand: some servers say only here that the disk was full.
     let (handle, place) = handle.disarm();
     client.command(Request::close(&handle), doing).await?.map_err(refused)?;

@@ -144,11 +144,6 @@ impl Request {
         request.string(from.as_bytes()).string(to.as_bytes())
     }
 
-    /// `fsync@openssh.com`.
-    pub fn fsync(handle: &[u8]) -> Request {
-        Request::new(200).string(b"fsync@openssh.com").string(handle)
-    }
-
     /// `limits@openssh.com`.
     pub fn limits() -> Request {
         Request::new(200).string(b"limits@openssh.com")
@@ -376,8 +371,6 @@ pub(super) fn decode(mut packet: Vec<u8>) -> Result<(u32, Reply), WireError> {
 pub(super) struct Extensions {
     /// `posix-rename@openssh.com`.
     pub posix_rename: bool,
-    /// `fsync@openssh.com`.
-    pub fsync: bool,
     /// `limits@openssh.com`.
     pub limits: bool,
 }
@@ -401,7 +394,6 @@ pub(super) fn decode_version(packet: &[u8]) -> Result<Extensions, WireError> {
         let data = fields.string()?;
         match (name, data) {
             (b"posix-rename@openssh.com", b"1") => extensions.posix_rename = true,
-            (b"fsync@openssh.com", b"1") => extensions.fsync = true,
             (b"limits@openssh.com", b"1") => extensions.limits = true,
             _ => {}
         }
@@ -526,7 +518,6 @@ mod tests {
         check(Request::stat("s"), 17, b"\0\0\0\x01s");
         check(Request::rename("a", "bc"), 18, b"\0\0\0\x01a\0\0\0\x02bc");
         check(Request::limits(), 200, b"\0\0\0\x12limits@openssh.com");
-        check(Request::fsync(b"h"), 200, b"\0\0\0\x11fsync@openssh.com\0\0\0\x01h");
         check(
             Request::posix_rename("a", "b"),
             200,
