@@ -1,6 +1,5 @@
 //! The listing: what lies in the root, what of it has settled, and in which order it is taken up.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use super::{Intake, Kind, Ready, Trouble, millis};
@@ -18,26 +17,17 @@ impl Intake {
             files: listed.len() as u64,
             ..Passed::default()
         };
-        let mut classes = HashMap::new();
         let mut seen = Vec::new();
         for file in listed {
-            let class = match classify(&file.name) {
-                NameClass::InProgress => {
-                    passed.in_progress += 1;
-                    continue;
-                }
-                NameClass::Other => {
-                    passed.ignored += 1;
-                    continue;
-                }
-                class => class,
-            };
-            seen.push(Seen {
-                name: file.name.clone(),
-                size: file.stat.size,
-                mtime: file.stat.mtime,
-            });
-            classes.insert(file.name, class);
+            match classify(&file.name) {
+                NameClass::InProgress => passed.in_progress += 1,
+                NameClass::Other => passed.ignored += 1,
+                NameClass::Feed(_) | NameClass::NearMiss(_) => seen.push(Seen {
+                    name: file.name,
+                    size: file.stat.size,
+                    mtime: file.stat.mtime,
+                }),
+            }
         }
         let now = now();
         let candidates = self.ledger.look(self.source.name(), seen, passed, now).await?;
@@ -53,9 +43,7 @@ impl Intake {
                 }
                 continue;
             }
-            if let Some(class) = classes.remove(&candidate.seen.name) {
-                ready.extend(self.ready(candidate, class));
-            }
+            ready.extend(self.ready(candidate));
         }
         // By the time in the name, oldest first, then by name; what has no time in its name comes last.
         ready.sort_by(|a, b| {
@@ -67,7 +55,7 @@ impl Intake {
         Ok((ready, settles_in))
     }
 
-    fn ready(&self, candidate: Candidate, class: NameClass) -> Option<Ready> {
+    fn ready(&self, candidate: Candidate) -> Option<Ready> {
         let Candidate {
             seen,
             first_seen_at,
@@ -76,7 +64,8 @@ impl Intake {
             ..
         } = candidate;
         let size_max = self.limits.archive_bytes;
-        let (named_at, kind) = match class {
+        // Judged a second time: of a hundred thousand names listed, few get here.
+        let (named_at, kind) = match classify(&seen.name) {
             NameClass::Feed(name) if seen.size > size_max => {
                 let detail = format!(
                     "the archive has {} bytes, the limit is {size_max} (limits.archive_bytes)",

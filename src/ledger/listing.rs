@@ -1,8 +1,6 @@
 //! What lies in a source's root, and what is taken up of it.
 
-use std::collections::HashMap;
-
-use rusqlite::{Transaction, params};
+use rusqlite::{Row, Transaction, params};
 
 use super::{Ledger, LedgerError};
 
@@ -171,6 +169,7 @@ impl Ledger {
 
 /// What is known of a file from the listings before.
 struct Known {
+    name: String,
     size: u64,
     mtime: i64,
     first_seen_at: i64,
@@ -181,6 +180,71 @@ struct Known {
     look_at: Option<i64>,
 }
 
+impl Known {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Known> {
+        Ok(Known {
+            name: row.get("name")?,
+            size: row.get("size")?,
+            mtime: row.get("mtime")?,
+            first_seen_at: row.get("first_seen_at")?,
+            changed_at: row.get("changed_at")?,
+            import: row.get("import")?,
+            retry: row.get("retry")?,
+            attempts: row.get("attempts")?,
+            look_at: row.get("look_at")?,
+        })
+    }
+
+    /// Whether waiting begins anew: it is another file now, or a time is told that has not come yet (the clock was set back).
+    fn begins_anew(&self, seen: &Seen, now: i64) -> bool {
+        (self.size, self.mtime) != (seen.size, seen.mtime) || (self.import.is_none() && self.changed_at > now)
+    }
+}
+
+/// What has changed from one listing to the next.
+#[derive(Default)]
+struct Changes {
+    candidates: Vec<Candidate>,
+    /// Places in `candidates` of files that were not there before, and of those that are other files now.
+    new: Vec<usize>,
+    changed: Vec<usize>,
+    gone: Vec<String>,
+}
+
+impl Changes {
+    fn new_file(&mut self, seen: Seen, now: i64) {
+        self.new.push(self.candidates.len());
+        self.candidates.push(Candidate {
+            seen,
+            first_seen_at: now,
+            changed_at: now,
+            fresh: true,
+            attempts: 0,
+            look_at: None,
+            retry_of: None,
+        });
+    }
+
+    fn known_file(&mut self, known: Known, seen: Seen, now: i64) {
+        let anew = known.begins_anew(&seen, now);
+        if !anew && known.import.is_some() && !known.retry {
+            return; // something has become of it
+        }
+        if anew {
+            self.changed.push(self.candidates.len());
+        }
+        self.candidates.push(Candidate {
+            seen,
+            first_seen_at: known.first_seen_at,
+            changed_at: if anew { now } else { known.changed_at },
+            fresh: anew,
+            attempts: if anew { 0 } else { known.attempts },
+            look_at: known.look_at.filter(|_| !anew),
+            retry_of: known.import.filter(|_| !anew),
+        });
+    }
+}
+
 /// Holds a listing against the one before, and brings the table up to date.
 fn compare(
     transaction: &Transaction<'_>,
@@ -188,7 +252,7 @@ fn compare(
     listing: Vec<Seen>,
     now: i64,
 ) -> rusqlite::Result<Vec<Candidate>> {
-    let mut known = known(transaction, source)?;
+    let changes = changes(transaction, source, listing, now)?;
     let mut insert = transaction.prepare_cached(
         "INSERT INTO listed (source, name, size, mtime, first_seen_at, changed_at, waiting)
          VALUES (?1, ?2, ?3, ?4, ?5, ?5, 'to settle')",
@@ -198,65 +262,45 @@ fn compare(
                            waiting = 'to settle'
          WHERE source = ?1 AND name = ?2",
     )?;
-    let mut candidates = Vec::new();
-    for seen in listing {
-        let mut candidate = Candidate {
-            first_seen_at: now,
-            changed_at: now,
-            fresh: true,
-            attempts: 0,
-            look_at: None,
-            retry_of: None,
-            seen,
-        };
-        let seen = &candidate.seen;
-        match known.remove(&seen.name) {
-            None => {
-                insert.execute(params![source, seen.name, seen.size, seen.mtime, now])?;
-            }
-            // A time that has not come yet: the clock was set back, and waiting begins anew.
-            Some(before)
-                if (before.size, before.mtime) != (seen.size, seen.mtime)
-                    || (before.import.is_none() && before.changed_at > now) =>
-            {
-                change.execute(params![source, seen.name, seen.size, seen.mtime, now])?;
-                candidate.first_seen_at = before.first_seen_at;
-            }
-            Some(before) if before.import.is_some() && !before.retry => continue,
-            Some(before) => {
-                candidate.first_seen_at = before.first_seen_at;
-                candidate.changed_at = before.changed_at;
-                candidate.fresh = false;
-                candidate.attempts = before.attempts;
-                candidate.look_at = before.look_at;
-                candidate.retry_of = before.import;
-            }
+    for (statement, places) in [(&mut insert, &changes.new), (&mut change, &changes.changed)] {
+        for place in places {
+            let Seen { name, size, mtime } = &changes.candidates[*place].seen;
+            statement.execute(params![source, name, size, mtime, now])?;
         }
-        candidates.push(candidate);
     }
     let mut delete = transaction.prepare_cached("DELETE FROM listed WHERE source = ?1 AND name = ?2")?;
-    for gone in known.keys() {
+    for gone in &changes.gone {
         delete.execute(params![source, gone])?;
     }
-    Ok(candidates)
+    Ok(changes.candidates)
 }
 
-fn known(transaction: &Transaction<'_>, source: &str) -> rusqlite::Result<HashMap<String, Known>> {
+/// Goes through both listings in the order of names, side by side: the one before is never in memory as a whole, and a
+/// hundred thousand files that nothing is to be done about cost a comparison each.
+fn changes(transaction: &Transaction<'_>, source: &str, mut listing: Vec<Seen>, now: i64) -> rusqlite::Result<Changes> {
+    // The table's own order: bytes.
+    listing.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    // A server may list a name twice while it is being renamed; the table holds it once.
+    listing.dedup_by(|a, b| a.name == b.name);
     let mut select = transaction.prepare_cached(
-        "SELECT name, size, mtime, first_seen_at, changed_at, import, retry, attempts, look_at FROM listed WHERE source = ?1",
+        "SELECT name, size, mtime, first_seen_at, changed_at, import, retry, attempts, look_at
+         FROM listed WHERE source = ?1 ORDER BY name",
     )?;
-    let rows = select.query_map([source], |row| {
-        let known = Known {
-            size: row.get(1)?,
-            mtime: row.get(2)?,
-            first_seen_at: row.get(3)?,
-            changed_at: row.get(4)?,
-            import: row.get(5)?,
-            retry: row.get(6)?,
-            attempts: row.get(7)?,
-            look_at: row.get(8)?,
-        };
-        Ok((row.get(0)?, known))
-    })?;
-    rows.collect()
+    let mut rows = select.query([source])?;
+    let mut changes = Changes::default();
+    let mut listing = listing.into_iter().peekable();
+    while let Some(row) = rows.next()? {
+        let known = Known::from_row(row)?;
+        while let Some(seen) = listing.next_if(|seen| seen.name < known.name) {
+            changes.new_file(seen, now);
+        }
+        match listing.next_if(|seen| seen.name == known.name) {
+            Some(seen) => changes.known_file(known, seen, now),
+            None => changes.gone.push(known.name),
+        }
+    }
+    for seen in listing {
+        changes.new_file(seen, now);
+    }
+    Ok(changes)
 }
