@@ -12,7 +12,14 @@ use super::section::Written;
 const ZSTD_LEVEL: i32 = 3;
 
 /// What lies in `state_dir` and belongs to nobody else.
-const STATE_NAMES: [&str; 5] = ["ledger.db", "spool", "imports.jsonl", "lock", "heartbeat"];
+const STATE_NAMES: [&str; 6] = [
+    "ledger.db",
+    "spool",
+    "spool.ledger",
+    "imports.jsonl",
+    "lock",
+    "heartbeat",
+];
 
 impl Resolver<'_> {
     pub(super) fn destination(&mut self, destination: &Destination, state_dir: &Path) -> DestinationSettings {

@@ -63,7 +63,10 @@ impl World {
         let ledger = Ledger::open(&state_dir.join("ledger.db"))?;
         let spool_dir = state_dir.join("spool");
         let opening = || format!("opening the spool `{}`", spool_dir.display());
-        let spool = Spool::open(&spool_dir).with_context(opening)?;
+        let (spool, set_aside) = Spool::open(&spool_dir, &ledger.identity().await?).with_context(opening)?;
+        if let Some(set_aside) = set_aside {
+            tracing::warn!(path = %set_aside.display(), "the spool belonged to another ledger, which is gone: it is set aside and kept");
+        }
         ledger.unclaim_all().await?;
         let swept = spool.sweep(&ledger.spool_files().await?).with_context(opening)?;
         if swept > 0 {

@@ -71,6 +71,14 @@ impl Ledger {
         .await
     }
 
+    /// What tells this ledger from any other.
+    pub async fn identity(&self) -> Result<String, LedgerError> {
+        self.read("reading the ledger's identity", |connection| {
+            connection.query_row("SELECT ledger FROM identity", [], |row| row.get(0))
+        })
+        .await
+    }
+
     /// Every spool file that an import refers to.
     pub async fn spool_files(&self) -> Result<HashSet<String>, LedgerError> {
         self.read("reading what the spool must keep", |connection| {

@@ -4,6 +4,13 @@
 -- Times are UTC milliseconds, named *_at. Paths are relative to the source's root. The file may be read with sqlite3 while
 -- the daemon runs; it is written by the daemon alone (and by `feedgate retry`).
 
+-- What tells this ledger from any other. The spool belongs to one ledger alone: see `spool.ledger` beside it.
+CREATE TABLE identity (
+    one             INTEGER PRIMARY KEY CHECK (one = 1),
+    ledger          TEXT    NOT NULL
+) STRICT;
+INSERT INTO identity VALUES (1, lower(hex(randomblob(16))));
+
 -- A row per archive taken up: given when it is claimed, complete when it is closed, and never deleted.
 CREATE TABLE imports (
     id              INTEGER PRIMARY KEY AUTOINCREMENT, -- a name for people; says nothing of the order of commits

@@ -90,13 +90,33 @@ pub enum SpoolError {
 }
 
 impl Spool {
-    /// Opens the spool in `dir`, and makes the directory if it is absent.
-    pub fn open(dir: &Path) -> io::Result<Spool> {
+    /// Opens the spool in `dir` that belongs to this ledger, and makes the directory if it is absent.
+    ///
+    /// A spool that belongs to another ledger (the ledger was lost, perhaps) is set aside, and nothing of it is touched: what
+    /// it holds may be the only copies left. Answers with where it is then.
+    pub fn open(dir: &Path, ledger: &str) -> io::Result<(Spool, Option<PathBuf>)> {
+        let marker = dir.with_extension("ledger");
+        let belongs_to = match fs::read_to_string(&marker) {
+            Ok(text) => text.trim().to_owned(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(error),
+        };
+        let mut set_aside = None;
+        if belongs_to != ledger {
+            if dir.exists() && fs::read_dir(dir)?.next().is_some() {
+                let aside = dir.with_extension(format!("lost-{:08x}", fastrand::u32(..)));
+                fs::rename(dir, &aside)?;
+                set_aside = Some(aside);
+            }
+            fs::write(&marker, format!("{ledger}\n"))?;
+            fs::File::open(&marker)?.sync_all()?;
+        }
         fs::create_dir_all(dir)?;
-        Ok(Spool {
+        let spool = Spool {
             dir: dir.to_owned(),
             pins: Pins::default(),
-        })
+        };
+        Ok((spool, set_aside))
     }
 
     /// Its directory.

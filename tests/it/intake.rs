@@ -755,3 +755,23 @@ fn thousands_of_small_archives_go_through_in_batches() {
     let spool = fs::read_dir(story.gate.state_dir().join("spool")).unwrap().count();
     assert!(spool < 10, "{spool} spool files for {dropped} archives");
 }
+
+#[test]
+fn the_spool_of_a_lost_ledger_is_set_aside_and_kept() {
+    let story = Story::with("after = \"delete\"");
+    story.feed(DAY_1, FEED).once();
+    for file in ["ledger.db", "ledger.db-wal", "ledger.db-shm"] {
+        fs::remove_file(story.gate.state_dir().join(file)).ok();
+    }
+    let once = story.gate.once();
+    assert!(once.stderr.contains("set aside"), "{once}");
+    let state = fs::read_dir(story.gate.state_dir())
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let lost: Vec<PathBuf> = state
+        .filter(|path| path.to_string_lossy().contains("spool.lost-"))
+        .collect();
+    assert_eq!(fs::read_dir(&lost[0]).unwrap().count(), 1, "{lost:?}");
+    // The next start finds nothing amiss.
+    assert!(!story.gate.once().stderr.contains("set aside"));
+}
