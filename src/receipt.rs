@@ -153,9 +153,9 @@ impl Receipt {
     /// As the file on the source has it.
     pub fn to_json(&self) -> Vec<u8> {
         // Our own plain structs: serializing them does not fail.
-        let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
-        bytes.push(b'\n');
-        bytes
+        let mut text = crate::telemetry::json_escaped(&serde_json::to_string_pretty(self).unwrap_or_default());
+        text.push('\n');
+        text.into_bytes()
     }
 }
 

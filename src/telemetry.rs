@@ -7,6 +7,9 @@
 use std::fmt::{Debug, Write as _};
 use std::io::Write as _;
 use std::io::{self, IsTerminal};
+use std::sync::OnceLock;
+use std::sync::mpsc::{self, SyncSender};
+use std::time::Duration;
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -35,13 +38,51 @@ pub fn start(format: Option<LogFormat>, filter: &str) -> anyhow::Result<()> {
     let lines = Lines {
         format,
         colour: is_terminal && wants_colour,
-        write: |line: &str| {
-            // With stderr closed there is nobody to tell.
-            io::stderr().lock().write_all(line.as_bytes()).ok();
-        },
+        write: to_stderr()?,
     };
     tracing_subscriber::registry().with(filter).with(lines).try_init()?;
     Ok(())
+}
+
+/// Lines that wait for somebody to read stderr. Beyond that they are dropped: a log that nobody takes must not hold up what
+/// it tells of. The import status log has every outcome all the same.
+const LINES_WAITING_MAX: usize = 8_192;
+
+/// How long the program's end waits for stderr to take what is left.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// What goes to the thread that writes.
+enum Note {
+    Line(String),
+    /// Everything before this is written.
+    Written(SyncSender<()>),
+}
+
+static WRITER: OnceLock<SyncSender<Note>> = OnceLock::new();
+
+/// A writer to stderr that never waits for whoever reads it.
+fn to_stderr() -> anyhow::Result<impl Fn(&str)> {
+    let (notes, taken) = mpsc::sync_channel::<Note>(LINES_WAITING_MAX);
+    std::thread::Builder::new().name("stderr".to_owned()).spawn(move || {
+        for note in taken {
+            match note {
+                // With stderr closed there is nobody to tell.
+                Note::Line(line) => drop(io::stderr().lock().write_all(line.as_bytes())),
+                Note::Written(answer) => drop(answer.send(())),
+            }
+        }
+    })?;
+    WRITER.set(notes.clone()).ok();
+    Ok(move |line: &str| drop(notes.try_send(Note::Line(line.to_owned()))))
+}
+
+/// Waits a moment for what was said to be written: for the end of the program.
+pub fn last_words() {
+    let Some(writer) = WRITER.get() else { return };
+    let (answer, answered) = mpsc::sync_channel(1);
+    if writer.try_send(Note::Written(answer)).is_ok() {
+        answered.recv_timeout(LAST_WORDS).ok();
+    }
 }
 
 /// Text with every character escaped that could end the line, move the cursor, or turn the writing round.

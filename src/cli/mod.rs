@@ -57,7 +57,9 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    match carry_out(args) {
+    let result = carry_out(args);
+    crate::telemetry::last_words();
+    match result {
         Ok(Ending::Well) => ExitCode::SUCCESS,
         Ok(Ending::Attention) => ExitCode::from(1),
         Err(error) if error.is::<output::Closed>() => ExitCode::SUCCESS,

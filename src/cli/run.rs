@@ -47,7 +47,7 @@ pub async fn once(config: Option<&Path>) -> anyhow::Result<Ending> {
         anyhow::bail!("making a pass: no source could be reached");
     }
     let troubled = !pass.sources_in_trouble.is_empty() || !pass.destinations_in_trouble.is_empty();
-    match pass.failed > 0 || troubled {
+    match pass.failed > 0 || pass.pending > 0 || troubled {
         true => Ok(Ending::Attention),
         false => Ok(Ending::Well),
     }

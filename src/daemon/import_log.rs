@@ -162,21 +162,29 @@ fn say_import(value: &Value, source: &str) {
         (status, "left") => format!("{status}, left where it is"),
         (status, disposition) => format!("{status} and {disposition}"),
     };
-    tracing::info!(
-        source,
-        archive = text("archive"),
-        import = number("id"),
-        entries = number("entries"),
-        accepted = number("accepted"),
-        rejected = number("rejected"),
-        violations = codes("violations"),
-        flags = codes("flags"),
-        path = text("path"),
-        error = text("error"),
-        bytes = number("size"),
-        elapsed_ms,
-        entries_per_second = per_second(number("entries")),
-        bytes_per_second = per_second(number("data_bytes")),
-        "{message}"
-    );
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                source,
+                archive = text("archive"),
+                import = number("id"),
+                entries = number("entries"),
+                accepted = number("accepted"),
+                rejected = number("rejected"),
+                violations = codes("violations"),
+                flags = codes("flags"),
+                path = text("path"),
+                error = text("error"),
+                bytes = number("size"),
+                elapsed_ms,
+                entries_per_second = per_second(number("entries")),
+                bytes_per_second = per_second(number("data_bytes")),
+                "{message}"
+            )
+        };
+    }
+    match text("error").is_empty() {
+        true => line!(info),
+        false => line!(warn),
+    }
 }

@@ -41,6 +41,9 @@ const TURN_PAUSE_MIN: Duration = Duration::from_millis(200);
 /// How long a turn may go on after the daemon was told to stop. What it has not finished then, it repeats after the next start.
 const STOP_GRACE: Duration = Duration::from_millis(1500);
 
+/// How long a task that was told to stop is waited for. With it the whole ends within the 10 s that a container is given.
+const TASK_END_MAX: Duration = Duration::from_secs(4);
+
 /// Time between two heartbeats.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
@@ -275,9 +278,13 @@ async fn end_where<T>(running: &mut HashMap<String, Running<T>>, which: impl Fn(
         .collect();
     let ending: Vec<Running<T>> = names.iter().filter_map(|name| running.remove(name)).collect();
     ending.iter().for_each(|one| one.stop.cancel());
+    let waited_for = tokio::time::Instant::now() + TASK_END_MAX;
     for one in ending {
-        if let Err(error) = one.task.await {
-            tracing::error!(%error, "a task ended badly");
+        match tokio::time::timeout_at(waited_for, one.task).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "a task ended badly"),
+            // A console whose reader has gone to sleep, say. What it has not done, it does after the next start.
+            Err(_) => tracing::warn!("a task does not end, and is left behind"),
         }
     }
 }

@@ -17,6 +17,8 @@ pub struct Once {
     pub closed: usize,
     /// Of these, failed ones.
     pub failed: usize,
+    /// Archives that could not be put away.
+    pub pending: usize,
     /// Sources that could not be done, and why.
     pub sources_in_trouble: Vec<(String, String)>,
     /// Destinations that could not be done, and why.
@@ -45,6 +47,7 @@ pub async fn once(settings: &Settings, stop: CancellationToken) -> anyhow::Resul
         let (turned, trouble) = task.await?;
         report.closed += turned.closed;
         report.failed += turned.failed;
+        report.pending += turned.pending;
         report
             .sources_in_trouble
             .extend(trouble.map(|trouble| (name, trouble.to_string())));
@@ -94,6 +97,7 @@ async fn pass(intake: Intake, stop: &CancellationToken) -> (Turned, Option<Troub
         Ok(turned) => {
             total.closed += turned.closed;
             total.failed += turned.failed;
+            total.pending = turned.pending;
             note_trouble(&intake, None).await;
             None
         }

@@ -14,6 +14,9 @@ use crate::config::resolve::Settings;
 /// Editors write a file in several steps: it is read when it has been quiet for so long.
 const QUIET: Duration = Duration::from_millis(300);
 
+/// Secrets lie in files of their own, which nobody watches: whether a password or a key was changed is looked up this often.
+const LOOK_AGAIN: Duration = Duration::from_secs(15);
+
 /// Where new settings come from.
 pub struct Reload {
     settings: mpsc::Receiver<Settings>,
@@ -39,13 +42,18 @@ impl Reload {
             let _keep_open = changed;
             let mut current = first;
             loop {
-                let asked = tokio::select! {
-                    _ = hangups.recv() => true,
-                    change = changes.recv() => if change.is_some() { false } else { return },
+                let (asked, told) = tokio::select! {
+                    _ = hangups.recv() => (true, true),
+                    change = changes.recv() => if change.is_some() { (false, true) } else { return },
+                    () = tokio::time::sleep(LOOK_AGAIN) => (false, false),
                 };
-                tokio::time::sleep(QUIET).await;
+                if told {
+                    tokio::time::sleep(QUIET).await;
+                }
                 while changes.try_recv().is_ok() {}
                 match load().map_err(|error| error.to_string()) {
+                    // Nobody has touched the file: what is wrong with it was said when it came to be.
+                    Err(_) if !told => {}
                     Ok(settings) if settings == current => {
                         if asked {
                             tracing::info!("the configuration has not changed");

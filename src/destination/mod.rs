@@ -90,7 +90,7 @@ pub fn open(settings: &DestinationSettings) -> Result<Box<dyn Destination>, Repl
             dir,
             by_event_date,
             zstd_level,
-        } => Box::new(file::Files::open(dir, *by_event_date, *zstd_level)?),
+        } => Box::new(file::Files::open(settings, dir, *by_event_date, *zstd_level)?),
         DestinationKind::Console => Box::new(console::Console::stdout()),
     })
 }
@@ -100,7 +100,7 @@ pub fn open(settings: &DestinationSettings) -> Result<Box<dyn Destination>, Repl
 pub fn check(settings: &DestinationSettings) -> Result<(), Reply> {
     match &settings.kind {
         DestinationKind::Sqlite { path } => sqlite::check(path, &settings.name, settings.was.as_deref()),
-        DestinationKind::File { dir, .. } => file::check(dir),
+        DestinationKind::File { dir, .. } => file::check(dir, settings),
         DestinationKind::Console => Ok(()),
     }
 }

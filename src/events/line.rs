@@ -18,8 +18,18 @@ pub fn push_line(into: &mut Vec<u8>, event: &Event<'_>) {
 }
 
 fn push_string(into: &mut Vec<u8>, text: &str) {
-    // A string always serializes, and writing to a vector does not fail.
-    serde_json::to_writer(into, text).ok();
+    if text
+        .bytes()
+        .all(|byte| (b' '..b'\x7f').contains(&byte) && byte != b'"' && byte != b'\\')
+    {
+        into.push(b'"');
+        into.extend_from_slice(text.as_bytes());
+        into.push(b'"');
+        return;
+    }
+    // A string always serializes. What could move a cursor is escaped: these lines are read on terminals too.
+    let json = serde_json::to_string(text).unwrap_or_default();
+    into.extend_from_slice(crate::telemetry::json_escaped(&json).as_bytes());
 }
 
 /// Copies valid JSON. Line ends can only stand between tokens there: inside strings they are escaped.

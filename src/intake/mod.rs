@@ -69,6 +69,8 @@ pub struct Turned {
     pub closed: usize,
     /// Of these, failed ones.
     pub failed: usize,
+    /// Archives that could not be put away.
+    pub pending: usize,
     /// When the first of the files that were seen for the first time will have settled.
     pub settles_in: Option<Duration>,
 }
@@ -114,7 +116,7 @@ impl Intake {
         self.room_on_disk()?;
         // A rename whose reply was lost leaves a file that no listing will show: the ledger is asked first, the server second.
         let unmoved = self.ledger.unmoved(self.source.name(), now()).await?;
-        self.put_away(unmoved).await?;
+        let mut pending = self.put_away(unmoved).await?;
 
         let (settled, settles_in) = self.settled().await?;
         let mut turned = Turned {
@@ -130,9 +132,9 @@ impl Intake {
             let closed = self.close(outcomes).await?; // one commit
             turned.closed += closed.unmoved.len();
             turned.failed += closed.failed;
-            self.put_away(closed.unmoved).await?; // receipt, rename, then say so
+            pending += self.put_away(closed.unmoved).await?; // receipt, rename, then say so
         }
-        Ok(turned)
+        Ok(Turned { pending, ..turned })
     }
 
     /// Records a batch, and lets go of what the spool need not keep.

@@ -20,9 +20,10 @@ const NAMES_TRIED_MAX: u32 = 100;
 
 impl Intake {
     /// Puts archives away, many at a time. What was done is noted even when the connection is lost half-way.
-    pub(super) async fn put_away(&self, unmoved: Vec<Unmoved>) -> Result<(), Trouble> {
+    /// Answers with how many could not be put away.
+    pub(super) async fn put_away(&self, unmoved: Vec<Unmoved>) -> Result<usize, Trouble> {
         if unmoved.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let attempts = stream::iter(unmoved).map(|one| async move { self.put_away_one(one).await });
         let results: Vec<Result<PutAway, Trouble>> = attempts.buffer_unordered(FILES_IN_FLIGHT).collect().await;
@@ -36,8 +37,12 @@ impl Intake {
         }
         // In the order of commit, so that the log reads that way.
         done.sort_by_key(|put_away| put_away.id);
+        let pending = done
+            .iter()
+            .filter(|one| one.disposition == Disposition::Pending)
+            .count();
         self.ledger.confirm(self.source.name(), done, now()).await?;
-        trouble.map_or(Ok(()), Err)
+        trouble.map_or(Ok(pending), Err)
     }
 
     async fn put_away_one(&self, one: Unmoved) -> Result<PutAway, Trouble> {

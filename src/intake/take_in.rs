@@ -14,13 +14,19 @@ use crate::config::resolve::{LimitSettings, MaxRejected, Packaging, SourceSettin
 use crate::feed::{self, Options, READER_VERSION, Stop, Verdict, Walk};
 use crate::ledger::Reading;
 use crate::ledger::outcome::{Judged, REJECTS_KEPT, WARNINGS_KEPT};
-use crate::verdict::{RejectCode, Violation, ViolationCode, WarningCode};
+use crate::verdict::{Reject, RejectCode, Violation, ViolationCode, WarningCode};
 
 /// Bytes in one block between the inflating thread and the reader of the feed.
 const BLOCK_BYTES: usize = 256 * 1024;
 
 /// Blocks under way between the two.
 const BLOCKS_IN_FLIGHT: usize = 4;
+
+/// Data files up to this size, in bytes unpacked, are unpacked without a thread of their own.
+const INLINE_BYTES_MAX: u64 = 512 * 1024;
+
+/// Bytes of reject details that are kept of one archive, beside the limit on their number: a feed may be wrong in long words.
+const REJECT_BYTES_KEPT: usize = 4 * 1024 * 1024;
 
 /// What an archive is held against.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,19 +104,12 @@ pub fn take_in<R: Read + Seek + Send>(
         limits: rules.limits,
         definitions: None,
     });
-    let read = std::thread::scope(|scope| {
-        let (mut blocks, hash) = inflate_beside(scope, data);
-        let mut read = read_feed(&mut blocks, &rules.options, &mut judged, |bytes| {
-            progress(bytes, expected)
-        });
-        if matches!(read, Err(Stop::Fault(_))) {
-            // Damage to the zip is the better explanation for JSON that stops making sense: the rest is unpacked for that.
-            read = blocks.drain().map_err(Stop::Read).and(read);
-        }
-        drop(blocks);
-        judged.data_sha256 = hash.join().unwrap_or(None);
-        read
-    });
+    let mut tell = |bytes| progress(bytes, expected);
+    let (read, data_sha256) = match expected <= INLINE_BYTES_MAX {
+        true => read_inline(data, &rules.options, &mut judged, &mut tell),
+        false => read_beside(data, &rules.options, &mut judged, &mut tell),
+    };
+    judged.data_sha256 = data_sha256;
     match read {
         Ok(()) => hold_to_budget(&mut judged, rules.max_rejected),
         Err(Stop::Fault(violation)) => judged.violations.push(violation),
@@ -122,16 +121,69 @@ pub fn take_in<R: Read + Seek + Send>(
     Ok(judged)
 }
 
-/// Judges every entry and counts.
-fn read_feed(
-    data: &mut Blocks,
+/// Reads a small data file where we are: a thread would cost more than it saves.
+fn read_inline<'a>(
+    data: Box<dyn Read + Send + 'a>,
     options: &Options,
     judged: &mut Judged,
-    mut progress: impl FnMut(u64) -> bool,
+    progress: &mut dyn FnMut(u64) -> bool,
+) -> (Result<(), Stop>, Option<[u8; 32]>) {
+    let mut data = Hashed {
+        data,
+        hash: Sha256::new(),
+    };
+    let mut read = read_feed(&mut data, options, judged, progress);
+    if matches!(read, Err(Stop::Fault(_))) {
+        // Damage to the zip is the better explanation for JSON that stops making sense: the rest is unpacked for that.
+        read = io::copy(&mut data, &mut io::sink()).map_err(Stop::Read).and(read);
+    }
+    let whole = !matches!(read, Err(Stop::Read(_)));
+    (read, whole.then(|| data.hash.finalize().into()))
+}
+
+/// Reads a data file that is unpacked by a thread beside us.
+fn read_beside<'a>(
+    data: Box<dyn Read + Send + 'a>,
+    options: &Options,
+    judged: &mut Judged,
+    progress: &mut dyn FnMut(u64) -> bool,
+) -> (Result<(), Stop>, Option<[u8; 32]>) {
+    std::thread::scope(|scope| {
+        let (mut blocks, hash) = inflate_beside(scope, data);
+        let mut read = read_feed(&mut blocks, options, judged, progress);
+        if matches!(read, Err(Stop::Fault(_))) {
+            read = blocks.drain().map_err(Stop::Read).and(read);
+        }
+        drop(blocks);
+        (read, hash.join().unwrap_or(None))
+    })
+}
+
+/// A reader that hashes what goes through it.
+struct Hashed<R> {
+    data: R,
+    hash: Sha256,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.data.read(buffer)?;
+        self.hash.update(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+/// Judges every entry and counts.
+fn read_feed(
+    data: &mut impl Read,
+    options: &Options,
+    judged: &mut Judged,
+    progress: &mut dyn FnMut(u64) -> bool,
 ) -> Result<(), Stop> {
     let mut walk = Walk::new(data, options);
     let mut reject_counts = BTreeMap::<RejectCode, u64>::new();
     let mut warning_counts = BTreeMap::<WarningCode, u64>::new();
+    let mut reject_bytes = 0;
     let mut told = 0;
     let result = loop {
         let entry = match walk.next() {
@@ -156,7 +208,8 @@ fn read_feed(
                 if let Some(first) = reject.reasons.first() {
                     *reject_counts.entry(first.code).or_default() += 1;
                 }
-                if judged.rejects.len() < REJECTS_KEPT {
+                if judged.rejects.len() < REJECTS_KEPT && reject_bytes < REJECT_BYTES_KEPT {
+                    reject_bytes += weight(&reject);
                     judged.rejects.push(reject);
                 }
             }
@@ -174,6 +227,15 @@ fn read_feed(
     judged.reject_counts = reject_counts.into_iter().collect();
     judged.warning_counts = warning_counts.into_iter().collect();
     result
+}
+
+/// About how many bytes of memory a reject takes.
+fn weight(reject: &Reject) -> usize {
+    let reasons = reject.reasons.iter();
+    let texts: usize = reasons
+        .map(|reason| 100 + reason.pointer.len() + reason.message.len())
+        .sum();
+    100 + texts + reject.excerpt.len()
 }
 
 /// Too few valid entries, and nothing is imported.

@@ -153,6 +153,6 @@ fn note(
     let text = serde_json::to_string(line).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
     transaction
         .prepare_cached("INSERT INTO log_lines (at, import, line) VALUES (?1, ?2, ?3)")?
-        .execute(params![now, import, text])
+        .execute(params![now, import, crate::telemetry::json_escaped(&text)])
         .map(drop)
 }

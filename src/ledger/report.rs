@@ -32,8 +32,8 @@ pub struct ImportReport {
     pub rejected: u64,
     /// Warnings about accepted entries.
     pub warnings: u64,
-    /// Whether somebody has to look: it failed, nothing newer of this name has come since, and it still lies where it was
-    /// (or was moved aside).
+    /// Whether somebody has to look: it cannot be put away; or it failed, nothing newer of this name has come since, and it
+    /// still lies where it was (or was moved aside).
     pub needs_attention: bool,
     /// Archive rules that were not observed.
     pub violations: Vec<Violation>,

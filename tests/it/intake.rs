@@ -567,7 +567,9 @@ fn a_name_taken_in_processed_is_never_overwritten() {
 fn what_cannot_be_put_away_is_pending_with_a_reason_and_the_rest_goes_on() {
     let story = Story::over_sftp("");
     fs::write(story.root.join("processed"), "a file in the way").unwrap();
-    story.feed(DAY_1, FEED).once();
+    story.feed(DAY_1, FEED);
+    assert_eq!(story.gate.once().code, 1);
+    assert_eq!(story.gate.cli(["status"]).code, 1);
     let import = &story.gate.status()["imports"][0];
     assert_eq!(
         (&import["status"], &import["disposition"]),
@@ -774,4 +776,58 @@ fn the_spool_of_a_lost_ledger_is_set_aside_and_kept() {
     assert_eq!(fs::read_dir(&lost[0]).unwrap().count(), 1, "{lost:?}");
     // The next start finds nothing amiss.
     assert!(!story.gate.once().stderr.contains("set aside"));
+}
+
+#[test]
+fn two_file_destinations_do_not_write_over_each_other_by_whatever_path() {
+    let mut story = Story::new();
+    let dir = story.gate.dir().to_owned();
+    fs::create_dir(dir.join("out")).unwrap();
+    std::os::unix::fs::symlink(dir.join("out"), dir.join("link")).unwrap();
+    for (name, place, event) in [("a", "out", "Viewed Page"), ("b", "link", "User Login")] {
+        let path = dir.join(place);
+        story.gate.destination(
+            name,
+            &format!("type = 'file'\npath = '{}'\nevents = ['{event}']", path.display()),
+        );
+    }
+    story.feed(DAY_1, FEED);
+    assert_eq!(story.gate.once().code, 1);
+    let status = story.gate.status();
+    let mut states: Vec<&str> = status["destinations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["state"].as_str().unwrap())
+        .collect();
+    states.sort_unstable();
+    assert!(states.contains(&"idle"), "{status:#}");
+    assert!(
+        states.iter().any(|state| ["barred", "waiting"].contains(state)),
+        "{status:#}"
+    );
+    story.gate.once();
+    let reasons = story.gate.status()["destinations"].to_string();
+    assert!(reasons.contains("belongs to the destination"), "{reasons}");
+    // The same destination under another name is the same one only if it says so.
+    story.gate.clear();
+    story.gate.source_local("acme", &story.root);
+    story
+        .gate
+        .destination("c", &format!("type = 'file'\npath = '{}'", dir.join("out").display()));
+    assert_eq!(story.gate.cli(["check"]).code, 2);
+}
+
+#[test]
+fn control_characters_reach_neither_log_nor_receipt() {
+    let story = Story::new();
+    let odd = "event_history_\u{9b}31m\u{202e}\u{7f}.json.zip";
+    story.file(odd, b"x").once();
+    let log = fs::read_to_string(story.gate.state_dir().join("imports.jsonl")).unwrap();
+    let receipts = fs::read_dir(story.root.join("receipts")).unwrap();
+    let receipt = fs::read_to_string(receipts.map(Result::unwrap).next().unwrap().path()).unwrap();
+    for text in [&log, &receipt] {
+        assert!(!text.contains(['\u{9b}', '\u{202e}', '\u{7f}']), "{text:?}");
+        assert!(text.contains("\\u009b"), "{text}");
+    }
 }

@@ -6,8 +6,10 @@
 //! written. The cursor moves after that. A crash before leaves temporaries, which the next start sweeps; a crash between
 //! renaming and the cursor writes the same files again. Nobody's file is there twice.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use crate::config::resolve::DestinationSettings;
 use crate::events::{Batch, push_date, push_line};
 use crate::ledger::Cursor;
 
@@ -22,6 +24,9 @@ const DAYS_MAX: usize = 4_000;
 
 /// Where events go whose day is one too many.
 const OTHER_DAYS: &str = "other-days";
+
+/// The file that says whose directory it is.
+const OWNER_MARK: &str = ".feedgate";
 
 /// Files of events.
 pub(super) struct Files {
@@ -42,8 +47,14 @@ struct Writing {
 
 impl Files {
     /// Opens a directory, makes it if it is not there, and sweeps what a crash left.
-    pub(super) fn open(dir: &Path, by_event_date: bool, zstd_level: i32) -> Result<Files, Reply> {
+    pub(super) fn open(
+        settings: &DestinationSettings,
+        dir: &Path,
+        by_event_date: bool,
+        zstd_level: i32,
+    ) -> Result<Files, Reply> {
         parts::make_dir(dir).map_err(|error| of_io(&format!("making the directory `{}`", dir.display()), &error))?;
+        own(dir, settings)?;
         parts::sweep(dir)
             .map_err(|error| of_io(&format!("sweeping temporary files from `{}`", dir.display()), &error))?;
         Ok(Files {
@@ -112,8 +123,56 @@ impl Destination for Files {
     }
 }
 
+/// Whose files lie in a directory, as the mark in it says.
+fn owner(dir: &Path) -> Result<Option<String>, Reply> {
+    let mark = dir.join(OWNER_MARK);
+    match std::fs::read_to_string(&mark) {
+        Ok(name) => Ok(Some(name.trim().to_owned())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(of_io(&format!("reading `{}`", mark.display()), &error)),
+    }
+}
+
+/// Two destinations in one directory, by whatever path, would write over each other's files: the first one stays.
+fn refuse_strangers(dir: &Path, settings: &DestinationSettings, owner: Option<&str>) -> Result<(), Reply> {
+    match owner {
+        Some(owner) if owner != settings.name && Some(owner) != settings.was.as_deref() => Err(Reply::Barred {
+            reason: format!(
+                "the directory `{}` belongs to the destination `{owner}`, as `{OWNER_MARK}` in it says: name another `path`, or write \
+                 `was = \"{owner}\"` if that is what this one was called",
+                dir.display()
+            ),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Makes the directory this destination's own.
+fn own(dir: &Path, settings: &DestinationSettings) -> Result<(), Reply> {
+    let owner = owner(dir)?;
+    refuse_strangers(dir, settings, owner.as_deref())?;
+    if owner.as_deref() == Some(settings.name.as_str()) {
+        return Ok(());
+    }
+    let mark = dir.join(OWNER_MARK);
+    let failed = |error: std::io::Error| of_io(&format!("writing `{}`", mark.display()), &error);
+    match owner {
+        Some(_) => std::fs::write(&mark, format!("{}\n", settings.name)).map_err(failed),
+        // Of two that come at once, one makes it, and the other finds it made.
+        None => match std::fs::File::create_new(&mark) {
+            Ok(mut file) => file
+                .write_all(format!("{}\n", settings.name).as_bytes())
+                .map_err(failed),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Err(Reply::Unavailable {
+                reason: format!("another destination has just begun to use `{}`", dir.display()),
+            }),
+            Err(error) => Err(failed(error)),
+        },
+    }
+}
+
 /// Says whether [`Files::open`] would succeed, and changes nothing.
-pub(super) fn check(dir: &Path) -> Result<(), Reply> {
+pub(super) fn check(dir: &Path, settings: &DestinationSettings) -> Result<(), Reply> {
     if !dir.exists() {
         return super::check_place(dir);
     }
@@ -122,5 +181,6 @@ pub(super) fn check(dir: &Path) -> Result<(), Reply> {
             reason: format!("`{}` is not a directory; name another `path`", dir.display()),
         });
     }
+    refuse_strangers(dir, settings, owner(dir)?.as_deref())?;
     super::check_writable(dir)
 }

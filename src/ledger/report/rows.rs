@@ -21,7 +21,7 @@ pub(super) const IMPORT: &str = concat!(
     name_reused, same_content, same_failure, retry_of, sha256, data_sha256, size, data_bytes, disposition, path, error,
     retry_at, receipt, named_at, first_seen_at, imported_at, closed_at, elapsed_ms, pruned_at,
     (SELECT coalesce(sum(count), 0) FROM counts WHERE import = imports.id AND kind = 'warning') AS warnings,
-    status = 'failed' AND ",
+    disposition = 'pending' AND error IS NOT NULL OR status = 'failed' AND ",
     latest_of_name!(),
     " AND (disposition <> 'left' OR EXISTS (SELECT 1 FROM listed WHERE listed.source = imports.source
         AND listed.name = imports.archive AND listed.import = imports.id)) AS needs_attention

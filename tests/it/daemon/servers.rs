@@ -197,3 +197,23 @@ fn a_download_that_was_cut_off_leaves_nothing_behind() {
     assert_spool_is_tidy(&gate);
     assert_eq!(imports_of(&gate, &name_of(MONDAY)).len(), 1);
 }
+
+#[test]
+fn a_key_that_is_mended_where_it_lies_is_found_without_a_word() {
+    let sshd = Sshd::start();
+    let mut gate = Gate::new();
+    let key = gate.dir().join("key");
+    keygen(&key, &["-t", "ed25519"]);
+    let right = sshd.settings().private_key.unwrap().path;
+    let keys = sshd
+        .toml()
+        .replace(&right.display().to_string(), &key.display().to_string());
+    gate.source_toml("acme", &keys);
+    let name = drop_into(sshd.root(), MONDAY, &feed("a", 2));
+    let _daemon = gate.run();
+    wait_for_trouble(&gate, "acme");
+    fs::copy(right, key).unwrap();
+    gate.wait_for_imports(1);
+    wait_for_disposition(&gate, &name, "moved");
+    wait_for_recovery(&gate, "acme");
+}

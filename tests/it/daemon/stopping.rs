@@ -136,3 +136,39 @@ fn asked_how_it_is_it_tells_from_its_heartbeat() {
     assert_eq!(daemon.stop().code, 0);
     check(1, "no daemon");
 }
+
+#[test]
+fn a_log_or_a_console_that_nobody_reads_holds_up_neither_the_work_nor_the_end() {
+    let mut gate = Gate::new();
+    let root = gate.dir().join("root");
+    std::fs::create_dir(&root).unwrap();
+    gate.source_local("acme", &root);
+    gate.destination("console", "type = 'console'\nstart = 'oldest'");
+    // More lines than a pipe holds, on stderr and on stdout.
+    for second in 0..60 {
+        for minute in 0..5 {
+            let digits = format!("2024010100{minute:02}{second:02}");
+            drop_into(&root, &digits, &feed(&digits, 20));
+        }
+    }
+    let mut child = gate
+        .command()
+        .arg("run")
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_until("everything imported while nobody reads", || {
+        std::fs::read_dir(root.join("processed")).is_ok_and(|names| names.count() == 300)
+    });
+    let told = Instant::now();
+    let id = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    while child.try_wait().unwrap().is_none() {
+        if told.elapsed() > Duration::from_secs(10) {
+            child.kill().unwrap();
+            panic!("it does not end");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
