@@ -475,6 +475,22 @@ fn check_vets_an_archive_without_any_configuration() {
         "{output}"
     );
     assert_eq!(lines[1], "checking `.`: it has no file name", "{output}");
+
+    // Opening a pipe would wait for ever.
+    for pipe in ["event_history_20260101000002.json.zip", "pipe"] {
+        let path = dir.path().join(pipe);
+        assert!(
+            std::process::Command::new("mkfifo")
+                .arg(&path)
+                .status()
+                .unwrap()
+                .success()
+        );
+        let output = check(&[pipe]);
+        assert_eq!((output.code, output.stdout.as_str()), (2, ""), "{output}");
+        let expect = format!("feedgate: checking `{pipe}`: it is no regular file");
+        assert!(output.stderr.starts_with(&expect), "{output}");
+    }
 }
 
 #[test]
