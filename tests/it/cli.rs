@@ -136,6 +136,39 @@ fn a_broken_configuration_is_told_on_stderr_and_is_2() {
 }
 
 #[test]
+fn a_variable_that_is_not_utf_8_is_refused() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let (gate, _) = gate();
+    let check = |name: &[u8], text: &[u8], command: &str, expect: &str| {
+        let output = gate
+            .command()
+            .arg(command)
+            .env(OsStr::from_bytes(name), OsStr::from_bytes(text))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains(expect), "{command}: {said}");
+        let is_refused = said.contains("UTF-8");
+        assert_eq!(
+            output.status.code(),
+            Some(if is_refused { 2 } else { 0 }),
+            "{command}: {said}"
+        );
+        is_refused
+    };
+    let value =
+        "feedgate: reading the configuration: FEEDGATE__STATE_DIR: its value is not UTF-8; write it so, or unset it\n";
+    check(b"FEEDGATE__STATE_DIR", b"/x\xff", "once", value);
+    check(b"FEEDGATE__STATE_DIR", b"/x\xff", "status", value);
+    let name = "feedgate: reading the configuration: FEEDGATE__STATE_\u{fffd}: its name is not UTF-8; write it so, or unset it\n";
+    check(b"FEEDGATE__STATE_\xff", b"/x", "once", name);
+    // Set to nothing, it is not set; and the environment is not ours alone.
+    assert!(!check(b"FEEDGATE__STATE_DIR\xff", b"", "once", ""));
+    assert!(!check(b"SOMEBODYS\xff", b"\xff", "once", ""));
+}
+
+#[test]
 fn nothing_to_poll_is_refused_with_what_to_add() {
     let gate = Gate::new();
     for command in ["run", "once"] {
