@@ -355,6 +355,23 @@ fn status_shows_what_is_asked_for() {
         "event_history_20260101040000.json.zip",
     ];
     assert_eq!(newest, expect, "the newest, oldest first");
+
+    assert_eq!(archives(&["--limit", "0"]), [""; 0]);
+    let none = gate.cli(["status", "--limit", "0"]);
+    assert!(none.stdout.starts_with("No imports asked for.\n"), "{none}");
+    for command in [
+        &["status", "--source", "typo"][..],
+        &["status", "--source", "typo", "--json"],
+        &["events", "--source", "typo"],
+    ] {
+        let output = gate.cli(command);
+        assert_eq!((output.code, output.stdout.as_str()), (2, ""), "{output}");
+        let expect = "feedgate: looking for the source `typo`: the ledger knows none of this name";
+        assert!(output.stderr.starts_with(expect), "{output}");
+    }
+    // One that has imported nothing is there all the same.
+    let events = gate.cli(["events", "--source", "beta"]);
+    assert_eq!((events.code, events.stdout.as_str()), (0, ""), "{events}");
 }
 
 #[test]
