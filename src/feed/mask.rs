@@ -12,7 +12,7 @@ use super::scan::{is_blank, skip_blanks};
 use super::text::unescaped;
 
 /// What stands in place of a value.
-const MASK: &str = "\"***\"";
+pub(super) const MASK: &str = "\"***\"";
 
 /// What of `text[window]` may be shown. Tokens are told apart from the beginning of `text` on; from `broken` on they are
 /// no JSON, and a value may be more than one of them.
@@ -221,6 +221,13 @@ fn is_sensitive(token: &[u8]) -> bool {
         name.iter().all(|&letter| spelt.next() == Some(letter)) && spelt.all(|byte| is_mark(&byte))
     };
     same(b"email") || same(b"id")
+}
+
+/// Whether a text, from what stands between its quotation marks, may hold an address, or the value of a sensitive name.
+pub(super) fn may_hold_sensitive(inner: &[u8]) -> bool {
+    let spelt: Vec<u8> = unescaped(inner).collect();
+    let mut words = spelt.split(|byte| !byte.is_ascii_alphanumeric());
+    spelt.contains(&b'@') || words.any(|word| word.eq_ignore_ascii_case(b"email") || word.eq_ignore_ascii_case(b"id"))
 }
 
 /// Appends what of a token lies in the window.
