@@ -381,6 +381,12 @@ fn syntax_is_explained_in_words_that_help() {
     check("truth", 1, "array of events is wanted");
     check("<html>", 1, "HTML");
     check("\0\0\0\0\0\0", 1, "NUL bytes");
+    check(
+        "[\0\n{\"event\":\"a\",\"id\":\"1\"}]",
+        2,
+        "the invisible character U+0000",
+    );
+    check("[\x001]", 2, "the invisible character U+0000");
 }
 
 #[test]
