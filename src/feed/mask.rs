@@ -27,7 +27,7 @@ pub(super) fn shown(text: &[u8], window: Range<usize>, broken: usize) -> String 
             (State::Awaited, Token::Blank(_) | Token::Sign(b':' | b'=', _)) => false,
             (State::Awaited, Token::Sign(b'{' | b'[', _)) => {
                 end = container_end(text, at);
-                state = State::Elsewhere;
+                state = State::Covered;
                 true
             }
             // A comma or bracket in place of the colon.
@@ -39,14 +39,17 @@ pub(super) fn shown(text: &[u8], window: Range<usize>, broken: usize) -> String 
                 state = State::Covered;
                 true
             }
-            // The rest of a value: its quotation mark came too early, or a blank is in it that it cannot hold.
+            // The rest of a value: its quotation mark came too early, or a blank is in it that it cannot hold. A text behind a
+            // blank may be shown only where it is a name: then a comma was forgotten.
             (State::Covered, Token::Blank(_)) => false,
             (State::Covered, Token::Sign(..)) if skip_blanks(text, end) >= broken => false,
             (State::Covered, Token::Word(_)) => {
                 end = stretch_end(text, end);
                 true
             }
-            (State::Covered, Token::Quoted(_)) if !is_blank(text[at - 1]) => {
+            (State::Covered, Token::Quoted(_))
+                if !is_blank(text[at - 1]) || text.get(skip_blanks(text, end)) != Some(&b':') =>
+            {
                 end = stretch_end(text, end);
                 true
             }
@@ -275,5 +278,22 @@ mod tests {
             "{\"name: \"x\", \"id\": \"4711\"}",
             "{\"name: \"\"***\", \"id\": \"***\"}",
         );
+    }
+
+    #[test]
+    fn what_follows_a_masked_value_is_shown_only_if_it_is_a_name() {
+        // The fault lies at the bar.
+        let check = |text: &str, expect: &str| {
+            let at = text.find('|').expect("a bar");
+            let text = text.replacen('|', "", 1);
+            assert_eq!(around(text.as_bytes(), at), expect, "{text}");
+        };
+        check(r#"[{"id":"x" |"4711"}]"#, r#"[{"id":"***" "***"}]"#);
+        check(r#"[{"id":"x"|; '4711' , 1}]"#, r#"[{"id":"***"; "***", "***"}]"#);
+        check(r#"[{"id":"x" |["4711"]}]"#, r#"[{"id":"***" ["***"]}]"#);
+        check(r#"[{"email":["x"] |"ada" "ada"}]"#, r#"[{"email":"***" "***"}]"#);
+        check(r#"[{"id":"x" |"ada"#, r#"[{"id":"***" "***""#);
+        check(r#"[{"id":7 |"event":"a"}]"#, r#"[{"id":"***" "event":…"#);
+        check(r#"[{"id":7 |"email" "ada"}]"#, r#"[{"id":"***" "***"}]"#);
     }
 }

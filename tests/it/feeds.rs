@@ -395,7 +395,9 @@ fn no_fault_shows_an_email_or_an_id() {
     let feed =
         r#"[{"event": "Login", "id": "4711x", "email": "adax@example.com", "cart": [{"id": 4711}]}, {"id":"4711"}]"#;
     for at in 0..=feed.len() {
-        for spoil in ["", "\"", "'", "”", "\n", ",", ":", "{", "]", "x", "\\", "\u{1}"] {
+        for spoil in [
+            "", "\"", "\" \"", "'", "”", "\n", ",", ":", "{", "]", "x", "\\", "\u{1}",
+        ] {
             for skip in 0..=1 {
                 if at + skip > feed.len() {
                     continue;
