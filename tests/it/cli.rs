@@ -687,6 +687,18 @@ fn pack_makes_what_check_approves_of() {
     );
     assert_eq!(std::fs::read_dir(&out).unwrap().count(), 1);
     assert_eq!(gate.cli(["pack", "/nowhere.json"]).code, 2);
+
+    // One after the other within a second, and one whose time is none.
+    for _ in 0..3 {
+        assert_eq!(gate.cli(["pack", &path]).code, 0);
+    }
+    let odd = gate.dir().join("event_history_20201301000000.json");
+    std::fs::write(&odd, TWO_EVENTS).unwrap();
+    let output = gate.cli(["pack", &odd.display().to_string()]);
+    assert_eq!(output.code, 0, "{output}");
+    let told = output.stdout.lines().next().unwrap_or_default();
+    assert!(told.contains("there is no month 13"), "{output}");
+    assert!(told.ends_with("named by the present time, in UTC"), "{output}");
 }
 
 #[test]
