@@ -22,6 +22,9 @@ pub fn run(args: &PackArgs) -> anyhow::Result<Ending> {
         if args.json {
             out.json(&receipt)?;
         } else {
+            if let Some(why) = &packed.renamed {
+                out.line(&format!("{why}; the archive is named by the present time, in UTC"))?;
+            }
             out.line(&format!("{} ({} bytes)", packed.path.display(), packed.zip_bytes))?;
             print(&mut out, &receipt)?;
         }

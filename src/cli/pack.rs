@@ -8,11 +8,12 @@ use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use chrono::DateTime;
+use chrono::{DateTime, TimeDelta};
 use zip::CompressionMethod;
 use zip::write::SimpleFileOptions;
 
 use crate::archive::{FeedName, NameClass, classify};
+use crate::verdict::{Violation, ViolationCode};
 
 /// From here on the sizes may not fit the old fields; with room for data that deflate makes larger.
 const ZIP64_FROM_BYTES: u64 = 0xf000_0000;
@@ -27,6 +28,8 @@ pub struct Packed {
     pub path: PathBuf,
     /// Its name; the archive's time is in it.
     pub name: FeedName,
+    /// Why it has not the time in the data file's own name, which looks as if it had one: a sentence for people.
+    pub renamed: Option<String>,
     /// Bytes of the data file.
     pub data_bytes: u64,
     /// Bytes of the zip.
@@ -35,8 +38,8 @@ pub struct Packed {
 
 /// Packs the data file `feed` into `out_dir`, or beside it where none is given.
 ///
-/// The time in the name is the one in the data file's own name if it has the form, else `now_utc_ms` (UTC milliseconds).
-/// The zip is written under another name, synced and then renamed; it never takes the place of a file that is there.
+/// The time in the name is the one in the data file's own name if it has the form, else `now_utc_ms` (UTC milliseconds), or
+/// the next second after it whose name is free. The zip is written under another name, synced and then renamed; it never takes the place of a file that is there.
 ///
 /// # Errors
 ///
@@ -55,11 +58,15 @@ pub fn pack(feed: &Path, out_dir: Option<&Path>, now_utc_ms: i64) -> Result<Pack
         bail!("packing `{shown}`: it is a zip already; give the JSON file that is to go into it");
     }
     let data = File::open(feed).with_context(|| format!("opening the data file `{shown}`"))?;
-    let name = name_for(feed, now_utc_ms)?;
     let folder = out_dir
         .or(feed.parent())
         .filter(|folder| *folder != Path::new(""))
         .unwrap_or(Path::new("."));
+    let (name, renamed) = match own_name(feed) {
+        NameClass::Feed(name) => (name, None),
+        NameClass::NearMiss(violation) => (free_name(folder, now_utc_ms)?, Some(no_time(feed, &violation))),
+        NameClass::InProgress | NameClass::Other => (free_name(folder, now_utc_ms)?, None),
+    };
     let path = folder.join(name.as_str());
     if path.symlink_metadata().is_ok() {
         bail!(
@@ -77,21 +84,40 @@ pub fn pack(feed: &Path, out_dir: Option<&Path>, now_utc_ms: i64) -> Result<Pack
     Ok(Packed {
         path,
         name,
+        renamed,
         data_bytes,
         zip_bytes,
     })
 }
 
-/// The archive's name: by the time in the data file's own name, else by the time given.
-fn name_for(feed: &Path, now_utc_ms: i64) -> Result<FeedName> {
+/// What the data file's own name would make of the archive's.
+fn own_name(feed: &Path) -> NameClass {
     let own = feed.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    if let NameClass::Feed(name) = classify(&format!("{own}.zip")) {
-        return Ok(name);
-    }
-    let now = DateTime::from_timestamp_millis(now_utc_ms).context("naming the zip: the clock shows no time at all")?;
-    match classify(&now.format("event_history_%Y%m%d%H%M%S.json.zip").to_string()) {
-        NameClass::Feed(name) => Ok(name),
-        _ => bail!("naming the zip: the clock shows {now}, which the name cannot hold"),
+    classify(&format!("{own}.zip"))
+}
+
+/// Why the data file's name, which begins as one with a time does, gives none.
+fn no_time(feed: &Path, violation: &Violation) -> String {
+    let why = match violation.code {
+        ViolationCode::NameTimestamp => violation.detail.as_str(),
+        _ => "its name has not the form `event_history_YYYYMMDDHHMMSS.json`",
+    };
+    format!("{}: {why}", feed.display())
+}
+
+/// The archive's name by a time: the one given, or the first second after it that no file in the folder has taken. Feeds
+/// are packed faster than one in a second.
+fn free_name(folder: &Path, from_utc_ms: i64) -> Result<FeedName> {
+    let mut at =
+        DateTime::from_timestamp_millis(from_utc_ms).context("naming the zip: the clock shows no time at all")?;
+    loop {
+        let NameClass::Feed(name) = classify(&at.format("event_history_%Y%m%d%H%M%S.json.zip").to_string()) else {
+            bail!("naming the zip: the clock shows {at}, which the name cannot hold");
+        };
+        if folder.join(name.as_str()).symlink_metadata().is_err() {
+            return Ok(name);
+        }
+        at += TimeDelta::seconds(1);
     }
 }
 
@@ -230,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_zip_that_is_there_is_never_replaced() {
-        let (folder, feed) = feed_named("export.json");
+        let (folder, feed) = feed_named("event_history_20191118170500.json");
         let taken = folder.path().join("event_history_20191118170500.json.zip");
         fs::write(&taken, "somebody's").expect("a file");
         let error = pack(&feed, None, NOW).expect_err("it is there");
@@ -245,7 +271,46 @@ mod tests {
         assert_eq!(fs::read(&taken).expect("the file"), b"somebody's");
         assert_eq!(
             names_in(folder.path()),
-            ["beside", "event_history_20191118170500.json.zip", "export.json"]
+            [
+                "beside",
+                "event_history_20191118170500.json",
+                "event_history_20191118170500.json.zip"
+            ]
+        );
+    }
+
+    #[test]
+    fn feeds_without_a_time_take_one_second_after_the_other() {
+        let (folder, feed) = feed_named("export.json");
+        let names: Vec<String> = (0..3)
+            .map(|_| pack(&feed, None, NOW).expect("packs").name.as_str().to_owned())
+            .collect();
+        let expect = ["00", "01", "02"].map(|second| format!("event_history_201911181705{second}.json.zip"));
+        assert_eq!(names, expect);
+        assert_eq!(names_in(folder.path()).len(), 4);
+    }
+
+    #[test]
+    fn a_time_that_is_not_taken_over_is_told() {
+        let check = |given: &str, expect: Option<&str>| {
+            let (_folder, feed) = feed_named(given);
+            let renamed = pack(&feed, None, NOW).expect("packs").renamed;
+            match (&renamed, expect) {
+                (Some(said), Some(expect)) => assert!(said.contains(expect), "{given}: {said}"),
+                _ => assert_eq!(renamed.as_deref(), expect, "{given}"),
+            }
+        };
+        check("event_history_20200229120000.json", None);
+        check("export.json", None);
+        check(
+            "event_history_20201301000000.json",
+            Some(
+                "event_history_20201301000000.json: `20201301000000` in the name is no real UTC time: there is no month 13",
+            ),
+        );
+        check(
+            "event_history_2020.json",
+            Some("has not the form `event_history_YYYYMMDDHHMMSS.json`"),
         );
     }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::args::EventsArgs;
 use super::events::{Query, events, parse_since};
 use super::output::Out;
+use super::status::known_source;
 use super::{Ending, settings};
 use crate::ledger::{Ledger, Wanted, now};
 
@@ -24,6 +25,9 @@ pub async fn run(config: Option<&Path>, args: EventsArgs) -> anyhow::Result<Endi
     };
     let state_dir = settings::state_dir(config)?;
     let ledger = Ledger::open_beside(&state_dir.join("ledger.db"))?;
+    if let Some(source) = &query.wanted.source {
+        known_source(&ledger, source).await?;
+    }
     let mut out = Out::new();
     let printed = events(&ledger, &state_dir.join("spool"), &query, out.writer()).await?;
     out.done()?;

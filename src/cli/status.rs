@@ -32,6 +32,9 @@ struct Status {
 pub async fn run(config: Option<&Path>, args: &StatusArgs) -> anyhow::Result<Ending> {
     let state_dir = settings::state_dir(config)?;
     let ledger = Ledger::open_beside(&state_dir.join("ledger.db"))?;
+    if let Some(source) = &args.source {
+        known_source(&ledger, source).await?;
+    }
     if let Some(which) = &args.which {
         return one(&ledger, which, args).await;
     }
@@ -55,6 +58,24 @@ pub async fn run(config: Option<&Path>, args: &StatusArgs) -> anyhow::Result<End
     }
     out.done()?;
     Ok(ending(&status))
+}
+
+/// Refuses a source of which the ledger has never heard: nothing to be said of it would read like all well.
+pub(super) async fn known_source(ledger: &Ledger, source: &str) -> anyhow::Result<()> {
+    if ledger.sources().await?.iter().any(|known| known.name == source) {
+        return Ok(());
+    }
+    let which = Which {
+        limit: Some(1),
+        source: Some(source.to_owned()),
+        ..Which::default()
+    };
+    if ledger.imports(which).await?.is_empty() {
+        anyhow::bail!(
+            "looking for the source `{source}`: the ledger knows none of this name; `feedgate status` lists them"
+        );
+    }
+    Ok(())
 }
 
 /// What is listed and failed, a source in trouble, a destination that an operator must look at.
@@ -131,14 +152,12 @@ async fn latest_of(ledger: &Ledger, archive: &str, args: &StatusArgs) -> anyhow:
 }
 
 fn print(out: &mut Out, status: &Status, args: &StatusArgs) -> anyhow::Result<()> {
-    if status.imports.is_empty() {
-        out.line(if args.failed {
-            "No import failed."
-        } else {
-            "No imports yet."
-        })?;
-    } else {
-        imports(&status.imports).write(out)?;
+    match (status.imports.is_empty(), args.failed) {
+        (false, _) => imports(&status.imports).write(out)?,
+        // There may be any number of them.
+        (true, _) if args.limit == 0 && !args.all => out.line("No imports asked for.")?,
+        (true, true) => out.line("No import failed.")?,
+        (true, false) => out.line("No imports yet.")?,
     }
     if !status.waiting.is_empty() && !args.failed {
         out.line("")?;

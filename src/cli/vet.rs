@@ -33,10 +33,13 @@ pub fn vet(path: &Path, rules: &Rules, archive_bytes_max: u64) -> anyhow::Result
         .context("it has no file name")?
         .to_string_lossy()
         .into_owned();
+    // Looked at first: opening a pipe would wait for its other end.
+    anyhow::ensure!(
+        path.metadata()?.is_file(),
+        "it is no regular file (a folder, pipe or device); give the archive itself"
+    );
     let mut file = File::open(path)?;
-    let metadata = file.metadata()?;
-    anyhow::ensure!(metadata.is_file(), "it is no regular file");
-    let size = metadata.len();
+    let size = file.metadata()?.len();
     let (judged, sha256, named_at) = match classify(&name) {
         NameClass::InProgress => return Ok(Vetted::Ignored("its name is that of an upload in progress")),
         NameClass::Other => {

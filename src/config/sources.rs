@@ -52,7 +52,9 @@ impl Resolver<'_> {
             self.problem(url_place, "`url` names no user: write `sftp://user@host/path`");
             String::new()
         });
-        if !source.gives("host_key") && !source.gives("known_hosts") {
+        // An empty list pins nothing.
+        let is_empty = source.host_key.as_ref().is_some_and(|keys| keys.value.0.is_empty());
+        if (is_empty || !source.gives("host_key")) && !source.gives("known_hosts") {
             self.problem(
                 url_place,
                 format!(

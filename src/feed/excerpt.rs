@@ -5,7 +5,8 @@
 
 use std::fmt::Write as _;
 
-use super::mask::shown;
+use super::mask::{MASK, may_hold_sensitive, shown};
+use super::text::inner;
 use super::window::LOOK_AHEAD;
 
 /// Characters of a reject's excerpt.
@@ -24,7 +25,15 @@ pub(super) fn of_entry(raw: &str) -> String {
 }
 
 /// A value in a message: masked within, at most about 40 characters.
+///
+/// A whole value, from valid JSON: a text in it is shown, but for one that may hold what belongs under another name.
 pub(super) fn of_value(value: &[u8]) -> String {
+    if let Some(inner) = inner(value) {
+        return match may_hold_sensitive(inner) {
+            true => MASK.to_owned(),
+            false => quoted(value),
+        };
+    }
     let end = whole_character(value, 4 * SIDE_CHARS);
     head(&shown(value, 0..end, value.len()), SIDE_CHARS, end < value.len())
 }
@@ -138,6 +147,29 @@ mod tests {
 
         let long = format!(r#"{{"email":"{}"}}"#, "ada@example.com".repeat(100));
         assert_eq!(of_entry(&long), r#"{"email":"***"…"#);
+    }
+
+    #[test]
+    fn a_text_in_a_message_is_shown_unless_it_may_be_an_email_or_id() {
+        let check = |value: &str, expect: &str| assert_eq!(of_value(value.as_bytes()), expect, "{value}");
+        check("\"2020-01-01T24:00:00Z\"", "\"2020-01-01T24:00:00Z\"");
+        check("\"Mon, 06 Jan 2020 10:00:00 GMT\"", "\"Mon, 06 Jan 2020 10:00:00 GMT\"");
+        check("\"middle: idle\"", "\"middle: idle\"");
+        check("\"\u{1b}[2J:\"", "\"\\u001b[2J:\"");
+        check(
+            &format!("\"{}\"", "1:".repeat(500)),
+            &format!("\"{}1…", "1:".repeat(19)),
+        );
+        for masked in [
+            "ada@example.com",
+            "ada\\u0040x",
+            "id: 4711",
+            "x,\\\"Email\\\":ada",
+            "ID=4711",
+        ] {
+            check(&format!("\"{masked}\""), "\"***\"");
+        }
+        check(&format!("\"{}@example.com\"", "a".repeat(500)), "\"***\"");
     }
 
     #[test]

@@ -82,8 +82,8 @@ impl<'a> Fields<'a> {
             email: string(value(Key::Email)).and_then(unless_blank).and_then(address),
             business_unit: string(value(Key::BusinessUnit)).and_then(unless_blank).and_then(short),
             timestamp: string(value(Key::Timestamp)).and_then(|text| match timestamp::parse(&text) {
-                Some(time) => Field::Good(time),
-                None => Field::Bad(Bad::Form("is in none of the known forms, or not in the calendar")),
+                Ok(time) => Field::Good(time),
+                Err(why) => Field::Bad(Bad::Form(why)),
             }),
         }
     }

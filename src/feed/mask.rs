@@ -12,7 +12,7 @@ use super::scan::{is_blank, skip_blanks};
 use super::text::unescaped;
 
 /// What stands in place of a value.
-const MASK: &str = "\"***\"";
+pub(super) const MASK: &str = "\"***\"";
 
 /// What of `text[window]` may be shown. Tokens are told apart from the beginning of `text` on; from `broken` on they are
 /// no JSON, and a value may be more than one of them.
@@ -27,7 +27,7 @@ pub(super) fn shown(text: &[u8], window: Range<usize>, broken: usize) -> String 
             (State::Awaited, Token::Blank(_) | Token::Sign(b':' | b'=', _)) => false,
             (State::Awaited, Token::Sign(b'{' | b'[', _)) => {
                 end = container_end(text, at);
-                state = State::Elsewhere;
+                state = State::Covered;
                 true
             }
             // A comma or bracket in place of the colon.
@@ -39,14 +39,17 @@ pub(super) fn shown(text: &[u8], window: Range<usize>, broken: usize) -> String 
                 state = State::Covered;
                 true
             }
-            // The rest of a value: its quotation mark came too early, or a blank is in it that it cannot hold.
+            // The rest of a value: its quotation mark came too early, or a blank is in it that it cannot hold. A text behind a
+            // blank may be shown only where it is a name: then a comma was forgotten.
             (State::Covered, Token::Blank(_)) => false,
             (State::Covered, Token::Sign(..)) if skip_blanks(text, end) >= broken => false,
             (State::Covered, Token::Word(_)) => {
                 end = stretch_end(text, end);
                 true
             }
-            (State::Covered, Token::Quoted(_)) if !is_blank(text[at - 1]) => {
+            (State::Covered, Token::Quoted(_))
+                if !is_blank(text[at - 1]) || text.get(skip_blanks(text, end)) != Some(&b':') =>
+            {
                 end = stretch_end(text, end);
                 true
             }
@@ -223,6 +226,13 @@ fn is_sensitive(token: &[u8]) -> bool {
     same(b"email") || same(b"id")
 }
 
+/// Whether a text, from what stands between its quotation marks, may hold an address, or the value of a sensitive name.
+pub(super) fn may_hold_sensitive(inner: &[u8]) -> bool {
+    let spelt: Vec<u8> = unescaped(inner).collect();
+    let mut words = spelt.split(|byte| !byte.is_ascii_alphanumeric());
+    spelt.contains(&b'@') || words.any(|word| word.eq_ignore_ascii_case(b"email") || word.eq_ignore_ascii_case(b"id"))
+}
+
 /// Appends what of a token lies in the window.
 fn emit(out: &mut String, text: &[u8], token: Range<usize>, window: &Range<usize>) {
     let part = token.start.max(window.start)..token.end.min(window.end);
@@ -268,5 +278,22 @@ mod tests {
             "{\"name: \"x\", \"id\": \"4711\"}",
             "{\"name: \"\"***\", \"id\": \"***\"}",
         );
+    }
+
+    #[test]
+    fn what_follows_a_masked_value_is_shown_only_if_it_is_a_name() {
+        // The fault lies at the bar.
+        let check = |text: &str, expect: &str| {
+            let at = text.find('|').expect("a bar");
+            let text = text.replacen('|', "", 1);
+            assert_eq!(around(text.as_bytes(), at), expect, "{text}");
+        };
+        check(r#"[{"id":"x" |"4711"}]"#, r#"[{"id":"***" "***"}]"#);
+        check(r#"[{"id":"x"|; '4711' , 1}]"#, r#"[{"id":"***"; "***", "***"}]"#);
+        check(r#"[{"id":"x" |["4711"]}]"#, r#"[{"id":"***" ["***"]}]"#);
+        check(r#"[{"email":["x"] |"ada" "ada"}]"#, r#"[{"email":"***" "***"}]"#);
+        check(r#"[{"id":"x" |"ada"#, r#"[{"id":"***" "***""#);
+        check(r#"[{"id":7 |"event":"a"}]"#, r#"[{"id":"***" "event":…"#);
+        check(r#"[{"id":7 |"email" "ada"}]"#, r#"[{"id":"***" "***"}]"#);
     }
 }

@@ -12,6 +12,9 @@ pub(super) const ARRAY_WANTED: &str = "a JSON array of events is wanted: `[{…}
 /// How deep the first value is followed to tell what it is; it is refused in any case.
 const DEPTH: u32 = 1024;
 
+/// Units looked at to tell wide text.
+const SAMPLE_UNITS: usize = 16;
+
 /// What stands in place of the array.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Root {
@@ -29,21 +32,33 @@ pub(super) fn foreign(data: &[u8]) -> Option<(ViolationCode, String)> {
     };
     let other = |what: &str| Some((ViolationCode::JsonSyntax, what.to_owned()));
     match data {
-        // The longer marks first: that of UTF-32 begins like that of UTF-16. JSON begins with two ASCII characters, so
-        // without a mark the zeros tell (RFC 4627, section 3).
+        // The longer marks first: that of UTF-32 begins like that of UTF-16.
         [0xff, 0xfe, 0, 0, ..] => wide("UTF-32 (little endian)"),
         [0, 0, 0xfe, 0xff, ..] => wide("UTF-32 (big endian)"),
         [0xff, 0xfe, ..] => wide("UTF-16 (little endian)"),
         [0xfe, 0xff, ..] => wide("UTF-16 (big endian)"),
-        [0, 0, 0, first, ..] if *first != 0 => wide("UTF-32 (big endian)"),
-        [first, 0, 0, 0, ..] if *first != 0 => wide("UTF-32 (little endian)"),
-        [0, first, ..] if *first != 0 => wide("UTF-16 (big endian)"),
-        [first, 0, ..] if *first != 0 => wide("UTF-16 (little endian)"),
+        _ if is_wide::<4>(data, 3) => wide("UTF-32 (big endian)"),
+        _ if is_wide::<4>(data, 0) => wide("UTF-32 (little endian)"),
+        _ if is_wide::<2>(data, 1) => wide("UTF-16 (big endian)"),
+        _ if is_wide::<2>(data, 0) => wide("UTF-16 (little endian)"),
         [0, ..] => other("the file begins with NUL bytes: it was never written to its end; upload it again"),
         [b'P', b'K', 3, 4, ..] => other("the data file is itself a zip archive; pack the JSON once only"),
         [0x1f, 0x8b, ..] => other("the data file is compressed with gzip; put the plain JSON into the zip"),
         _ => None,
     }
+}
+
+/// Whether text without a mark is in units of `N` bytes, whose byte `low` is the one that ASCII has.
+///
+/// JSON begins with two ASCII characters, so that the zeros beside them tell (RFC 4627, section 3). A stray NUL in UTF-8
+/// may look the same for a unit or two, so that half of the sample must be like them.
+fn is_wide<const N: usize>(data: &[u8], low: usize) -> bool {
+    let (units, _) = data.as_chunks::<N>();
+    let units = &units[..units.len().min(SAMPLE_UNITS)];
+    let is_ascii = |unit: &[u8; N]| (0..N).all(|at| (unit[at] != 0) == (at == low) && unit[at] < 0x80);
+    units.len() >= 2
+        && units[..2].iter().all(is_ascii)
+        && 2 * units.iter().filter(|unit| is_ascii(unit)).count() >= units.len()
 }
 
 /// What the data, which does not begin with `[`, is.
@@ -140,8 +155,30 @@ mod tests {
         check(b"\0[\0{", "UTF-16 (big endian)");
         check(b"\xff\xfe\0\0[\0\0\0", "UTF-32 (little endian)");
         check(b"\0\0\xfe\xff\0\0\0[", "UTF-32 (big endian)");
-        check(b"[\0\0\0", "UTF-32 (little endian)");
-        check(b"\0\0\0[", "UTF-32 (big endian)");
+        check(b"[\0\0\0]\0\0\0", "UTF-32 (little endian)");
+        check(b"\0\0\0[\0\0\0]", "UTF-32 (big endian)");
+        check(b"[\0]\0", "UTF-16 (little endian)");
+        check(b"\0[\0]", "UTF-16 (big endian)");
+        // Most of it need not be ASCII, and its end may be missing.
+        let mut wide: Vec<u8> = r#"[{"日本語":1}]"#.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        check(&wide, "UTF-16 (little endian)");
+        wide.pop();
+        check(&wide, "UTF-16 (little endian)");
+    }
+
+    #[test]
+    fn a_stray_nul_makes_no_wide_text() {
+        let entries = r#"{"event":"a","id":"1"}]"#;
+        for beginning in ["[\0", "[\0\n", "[\0{\0", "[\0\0\0", "[\0\0\0\n\0\0\0"] {
+            assert_eq!(
+                foreign(format!("{beginning}{entries}").as_bytes()),
+                None,
+                "{beginning:?}"
+            );
+        }
+        for data in [&b"[\x001]"[..], b"[\0", b"[\0]", b"[\0\0\0", b"[\0]\n"] {
+            assert_eq!(foreign(data), None, "{data:?}");
+        }
     }
 
     #[test]

@@ -136,6 +136,39 @@ fn a_broken_configuration_is_told_on_stderr_and_is_2() {
 }
 
 #[test]
+fn a_variable_that_is_not_utf_8_is_refused() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let (gate, _) = gate();
+    let check = |name: &[u8], text: &[u8], command: &str, expect: &str| {
+        let output = gate
+            .command()
+            .arg(command)
+            .env(OsStr::from_bytes(name), OsStr::from_bytes(text))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains(expect), "{command}: {said}");
+        let is_refused = said.contains("UTF-8");
+        assert_eq!(
+            output.status.code(),
+            Some(if is_refused { 2 } else { 0 }),
+            "{command}: {said}"
+        );
+        is_refused
+    };
+    let value =
+        "feedgate: reading the configuration: FEEDGATE__STATE_DIR: its value is not UTF-8; write it so, or unset it\n";
+    check(b"FEEDGATE__STATE_DIR", b"/x\xff", "once", value);
+    check(b"FEEDGATE__STATE_DIR", b"/x\xff", "status", value);
+    let name = "feedgate: reading the configuration: FEEDGATE__STATE_\u{fffd}: its name is not UTF-8; write it so, or unset it\n";
+    check(b"FEEDGATE__STATE_\xff", b"/x", "once", name);
+    // Set to nothing, it is not set; and the environment is not ours alone.
+    assert!(!check(b"FEEDGATE__STATE_DIR\xff", b"", "once", ""));
+    assert!(!check(b"SOMEBODYS\xff", b"\xff", "once", ""));
+}
+
+#[test]
 fn nothing_to_poll_is_refused_with_what_to_add() {
     let gate = Gate::new();
     for command in ["run", "once"] {
@@ -322,6 +355,23 @@ fn status_shows_what_is_asked_for() {
         "event_history_20260101040000.json.zip",
     ];
     assert_eq!(newest, expect, "the newest, oldest first");
+
+    assert_eq!(archives(&["--limit", "0"]), [""; 0]);
+    let none = gate.cli(["status", "--limit", "0"]);
+    assert!(none.stdout.starts_with("No imports asked for.\n"), "{none}");
+    for command in [
+        &["status", "--source", "typo"][..],
+        &["status", "--source", "typo", "--json"],
+        &["events", "--source", "typo"],
+    ] {
+        let output = gate.cli(command);
+        assert_eq!((output.code, output.stdout.as_str()), (2, ""), "{output}");
+        let expect = "feedgate: looking for the source `typo`: the ledger knows none of this name";
+        assert!(output.stderr.starts_with(expect), "{output}");
+    }
+    // One that has imported nothing is there all the same.
+    let events = gate.cli(["events", "--source", "beta"]);
+    assert_eq!((events.code, events.stdout.as_str()), (0, ""), "{events}");
 }
 
 #[test]
@@ -475,6 +525,22 @@ fn check_vets_an_archive_without_any_configuration() {
         "{output}"
     );
     assert_eq!(lines[1], "checking `.`: it has no file name", "{output}");
+
+    // Opening a pipe would wait for ever.
+    for pipe in ["event_history_20260101000002.json.zip", "pipe"] {
+        let path = dir.path().join(pipe);
+        assert!(
+            std::process::Command::new("mkfifo")
+                .arg(&path)
+                .status()
+                .unwrap()
+                .success()
+        );
+        let output = check(&[pipe]);
+        assert_eq!((output.code, output.stdout.as_str()), (2, ""), "{output}");
+        let expect = format!("feedgate: checking `{pipe}`: it is no regular file");
+        assert!(output.stderr.starts_with(&expect), "{output}");
+    }
 }
 
 #[test]
@@ -621,6 +687,18 @@ fn pack_makes_what_check_approves_of() {
     );
     assert_eq!(std::fs::read_dir(&out).unwrap().count(), 1);
     assert_eq!(gate.cli(["pack", "/nowhere.json"]).code, 2);
+
+    // One after the other within a second, and one whose time is none.
+    for _ in 0..3 {
+        assert_eq!(gate.cli(["pack", &path]).code, 0);
+    }
+    let odd = gate.dir().join("event_history_20201301000000.json");
+    std::fs::write(&odd, TWO_EVENTS).unwrap();
+    let output = gate.cli(["pack", &odd.display().to_string()]);
+    assert_eq!(output.code, 0, "{output}");
+    let told = output.stdout.lines().next().unwrap_or_default();
+    assert!(told.contains("there is no month 13"), "{output}");
+    assert!(told.ends_with("named by the present time, in UTC"), "{output}");
 }
 
 #[test]

@@ -423,6 +423,12 @@ fn a_source_says_who_and_where_and_how() {
         ],
     );
     check(
+        "name='a'\nurl='sftp://u@h/'\nhost_key=[]\npassword_env='PW'",
+        &[
+            "line 3: the server cannot be told from an impostor: add `host_key` or `known_hosts`; `feedgate keys sftp://h` shows the server's keys",
+        ],
+    );
+    check(
         &format!("name='a'\nurl='sftp://u@h/'\nhost_key='{PIN}'"),
         &[
             "line 3: nothing says how to be let in: add `private_key_file`, `password_file`, `password_env` or `agent = true`",

@@ -381,6 +381,12 @@ fn syntax_is_explained_in_words_that_help() {
     check("truth", 1, "array of events is wanted");
     check("<html>", 1, "HTML");
     check("\0\0\0\0\0\0", 1, "NUL bytes");
+    check(
+        "[\0\n{\"event\":\"a\",\"id\":\"1\"}]",
+        2,
+        "the invisible character U+0000",
+    );
+    check("[\x001]", 2, "the invisible character U+0000");
 }
 
 #[test]
@@ -389,7 +395,9 @@ fn no_fault_shows_an_email_or_an_id() {
     let feed =
         r#"[{"event": "Login", "id": "4711x", "email": "adax@example.com", "cart": [{"id": 4711}]}, {"id":"4711"}]"#;
     for at in 0..=feed.len() {
-        for spoil in ["", "\"", "'", "”", "\n", ",", ":", "{", "]", "x", "\\", "\u{1}"] {
+        for spoil in [
+            "", "\"", "\" \"", "'", "”", "\n", ",", ":", "{", "]", "x", "\\", "\u{1}",
+        ] {
             for skip in 0..=1 {
                 if at + skip > feed.len() {
                     continue;
