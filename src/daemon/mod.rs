@@ -71,16 +71,14 @@ impl World {
             tracing::warn!(path = %set_aside.display(), "the spool belonged to another ledger, which is gone: it is set aside and kept");
         }
         ledger.unclaim_all().await?;
-        let swept = spool.sweep(&ledger.spool_files().await?).with_context(opening)?;
-        if swept > 0 {
-            tracing::info!(files = swept, "removed from the spool what no import refers to");
-        }
+        spool.sweep_unfinished().with_context(opening)?;
         let world = World {
             state_dir,
             ledger,
             spool,
             committed: Arc::new(Notify::new()),
         };
+        world.sweep().await?;
         world.note_removed(settings).await?;
         Ok(world)
     }
@@ -127,6 +125,18 @@ impl World {
             self.spool
                 .remove(&file, &question)
                 .with_context(|| format!("removing `{file}` from the spool"))?;
+        }
+        drop(question);
+        self.sweep().await
+    }
+
+    /// Removes from the spool what no import refers to.
+    async fn sweep(&self) -> anyhow::Result<()> {
+        let question = self.spool.ask();
+        let referred = self.ledger.spool_files().await?;
+        let swept = self.spool.sweep(&referred, &question).context("sweeping the spool")?;
+        if swept > 0 {
+            tracing::info!(files = swept, "removed from the spool what no import refers to");
         }
         Ok(())
     }
@@ -279,12 +289,15 @@ async fn end_where<T>(running: &mut HashMap<String, Running<T>>, which: impl Fn(
     let ending: Vec<Running<T>> = names.iter().filter_map(|name| running.remove(name)).collect();
     ending.iter().for_each(|one| one.stop.cancel());
     let waited_for = tokio::time::Instant::now() + TASK_END_MAX;
-    for one in ending {
-        match tokio::time::timeout_at(waited_for, one.task).await {
+    for mut one in ending {
+        match tokio::time::timeout_at(waited_for, &mut one.task).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(%error, "a task ended badly"),
             // A console whose reader has gone to sleep, say. What it has not done, it does after the next start.
-            Err(_) => tracing::warn!("a task does not end, and is left behind"),
+            Err(_) => {
+                one.task.abort();
+                tracing::warn!("a task does not end, and is left behind");
+            }
         }
     }
 }

@@ -143,10 +143,15 @@ impl Intake {
             return Ok(crate::ledger::Closed::default());
         }
         let (outcomes, spooled): (Vec<_>, Vec<_>) = read.into_iter().unzip();
+        let files = spooled
+            .iter()
+            .flatten()
+            .map(|spooled| spooled.stored.file.clone())
+            .collect();
         let closed = self.ledger.close(self.source.name(), outcomes, now()).await?;
         // The pins go only now: the ledger refers to what it needs.
         drop(spooled);
-        self.let_go(closed.unused.clone()).await?;
+        self.let_go(files).await?;
         self.committed.notify_waiters();
         Ok(closed)
     }

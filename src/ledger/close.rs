@@ -12,8 +12,6 @@ use super::{Ledger, LedgerError};
 pub struct Closed {
     /// In the order of the outcomes: what is still to be put away.
     pub unmoved: Vec<Unmoved>,
-    /// Spool files that no import refers to.
-    pub unused: Vec<String>,
     /// How many of the batch failed.
     pub failed: usize,
 }
@@ -28,14 +26,6 @@ impl Ledger {
                 let unmoved = close_one(transaction, &source, outcome, now)?;
                 closed.failed += usize::from(unmoved.failed);
                 closed.unmoved.push(unmoved.unmoved);
-            }
-            for stored in outcomes.iter().filter_map(|outcome| outcome.stored.as_ref()) {
-                let used: bool = transaction
-                    .prepare_cached("SELECT EXISTS (SELECT 1 FROM imports WHERE spool_file = ?1)")?
-                    .query_row([&stored.file], |row| row.get(0))?;
-                if !used && !closed.unused.contains(&stored.file) {
-                    closed.unused.push(stored.file.clone());
-                }
             }
             Ok(closed)
         })

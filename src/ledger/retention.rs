@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use rusqlite::{Transaction, params};
+use rusqlite::{Connection, Transaction, params};
 
 use super::{Ledger, LedgerError};
 
@@ -40,16 +40,7 @@ impl Ledger {
             update
                 .query_map(params![now, old, held_from], |row| row.get::<_, i64>(0))?
                 .for_each(drop);
-            let mut unused = Vec::new();
-            for file in files {
-                let used: bool = transaction
-                    .prepare_cached("SELECT EXISTS (SELECT 1 FROM imports WHERE spool_file = ?1)")?
-                    .query_row([&file], |row| row.get(0))?;
-                if !used {
-                    unused.push(file);
-                }
-            }
-            Ok(unused)
+            unused(transaction, files)
         })
         .await
     }
@@ -57,16 +48,7 @@ impl Ledger {
     /// Of these spool files, those that no import refers to.
     pub async fn unused(&self, files: Vec<String>) -> Result<Vec<String>, LedgerError> {
         self.read("looking for what the spool need not keep", move |connection| {
-            let mut select =
-                connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM imports WHERE spool_file = ?1)")?;
-            let mut unused = Vec::new();
-            for file in files {
-                let used: bool = select.query_row([&file], |row| row.get(0))?;
-                if !used {
-                    unused.push(file);
-                }
-            }
-            Ok(unused)
+            unused(connection, files)
         })
         .await
     }
@@ -88,6 +70,20 @@ impl Ledger {
         })
         .await
     }
+}
+
+fn unused(connection: &Connection, mut files: Vec<String>) -> rusqlite::Result<Vec<String>> {
+    let mut select = connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM imports WHERE spool_file = ?1)")?;
+    files.sort();
+    files.dedup();
+    let mut unused = Vec::new();
+    for file in files {
+        let used: bool = select.query_row([&file], |row| row.get(0))?;
+        if !used {
+            unused.push(file);
+        }
+    }
+    Ok(unused)
 }
 
 /// The first `seq` that a destination still holds.

@@ -308,16 +308,27 @@ impl Spool {
         }
     }
 
-    /// Removes what no import refers to: left by a crash between the spool and the ledger. Returns how many files.
-    pub fn sweep(&self, referred: &HashSet<String>) -> io::Result<usize> {
+    /// Removes what no import refers to: fetched, and left when the connection or the program ended before the ledger heard
+    /// of it. Returns how many files.
+    pub fn sweep(&self, referred: &HashSet<String>, question: &Question) -> io::Result<usize> {
+        let mut removed = 0;
+        for found in fs::read_dir(&self.dir)? {
+            let name = found?.file_name();
+            let Some(name) = name.to_str() else { continue };
+            let ours = name.ends_with(".zip") || name.ends_with(".seg");
+            if ours && !referred.contains(name) && self.remove(name, question)? {
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Removes what was being written when the program was killed. Only at the start: later, somebody may be writing.
+    pub fn sweep_unfinished(&self) -> io::Result<usize> {
         let mut removed = 0;
         for found in fs::read_dir(&self.dir)? {
             let found = found?;
-            let name = found.file_name();
-            let ours = name
-                .to_str()
-                .is_some_and(|name| name.ends_with(".zip") || name.ends_with(".seg") || Temporary::is_name(name));
-            if ours && !name.to_str().is_some_and(|name| referred.contains(name)) {
+            if found.file_name().to_str().is_some_and(Temporary::is_name) {
                 fs::remove_file(found.path())?;
                 removed += 1;
             }
