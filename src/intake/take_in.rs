@@ -155,7 +155,9 @@ fn read_beside<'a>(
             read = blocks.drain().map_err(Stop::Read).and(read);
         }
         drop(blocks);
-        (read, hash.join().unwrap_or(None))
+        // A thread that ended by a defect of ours looks like the end of the data from here: it must not pass for that.
+        let data_sha256 = hash.join().unwrap_or_else(|defect| std::panic::resume_unwind(defect));
+        (read, data_sha256)
     })
 }
 
@@ -351,5 +353,41 @@ impl Read for Blocks {
         buffer[..count].copy_from_slice(&self.block[self.at..self.at + count]);
         self.at += count;
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    /// Gives a whole array, and panics where a checksum would be looked at.
+    struct Defective(&'static [u8]);
+
+    impl Read for Defective {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            assert!(!self.0.is_empty(), "a defect");
+            // Whole blocks, so that the reader of the feed has all of it before the defect.
+            let count = buffer.len().min(self.0.len());
+            buffer[..count].copy_from_slice(&self.0[..count]);
+            self.0 = &self.0[count..];
+            Ok(count)
+        }
+    }
+
+    #[test]
+    fn a_defect_while_unpacking_does_not_pass_for_the_end_of_the_data() {
+        let options = Options {
+            default_business_unit: None,
+            duplicate_keys: feed::DuplicateKeys::Reject,
+            entry_bytes_max: 1024,
+            depth_max: 128,
+        };
+        let blanks = BLOCK_BYTES - 2;
+        let feed: &'static [u8] = format!("[{}]", " ".repeat(blanks)).leak().as_bytes();
+        let mut judged = Judged::default();
+        let reading = || read_beside(Box::new(Defective(feed)), &options, &mut judged, &mut |_| true);
+        assert!(catch_unwind(AssertUnwindSafe(reading)).is_err());
     }
 }

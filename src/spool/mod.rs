@@ -248,7 +248,6 @@ impl Spool {
     }
 
     /// Writes several archives one behind the other to a file named by the hash of all.
-    #[allow(clippy::type_complexity)]
     fn store_segment(
         &self,
         read: Vec<(usize, Result<Vec<u8>, SpoolError>)>,
