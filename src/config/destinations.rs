@@ -4,12 +4,15 @@ use std::path::{Path, PathBuf};
 
 use super::Destination;
 use super::form::{Compression, Kind, Partition, Strings};
-use super::resolve::{DestinationKind, DestinationSettings, Start};
+use super::resolve::{DestinationKind, DestinationSettings, FileFormat, Start};
 use super::resolver::{Resolver, name_of, placed};
 use super::section::Written;
 
 /// Level of compression where none is given: zstd's own default.
 const ZSTD_LEVEL: i32 = 3;
+
+/// Dead letters with which a destination is barred where no number is given.
+const DEAD_LETTERS_MAX: u64 = 100_000;
 
 /// What lies in `state_dir` and belongs to nobody else.
 const STATE_NAMES: [&str; 6] = [
@@ -38,6 +41,8 @@ impl Resolver<'_> {
                 was: None,
                 events: Vec::new(),
                 sources: Vec::new(),
+                rename: Vec::new(),
+                dead_letters_max: DEAD_LETTERS_MAX,
             };
         };
         if kind != Kind::File {
@@ -59,6 +64,7 @@ impl Resolver<'_> {
             Kind::File => DestinationKind::File {
                 dir: path.unwrap_or_else(|| state_dir.join(&name)),
                 by_event_date: matches!(&destination.partition, Some(by) if by.value == Partition::EventDate),
+                format: FileFormat::Ndjson,
                 zstd_level: destination.compression.as_ref().map_or(
                     ZSTD_LEVEL,
                     |Written {
@@ -87,6 +93,8 @@ impl Resolver<'_> {
             was: destination.was.as_ref().map(|was| was.value.0.clone()),
             events: strings(&destination.events),
             sources: strings(&destination.sources),
+            rename: Vec::new(),
+            dead_letters_max: DEAD_LETTERS_MAX,
         }
     }
 
@@ -105,7 +113,7 @@ impl Resolver<'_> {
             let path = match &destination.kind {
                 DestinationKind::Sqlite { path } => path,
                 DestinationKind::File { dir, .. } => dir,
-                DestinationKind::Console => continue,
+                DestinationKind::Console | DestinationKind::Http(_) | DestinationKind::Bento(_) => continue,
             };
             let place = placed(&written.path)
                 .or(placed(&written.name))

@@ -225,6 +225,10 @@ pub struct DestinationSettings {
     pub events: Vec<String>,
     /// Only events of these sources; empty: all.
     pub sources: Vec<String>,
+    /// What events are called at this destination: name as given, name there. Others keep theirs.
+    pub rename: Vec<(String, String)>,
+    /// With so many dead letters the destination is barred, until somebody has looked at them.
+    pub dead_letters_max: u64,
 }
 
 /// What a destination is.
@@ -241,11 +245,155 @@ pub enum DestinationKind {
         dir: PathBuf,
         /// Whether events are filed by their own date rather than by the day of import.
         by_event_date: bool,
-        /// zstd level; 0 writes plain NDJSON.
+        /// NDJSON or Parquet.
+        format: FileFormat,
+        /// zstd level; 0: not compressed.
         zstd_level: i32,
     },
     /// A line per event on stdout.
     Console,
+    /// Any URL that takes a POST.
+    Http(Box<HttpSettings>),
+    /// Bento's batch API.
+    Bento(Box<BentoSettings>),
+}
+
+/// The form of a `file` destination's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileFormat {
+    /// A JSON object a line.
+    Ndjson,
+    /// Parquet, with typed columns.
+    Parquet,
+}
+
+/// Where requests go, and how long they may take.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Endpoint {
+    /// `https://…` or `http://…`, without a user, a password or a fragment.
+    pub url: String,
+    /// PEM certificates to trust instead of the system's.
+    pub roots: Option<String>,
+    /// Deadline for one request, from connecting to the last byte of the answer.
+    pub timeout: Duration,
+}
+
+/// Any URL that takes a POST.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HttpSettings {
+    /// Where batches are posted to.
+    pub endpoint: Endpoint,
+    /// More headers; some hold secrets.
+    pub headers: Vec<(String, Secret)>,
+    /// What lets us in.
+    pub authorization: Option<Authorization>,
+    /// The key of the HMAC-SHA256 signature; none: not signed.
+    pub signing_key: Option<Secret>,
+    /// How events stand in a body.
+    pub format: HttpFormat,
+    /// How bodies are compressed.
+    pub compression: HttpCompression,
+    /// Most events to a batch.
+    pub batch_events: usize,
+    /// Most bytes of events to a batch, before compression. A single event may be larger.
+    pub batch_bytes: usize,
+    /// What answers mean, where it is not what they usually mean: status, meaning.
+    pub statuses: Vec<(u16, StatusMeaning)>,
+}
+
+/// What lets us in.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Authorization {
+    /// A token.
+    Bearer(Secret),
+    /// User and password.
+    Basic {
+        /// The user.
+        user: String,
+        /// The password.
+        password: Secret,
+    },
+}
+
+/// How events stand in a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HttpFormat {
+    /// A JSON object a line.
+    Ndjson,
+    /// One JSON array of objects.
+    Array,
+}
+
+/// How bodies are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HttpCompression {
+    /// They are not.
+    None,
+    /// `Content-Encoding: gzip`.
+    Gzip,
+    /// `Content-Encoding: zstd`, with this level.
+    Zstd(i32),
+}
+
+/// What an answer's status means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusMeaning {
+    /// The batch was taken.
+    Delivered,
+    /// Something in the batch is wrong, and none of it was taken.
+    Refused,
+    /// The batch is too large.
+    TooLarge,
+    /// Not now.
+    Unavailable,
+    /// Keys or settings are wrong.
+    Barred,
+}
+
+/// Bento's batch API, for one site.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BentoSettings {
+    /// The API's base: `https://app.bentonow.com/api/v1`, without a slash at its end.
+    pub endpoint: Endpoint,
+    /// The site.
+    pub site_uuid: String,
+    /// User of the Basic authentication.
+    pub publishable_key: Secret,
+    /// Password of the Basic authentication.
+    pub secret_key: Secret,
+    /// Most events to a call, 1 to 1,000.
+    pub batch_events: usize,
+    /// Calls to `batch/…` in any hour.
+    pub batch_per_hour: u32,
+    /// Calls to `fetch/…` in any hour.
+    pub fetch_per_hour: u32,
+    /// Calls that may follow each other at once, of either kind.
+    pub burst: u32,
+    /// What becomes of an event of somebody whose e-mail address is not known.
+    pub without_email: WithoutEmail,
+    /// ISO code of the currency where an order names none.
+    pub currency: Option<String>,
+    /// Whether events are kept from starting workflows: for back-fills.
+    pub bypass_workflows: bool,
+    /// Written to the person's profile with each event: place in the entry (a key, or a JSON Pointer), field.
+    pub fields: Vec<(String, String)>,
+    /// Written to the person's profile by `batch/subscribers`: place in the entry, field. Empty: no such calls.
+    pub profile: Vec<(String, String)>,
+    /// Tags that an event gives a person: the event's name as given, the tags.
+    pub tags: Vec<(String, Vec<String>)>,
+    /// Fields that an event sets for a person: the event's name as given; field, place in the entry.
+    pub set_fields: Vec<(String, Vec<(String, String)>)>,
+}
+
+/// What becomes of an event of somebody whose e-mail address is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WithoutEmail {
+    /// Set aside until the address is known.
+    Hold,
+    /// A dead letter.
+    Refuse,
+    /// Left out, and counted.
+    Drop,
 }
 
 impl DestinationKind {
@@ -255,6 +403,8 @@ impl DestinationKind {
             DestinationKind::Sqlite { .. } => "sqlite",
             DestinationKind::File { .. } => "file",
             DestinationKind::Console => "console",
+            DestinationKind::Http(_) => "http",
+            DestinationKind::Bento(_) => "bento",
         }
     }
 }

@@ -6,10 +6,11 @@
 use tracing::info;
 
 use super::pace::Pace;
+use super::reader::Reader;
 use super::stint::Worker;
 use super::{Delivery, Trouble, off_the_runtime};
 use crate::config::resolve::Start;
-use crate::destination::{self, Mark, Position};
+use crate::destination::{self, Mark, Opened, Position, Reply};
 use crate::events;
 use crate::ledger::{self, Cursor, DestinationRow, LedgerError, Registration};
 
@@ -18,16 +19,20 @@ impl Delivery {
     pub(super) async fn open(&mut self) -> Result<Worker, Trouble> {
         let row = self.registered().await?;
         let settings = self.settings.clone();
-        let (destination, position) = off_the_runtime(move || {
-            let mut destination = destination::open(&settings)?;
-            let position = destination.position()?;
-            Ok((destination, position))
+        let (store, position) = off_the_runtime(move || {
+            let Opened::Store(mut store) = destination::open(&settings)? else {
+                return Err(Reply::Barred {
+                    reason: "receivers are not delivered to yet".to_owned(),
+                });
+            };
+            let position = store.position()?;
+            Ok((store, position))
         })
         .await?
         .map_err(Trouble::of_reply)?;
         let at = self.cursor_of(&row, position).await?;
-        let only = self.settings.events.clone();
-        Ok(Worker::new(destination, &self.spool_dir, only, at))
+        let reader = Reader::new(&self.spool_dir, &self.settings);
+        Ok(Worker::new(store, reader, at))
     }
 
     /// Makes the destination known to the ledger before it is opened: one that is down holds its share of the spool.

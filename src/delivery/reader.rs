@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{SendError, SyncSender};
 
-use crate::events::{Batch, Bounds, Events, EventsError};
+use crate::config::resolve::DestinationSettings;
+use crate::events::{Batch, Bounds, Events, EventsError, Names};
 use crate::ledger::{Cursor, Import};
 
 /// Bounds on one batch. The bytes bound what a delivery holds, whatever the size of entries: one batch with the
@@ -24,6 +25,7 @@ pub(super) struct Reader {
     spool_dir: PathBuf,
     /// Names of the events that are wanted; none: all.
     only: Vec<String>,
+    names: Arc<Names>,
     reading: Option<Events>,
     /// A batch that was read and that nobody took.
     left_over: Option<Batch>,
@@ -31,10 +33,11 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Nothing is open yet.
-    pub(super) fn new(spool_dir: &Path, only: Vec<String>) -> Reader {
+    pub(super) fn new(spool_dir: &Path, settings: &DestinationSettings) -> Reader {
         Reader {
             spool_dir: spool_dir.to_owned(),
-            only,
+            only: settings.events.clone(),
+            names: Arc::new(settings.rename.iter().cloned().collect()),
             reading: None,
             left_over: None,
         }
@@ -76,7 +79,8 @@ impl Reader {
             Some(reading) if reading.at() == at => reading,
             _ => Events::open(Arc::clone(import), &self.spool_dir, at.index)?,
         };
-        let batch = reading.next_batch(BATCH, &self.only)?;
+        let mut batch = reading.next_batch(BATCH, &self.only)?;
+        batch.rename(Arc::clone(&self.names));
         if !batch.last {
             self.reading = Some(reading);
         }

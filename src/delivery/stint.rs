@@ -3,7 +3,6 @@
 //! A stint takes in several small imports, or a piece of a large one, and ends with a flush, so that a transactional
 //! destination commits once for all of it and holds no transaction while the loop waits for anything.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
@@ -12,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::reader::{BATCH, Read, Reader};
-use crate::destination::{Destination, Reply};
+use crate::destination::{Reply, Store};
 use crate::events::{Batch, EventsError};
 use crate::ledger::{Cursor, Import};
 
@@ -28,7 +27,7 @@ pub(super) struct Worker {
 
 /// The destination, and what it has had.
 struct Hand {
-    destination: Box<dyn Destination>,
+    store: Box<dyn Store>,
     /// Everything before this is at the destination for good.
     confirmed: Cursor,
     /// Everything before this was handed over.
@@ -64,12 +63,12 @@ pub(super) enum Ending {
 }
 
 impl Worker {
-    /// Sets a destination to work at a cursor.
-    pub(super) fn new(destination: Box<dyn Destination>, spool_dir: &Path, only: Vec<String>, at: Cursor) -> Worker {
+    /// Sets a store to work at a cursor.
+    pub(super) fn new(store: Box<dyn Store>, reader: Reader, at: Cursor) -> Worker {
         Worker {
-            reader: Reader::new(spool_dir, only),
+            reader,
             hand: Hand {
-                destination,
+                store,
                 confirmed: at,
                 handed: at,
                 unconfirmed: 0,
@@ -149,7 +148,7 @@ impl Hand {
     /// Hands over what is read until there is no more or the stint is long enough, and has it made good.
     fn take(&mut self, batches: Receiver<Read>, stop: &CancellationToken, stint: &mut Stint) {
         let began = Instant::now();
-        let events_max = self.destination.events_max();
+        let events_max = self.store.events_max();
         let mut events = 0;
         stint.ending = loop {
             if events + BATCH.events > events_max.max(BATCH.events)
@@ -179,7 +178,7 @@ impl Hand {
 
     /// `Err` if the stint is over.
     fn hand_over(&mut self, batch: &Batch, delivered: &mut u64) -> Result<(), Ending> {
-        match self.destination.deliver(batch) {
+        match self.store.deliver(batch) {
             Reply::Held => {
                 self.handed = batch.end;
                 self.unconfirmed += batch.len() as u64;
@@ -197,7 +196,7 @@ impl Hand {
 
     /// `Err` if the stint is over otherwise than it would be.
     fn flush(&mut self, delivered: &mut u64) -> Result<(), Ending> {
-        match self.destination.flush() {
+        match self.store.flush() {
             Reply::Held => Ok(()),
             Reply::Durable(cursor) if cursor == self.handed => {
                 self.confirm(delivered);

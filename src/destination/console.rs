@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal, Write};
 
 use crate::events::{Batch, Event, push_line, push_utc};
 
-use super::{Destination, Position, Reply};
+use super::{Position, Reply, Store};
 
 /// How much is gathered before it is written, in bytes.
 const WRITE_BYTES: usize = 64 * 1024;
@@ -47,7 +47,7 @@ impl<W: Write> Console<W> {
     }
 }
 
-impl<W: Write + Send> Destination for Console<W> {
+impl<W: Write + Send> Store for Console<W> {
     fn position(&mut self) -> Result<Position, Reply> {
         Ok(Position::Ledger)
     }
@@ -72,7 +72,7 @@ fn push_text(into: &mut Vec<u8>, event: &Event<'_>) {
     let mut line = String::new();
     push_utc(&mut line, event.at);
     line.push(' ');
-    push_printable(&mut line, event.event);
+    push_printable(&mut line, event.name());
     if let Some(id) = event.user_id {
         line.push(' ');
         push_printable(&mut line, id);

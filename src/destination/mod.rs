@@ -1,7 +1,11 @@
 //! Where events go: one attempt per call.
 //!
-//! A destination does not sleep, retry or remember; `delivery` does. (One exception: a transactional destination keeps its
-//! cursor beside its rows.) Destinations are plain synchronous code, called from a blocking thread.
+//! There are two kinds. A [`Store`] (`sqlite`, `file`, `console`) keeps the events, and says how far it has got. A
+//! [`Receiver`] (`http`, `bento`) is somebody else's, at the far end of a network: it is sent a parcel, and answers, or does
+//! not.
+//!
+//! Neither sleeps, retries or remembers; `delivery` does. (One exception: a transactional store keeps its cursor beside its
+//! rows.) Destinations are plain synchronous code, called from a blocking thread.
 
 use std::path::Path;
 
@@ -9,18 +13,32 @@ use crate::config::resolve::{DestinationKind, DestinationSettings};
 use crate::events::Batch;
 use crate::ledger::Cursor;
 
+mod bento;
 mod console;
 mod file;
+mod http;
+pub mod receiver;
 mod sqlite;
+mod wire;
 
-/// What came of one attempt.
+pub use receiver::Receiver;
+
+/// A destination that is open.
+pub enum Opened {
+    /// It keeps the events.
+    Store(Box<dyn Store>),
+    /// It is sent them.
+    Receiver(Box<dyn Receiver>),
+}
+
+/// What came of one attempt at a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
     /// The destination has everything before this cursor, for good. A cursor other than the batch's end says that the
     /// destination stands elsewhere than was thought, and that the batch does not count.
     Durable(Cursor),
-    /// The batch was taken, and nothing is promised yet: a later reply to [`Destination::deliver`] or
-    /// [`Destination::flush`] will.
+    /// The batch was taken, and nothing is promised yet: a later reply to [`Store::deliver`] or
+    /// [`Store::flush`] will.
     Held,
     /// Nothing since the last `Durable` counts; to be tried again later.
     Unavailable {
@@ -59,8 +77,8 @@ pub struct Mark {
     pub key: String,
 }
 
-/// Somewhere events go.
-pub trait Destination: Send {
+/// Somewhere events are kept.
+pub trait Store: Send {
     /// How far it has got. Asked once, before the first batch. `Err` is [`Reply::Unavailable`] or [`Reply::Barred`].
     fn position(&mut self) -> Result<Position, Reply>;
 
@@ -79,29 +97,31 @@ pub trait Destination: Send {
     }
 }
 
-/// Opens a destination for delivery, and makes what it needs (a database, a directory). `Err` is [`Reply::Unavailable`] or
-/// [`Reply::Barred`].
-pub fn open(settings: &DestinationSettings) -> Result<Box<dyn Destination>, Reply> {
+/// Opens a destination for delivery, and makes what it needs (a database, a directory). Nothing is dialled yet. `Err` is
+/// [`Reply::Unavailable`] or [`Reply::Barred`].
+pub fn open(settings: &DestinationSettings) -> Result<Opened, Reply> {
     Ok(match &settings.kind {
-        DestinationKind::Sqlite { path } => {
-            Box::new(sqlite::Sqlite::open(path, &settings.name, settings.was.as_deref())?)
-        }
-        DestinationKind::File {
-            dir,
-            by_event_date,
-            zstd_level,
-        } => Box::new(file::Files::open(settings, dir, *by_event_date, *zstd_level)?),
-        DestinationKind::Console => Box::new(console::Console::stdout()),
+        DestinationKind::Sqlite { path } => Opened::Store(Box::new(sqlite::Sqlite::open(
+            path,
+            &settings.name,
+            settings.was.as_deref(),
+        )?)),
+        DestinationKind::File { dir, .. } => Opened::Store(Box::new(file::Files::open(settings, dir)?)),
+        DestinationKind::Console => Opened::Store(Box::new(console::Console::stdout())),
+        DestinationKind::Http(http) => Opened::Receiver(Box::new(http::Http::open(http)?)),
+        DestinationKind::Bento(bento) => Opened::Receiver(Box::new(bento::Bento::open(bento)?)),
     })
 }
 
-/// Says whether a destination could be opened and is ours, and changes nothing. `Err` is [`Reply::Unavailable`] or
-/// [`Reply::Barred`].
+/// Says whether a destination could be opened and is ours, or dials it, and changes nothing anywhere. `Err` is
+/// [`Reply::Unavailable`] or [`Reply::Barred`].
 pub fn check(settings: &DestinationSettings) -> Result<(), Reply> {
     match &settings.kind {
         DestinationKind::Sqlite { path } => sqlite::check(path, &settings.name, settings.was.as_deref()),
         DestinationKind::File { dir, .. } => file::check(dir, settings),
         DestinationKind::Console => Ok(()),
+        DestinationKind::Http(http) => http::check(http),
+        DestinationKind::Bento(bento) => bento::check(bento),
     }
 }
 

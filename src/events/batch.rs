@@ -2,6 +2,7 @@
 //!
 //! A batch owns one text and remembers where in it each event's parts lie, so that an event costs no allocation of its own.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::feed;
@@ -23,7 +24,11 @@ pub struct Batch {
     pub last: bool,
     text: String,
     rows: Vec<Row>,
+    names: Arc<Names>,
 }
+
+/// What events are called at a destination: the name as given, and the name there. The others keep theirs.
+pub type Names = HashMap<String, String>;
 
 /// An accepted entry, on its way to destinations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +43,10 @@ pub struct Event<'a> {
     pub archive: &'a str,
     /// Index of the entry in the feed, from 0.
     pub index: u64,
-    /// Name of the event.
+    /// Name of the event, as given.
     pub event: &'a str,
+    /// What the destination's configuration calls it; `None`: the same. See [`Event::name`].
+    pub renamed: Option<&'a str>,
     /// The customer's id.
     pub user_id: Option<&'a str>,
     /// The customer's e-mail address.
@@ -50,6 +57,13 @@ pub struct Event<'a> {
     pub at: i64,
     /// The entry as given, byte for byte.
     pub body: &'a str,
+}
+
+impl<'a> Event<'a> {
+    /// What the event is called where it goes.
+    pub fn name(&self) -> &'a str {
+        self.renamed.unwrap_or(self.event)
+    }
 }
 
 /// Where an event's parts lie in the batch's text.
@@ -80,6 +94,7 @@ impl Batch {
             last: false,
             text: String::new(),
             rows: Vec::new(),
+            names: Arc::default(),
         }
     }
 
@@ -92,6 +107,11 @@ impl Batch {
             last: true,
             ..Batch::empty(import, key, begin)
         }
+    }
+
+    /// Calls its events what a destination calls them.
+    pub fn rename(&mut self, names: Arc<Names>) {
+        self.names = names;
     }
 
     /// Number of events.
@@ -152,6 +172,7 @@ impl Batch {
 
     fn event(&self, row: &Row) -> Event<'_> {
         let part = |span: Span| &self.text[span.start..span.end];
+        let event = part(row.event);
         Event {
             id: EventId {
                 key: &self.key,
@@ -161,7 +182,8 @@ impl Batch {
             source: &self.import.source,
             archive: &self.import.archive,
             index: row.index,
-            event: part(row.event),
+            event,
+            renamed: self.names.get(event).map(String::as_str),
             user_id: row.user_id.map(part),
             email: row.email.map(part),
             business_unit: row.business_unit.map(part),

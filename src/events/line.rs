@@ -11,7 +11,7 @@ pub fn push_line(into: &mut Vec<u8>, event: &Event<'_>) {
     write!(into, r#"{{"id":"{}","import":{},"archive":"#, event.id, event.import).ok();
     push_string(into, event.archive);
     write!(into, r#","index":{},"event":"#, event.index).ok();
-    push_string(into, event.event);
+    push_string(into, event.name());
     into.extend_from_slice(br#","body":"#);
     push_on_one_line(into, event.body.as_bytes());
     into.extend_from_slice(b"}\n");
@@ -110,6 +110,7 @@ mod tests {
             archive: "event_history_20191118170500.json.zip",
             index: 7,
             event: "say \"hi\"\n",
+            renamed: None,
             user_id: None,
             email: None,
             business_unit: None,

@@ -10,7 +10,7 @@ mod line;
 mod read;
 mod utc;
 
-pub use batch::{Batch, Event};
+pub use batch::{Batch, Event, Names};
 pub use id::{EventId, key};
 pub use line::push_line;
 pub use read::{Bounds, Events, EventsError};

@@ -296,7 +296,10 @@ impl Ledger {
             if known == 0 {
                 return Ok(None);
             }
-            let letters = ledger.execute("UPDATE dead_letters SET retry = 1 WHERE destination = ?1", [&name])?;
+            let letters = ledger.execute(
+                "UPDATE dead_letters SET retry_at = ?2 WHERE destination = ?1",
+                params![name, now],
+            )?;
             Ok(Some(letters as u64))
         })
         .await

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use super::{Job, Ledger, LedgerError, READERS_MAX};
 
 /// The schema this program writes; SQLite's `user_version`.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 2;
 
 /// How long a statement waits for another process (`feedgate retry` beside the daemon) before it gives up.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -75,6 +75,8 @@ fn upgrade(connection: &mut Connection) -> rusqlite::Result<()> {
     let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found < 1 {
         transaction.execute_batch(include_str!("schema.sql"))?;
+    } else if found < 2 {
+        transaction.execute_batch(include_str!("upgrade_2.sql"))?;
     }
     transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     transaction.commit()

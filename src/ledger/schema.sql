@@ -153,30 +153,83 @@ CREATE TABLE destinations (
     seq             INTEGER NOT NULL,                  -- for looking only, where the destination keeps its own cursor
     "index"         INTEGER NOT NULL,
     delivered       INTEGER NOT NULL DEFAULT 0,        -- events, ever
+    dropped         INTEGER NOT NULL DEFAULT 0,        -- events that nothing was sent for, as configured, ever
+    resent          INTEGER NOT NULL DEFAULT 0,        -- events sent again since no answer had come, ever: these may be there twice
     state           TEXT    NOT NULL CHECK (state IN ('idle', 'delivering', 'waiting', 'barred', 'behind', 'removed')),
-    reason          TEXT,                              -- why it waits, is barred or behind
+    reason          TEXT,                              -- why it waits, is barred or behind, or keeps to its budget
     since_at        INTEGER NOT NULL,                  -- of the state
     attempts        INTEGER NOT NULL DEFAULT 0,        -- in vain, in a row
-    retry_at        INTEGER,                           -- next try
+    retry_at        INTEGER,                           -- next try, or next call that the budget allows
     delivered_at    INTEGER,                           -- last success
-    created_at      INTEGER NOT NULL
+    created_at      INTEGER NOT NULL,
+    rate            REAL,                              -- events delivered a second, lately; NULL: nothing was
+    site            TEXT                               -- whose budgets its calls count against; NULL: nobody's
 ) STRICT, WITHOUT ROWID;
 
--- Events a destination refused for good, kept for `retry`, with a copy of the body, since the spool is pruned.
+-- The parcel that each destination is at, if it is sent any: composed, perhaps sent, and what came of it not written down
+-- yet. After a crash the same events are sent again, with the same ids, rather than others. At most one for each.
+CREATE TABLE in_flight (
+    destination     TEXT    PRIMARY KEY,
+    letters         TEXT,                              -- JSON: the ids of the dead letters in it; NULL: it is of events ahead
+    seq             INTEGER NOT NULL,                  -- it begins here: all before has its verdict
+    "index"         INTEGER NOT NULL,
+    end_seq         INTEGER NOT NULL,                  -- and ends before this
+    end_index       INTEGER NOT NULL,
+    events          INTEGER NOT NULL,                  -- in the call in hand
+    calls_before    INTEGER NOT NULL DEFAULT 0,        -- of the calls that go before it, those that were answered
+    narrowed        INTEGER NOT NULL DEFAULT 0,        -- calls made to find the events at fault
+    suspects        INTEGER,                           -- so many of its first events hold one at fault; NULL: none is known to
+    sent_at         INTEGER,                           -- a call was sent then, and no answer is written down; NULL: none is in hand
+    unanswered      INTEGER NOT NULL DEFAULT 0         -- times that no answer came
+) STRICT, WITHOUT ROWID;
+
+-- Calls of the last hour, by what they count against, so that a restart does not forget them.
+CREATE TABLE calls (
+    site            TEXT    NOT NULL,
+    kind            TEXT    NOT NULL,                  -- 'batch' or 'fetch'
+    at              INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX calls_by_time      ON calls (site, kind, at);
+
+-- What each site allows, as configured, and what it said itself.
+CREATE TABLE budgets (
+    site            TEXT    NOT NULL,
+    kind            TEXT    NOT NULL,
+    per_hour        INTEGER NOT NULL,                  -- calls in any hour
+    burst           INTEGER NOT NULL,                  -- calls that may follow each other at once
+    blocked_until   INTEGER,                           -- the site asked not to be called before this
+    PRIMARY KEY (site, kind)
+) STRICT, WITHOUT ROWID;
+
+-- Events that a destination refused for good, or that could not be sent yet, kept for `retry`; with a copy of the body, since
+-- the spool is pruned.
 CREATE TABLE dead_letters (
     id              INTEGER PRIMARY KEY,
     destination     TEXT    NOT NULL,
+    kind            TEXT    NOT NULL CHECK (kind IN (
+                        'refused',                     -- for good, by the destination, or since it can never be sent as it is
+                        'held',                        -- something it needs is not known yet
+                        'deferred',                    -- the destination wants it later
+                        'unidentified')),              -- some events of a range, and nobody says which
     import          INTEGER NOT NULL REFERENCES imports (id),
     "index"         INTEGER NOT NULL,
     event_id        TEXT    NOT NULL,
-    body            TEXT    NOT NULL,
-    reason          TEXT    NOT NULL,
+    event           TEXT    NOT NULL,                  -- its name as given
+    last_import     INTEGER REFERENCES imports (id),   -- unidentified: the range's last event, where the columns above have its first
+    last_index      INTEGER,
+    events          INTEGER NOT NULL DEFAULT 1,        -- in the range
+    failed          INTEGER NOT NULL DEFAULT 1,        -- of these, not taken
+    body            TEXT    NOT NULL,                  -- the entry as given; of a range: a line for each, as `feedgate events` prints them
+    reason          TEXT    NOT NULL,                  -- the last one
     attempts        INTEGER NOT NULL DEFAULT 1,
-    refused_at      INTEGER NOT NULL,
-    retry           INTEGER NOT NULL DEFAULT 0 CHECK (retry IN (0, 1)) -- somebody asked for another try
+    history         TEXT    NOT NULL DEFAULT '[]',     -- JSON: the last attempts, [{"at", "reason"}]
+    refused_at      INTEGER NOT NULL,                  -- first
+    retry_at        INTEGER                            -- to be delivered again from then on; NULL: when somebody asks
 ) STRICT;
 
-CREATE INDEX dead_letters_of ON dead_letters (destination, id);
+CREATE INDEX dead_letters_of    ON dead_letters (destination, id);
+CREATE INDEX dead_letters_due   ON dead_letters (destination, retry_at) WHERE retry_at IS NOT NULL;
 
 -- What is still to be said in imports.jsonl: written here with what it tells of, deleted when it is in the file and synced.
 -- A crash between the two repeats a line, and loses none.

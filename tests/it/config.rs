@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use feedgate::config::load_state_dir;
 use feedgate::config::resolve::{
-    After, DestinationKind, Location, MaxRejected, Packaging, Settings, SftpSettings, Start,
+    After, DestinationKind, FileFormat, Location, MaxRejected, Packaging, Settings, SftpSettings, Start,
 };
 use feedgate::feed::DuplicateKeys;
 
@@ -193,6 +193,7 @@ fn every_key_can_be_written() {
     assert_eq!(settings.sources[1].location, Location::Local { dir: "/data/in".into() });
     let file = &settings.destinations[0];
     let kind = DestinationKind::File {
+        format: FileFormat::Ndjson,
         dir: "/f".into(),
         by_event_date: true,
         zstd_level: 0,

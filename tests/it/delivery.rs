@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use feedgate::archive::{Limits, NameClass, classify};
 use feedgate::cli::events::{Query, events};
-use feedgate::config::resolve::{DestinationKind, DestinationSettings, Packaging, Start};
+use feedgate::config::resolve::{DestinationKind, DestinationSettings, FileFormat, Packaging, Start};
 use feedgate::delivery::{Delivery, Outcome};
 use feedgate::feed::{DuplicateKeys, Options};
 use feedgate::intake::{Rules, take_in};
@@ -138,6 +138,7 @@ impl World {
         settings(
             name,
             DestinationKind::File {
+                format: FileFormat::Ndjson,
                 dir: self.path(name),
                 by_event_date,
                 zstd_level: 3,
@@ -200,6 +201,8 @@ fn settings(name: &str, kind: DestinationKind) -> DestinationSettings {
         was: None,
         events: Vec::new(),
         sources: Vec::new(),
+        rename: Vec::new(),
+        dead_letters_max: 100_000,
     }
 }
 

@@ -9,11 +9,11 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::config::resolve::DestinationSettings;
+use crate::config::resolve::{DestinationKind, DestinationSettings};
 use crate::events::{Batch, push_date, push_line};
 use crate::ledger::Cursor;
 
-use super::{Destination, Position, Reply, of_io};
+use super::{Position, Reply, Store, of_io};
 use parts::Parts;
 
 mod parts;
@@ -47,12 +47,17 @@ struct Writing {
 
 impl Files {
     /// Opens a directory, makes it if it is not there, and sweeps what a crash left.
-    pub(super) fn open(
-        settings: &DestinationSettings,
-        dir: &Path,
-        by_event_date: bool,
-        zstd_level: i32,
-    ) -> Result<Files, Reply> {
+    pub(super) fn open(settings: &DestinationSettings, dir: &Path) -> Result<Files, Reply> {
+        let DestinationKind::File {
+            by_event_date,
+            zstd_level,
+            ..
+        } = settings.kind
+        else {
+            return Err(Reply::Barred {
+                reason: "this is no `file` destination".to_owned(),
+            });
+        };
         parts::make_dir(dir).map_err(|error| of_io(&format!("making the directory `{}`", dir.display()), &error))?;
         own(dir, settings)?;
         parts::sweep(dir)
@@ -109,7 +114,7 @@ impl Files {
     }
 }
 
-impl Destination for Files {
+impl Store for Files {
     fn position(&mut self) -> Result<Position, Reply> {
         Ok(Position::Ledger)
     }

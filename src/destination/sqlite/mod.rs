@@ -16,7 +16,7 @@ use rusqlite::{Connection, params};
 use crate::events::{Batch, push_utc};
 use crate::ledger::Cursor;
 
-use super::{Destination, Mark, Position, Reply};
+use super::{Mark, Position, Reply, Store};
 use open::{belongs_to_another, identity, of_sql, owner};
 use views::Views;
 
@@ -131,7 +131,7 @@ impl Sqlite {
     }
 }
 
-impl Destination for Sqlite {
+impl Store for Sqlite {
     fn position(&mut self) -> Result<Position, Reply> {
         Ok(self.position.clone())
     }
@@ -170,7 +170,7 @@ fn insert(connection: &Connection, batch: &Batch) -> rusqlite::Result<()> {
             event.index as i64,
             event.source,
             event.archive,
-            event.event,
+            event.name(),
             event.user_id,
             event.email,
             event.business_unit,

@@ -36,13 +36,13 @@ impl Views {
                 return Ok(());
             }
             // Feeds come in runs of the same name.
-            if event.event == previous || self.known.contains(event.event) {
-                previous = event.event;
+            if event.name() == previous || self.known.contains(event.name()) {
+                previous = event.name();
                 continue;
             }
-            previous = event.event;
-            create(connection, event.event)?;
-            self.known.insert(event.event.to_owned());
+            previous = event.name();
+            create(connection, event.name())?;
+            self.known.insert(event.name().to_owned());
         }
         Ok(())
     }
