@@ -120,6 +120,7 @@ mod tests {
             archive: "event_history_20191118170500.json.zip",
             index: 7,
             event,
+            renamed: None,
             user_id,
             email,
             business_unit: Some("shop"),
