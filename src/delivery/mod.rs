@@ -48,6 +48,7 @@ pub struct Delivery {
     ledger: Ledger,
     spool_dir: PathBuf,
     settings: DestinationSettings,
+    clock: Clock,
     /// `None` until the first attempt, and after most that failed: a destination is opened anew then.
     hand: Option<Hand>,
     pace: Pace,
@@ -63,6 +64,9 @@ pub struct Delivery {
     /// Events delivered by parcels and not said yet, and when some were said last.
     unsaid: (u64, Option<Instant>),
 }
+
+/// Tells the time, in UTC milliseconds.
+pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// A destination at work.
 enum Hand {
@@ -106,6 +110,7 @@ impl Delivery {
             ledger,
             spool_dir,
             settings,
+            clock: Arc::new(ledger::now),
             hand: None,
             pace: Pace::default(),
             rate: Rate::default(),
@@ -115,6 +120,15 @@ impl Delivery {
             refused_parcels: 0,
             unsaid: (0, None),
         }
+    }
+
+    /// Goes by another clock than the system's.
+    pub fn with_clock(self, clock: Clock) -> Delivery {
+        Delivery { clock, ..self }
+    }
+
+    fn now(&self) -> i64 {
+        (self.clock)()
     }
 
     /// Delivers until told to stop; then the batch in hand is finished. `committed` is notified whenever something was
@@ -235,7 +249,7 @@ impl Delivery {
         if delivered == 0 && self.noted == noted {
             return Ok(());
         }
-        let now = ledger::now();
+        let now = self.now();
         let rate = match delivered {
             0 => None,
             _ => self.rate.delivered(delivered, now),
@@ -253,7 +267,7 @@ impl Delivery {
             DestinationState::Barred | DestinationState::Behind => Failure::Barred,
             _ => Failure::Unavailable,
         };
-        let mut next = self.pace.failed(failure, ledger::now(), fastrand::f64());
+        let mut next = self.pace.failed(failure, self.now(), fastrand::f64());
         next.retry_at = trouble.not_before.unwrap_or(next.retry_at);
         let retry_at = (trouble.state != DestinationState::Behind).then_some(next.retry_at);
         if next.say {
@@ -267,7 +281,7 @@ impl Delivery {
         };
         match self
             .ledger
-            .note(&self.settings.name, standing.clone(), ledger::now())
+            .note(&self.settings.name, standing.clone(), self.now())
             .await
         {
             Ok(()) => self.noted = self.noted.take().map(|(cursor, _)| (cursor, standing)),
@@ -282,13 +296,13 @@ impl Delivery {
 
     /// Returns at the time of the next try, or sooner if somebody asked for it.
     async fn wait(&mut self, until: i64) {
-        while ledger::now() < until {
-            let left = Duration::from_millis((until - ledger::now()).max(0) as u64);
+        while self.now() < until {
+            let left = Duration::from_millis((until - self.now()).max(0) as u64);
             tokio::time::sleep(left.min(ASK_AGAIN)).await;
             let row = self.ledger.destination(&self.settings.name).await;
             let asked = row.is_ok_and(|row| {
                 row.and_then(|row| row.standing.retry_at)
-                    .is_some_and(|at| at <= ledger::now())
+                    .is_some_and(|at| at <= self.now())
             });
             if asked {
                 return;
@@ -306,7 +320,7 @@ impl Delivery {
     }
 
     fn succeeded(&mut self) {
-        if let Some(over) = self.pace.succeeded(ledger::now()) {
+        if let Some(over) = self.pace.succeeded(self.now()) {
             info!(
                 destination = self.settings.name,
                 attempts = over.attempts,
@@ -318,7 +332,7 @@ impl Delivery {
 
     fn say_failed(&self, trouble: &Trouble, next: pace::Next) {
         let (destination, reason) = (&self.settings.name, &trouble.reason);
-        let retry_in_ms = next.retry_at - ledger::now();
+        let retry_in_ms = next.retry_at - self.now();
         match trouble.state {
             DestinationState::Barred => {
                 error!(

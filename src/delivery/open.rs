@@ -16,7 +16,7 @@ use crate::config::resolve::Start;
 use crate::destination::receiver::Call;
 use crate::destination::{self, Mark, Opened, Position, Receiver, Store};
 use crate::events;
-use crate::ledger::{self, Cursor, DestinationRow, LedgerError, Registration};
+use crate::ledger::{Cursor, DestinationRow, LedgerError, Registration};
 
 /// A destination that was just opened, and where it says it is.
 enum At {
@@ -118,7 +118,7 @@ impl Delivery {
             start: self.settings.start,
             was: self.settings.was.clone(),
         };
-        let row = self.ledger.register(registration, ledger::now()).await?;
+        let row = self.ledger.register(registration, self.now()).await?;
         self.pace = Pace::resumed(row.standing.attempts, row.since_at);
         self.noted = Some((row.cursor, row.standing.clone()));
         Ok(row)

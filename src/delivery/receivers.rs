@@ -13,7 +13,7 @@ use super::narrow::CALLS_MAX;
 use super::parcel::{Parcel, Part};
 use super::{Delivery, Hand, IMPORTS_MAX, Trouble, Turn, off_the_runtime};
 use crate::destination::receiver::{Answer, Budget, Call, Verdict};
-use crate::ledger::{self, Allowance, DestinationState, Flight, Leave, Sending, Settlement, Standing};
+use crate::ledger::{Allowance, DestinationState, Flight, Leave, Sending, Settlement, Standing};
 
 /// So many parcels in a row that are refused whole are hardly a matter of single events: the destination is barred, and
 /// spoils another parcel only now and then.
@@ -44,11 +44,11 @@ impl Delivery {
             let reason = format!(
                 "the parcel it was in was refused, and {CALLS_MAX} more calls did not tell which events are at fault"
             );
-            let part = parcel.give_up(&reason, ledger::now());
+            let part = parcel.give_up(&reason, self.now());
             return self.settle(courier, parcel, part).await;
         };
         let sending = self.sending(&courier, &parcel, &call);
-        if let Leave::NotBefore(until) = self.ledger.begin_call(sending, ledger::now()).await? {
+        if let Leave::NotBefore(until) = self.ledger.begin_call(sending, self.now()).await? {
             courier.parcel = Some(parcel);
             return self.keep_to_the_budget(courier, until).await;
         }
@@ -73,10 +73,10 @@ impl Delivery {
         let name = &self.settings.name;
         let due = self
             .ledger
-            .due_letters(name, ledger::now(), bounds.events, bounds.bytes)
+            .due_letters(name, self.now(), bounds.events, bounds.bytes)
             .await?;
         if !due.is_empty() {
-            self.rate.busy(ledger::now());
+            self.rate.busy(self.now());
             let courier = off_the_runtime(move || {
                 courier.fill_with_letters(&due);
                 courier
@@ -100,7 +100,7 @@ impl Delivery {
         if !courier.has_imports() {
             return Ok(Packed::Nothing(courier));
         }
-        self.rate.busy(ledger::now());
+        self.rate.busy(self.now());
         let (mut courier, filled) = off_the_runtime(move || {
             let filled = courier.fill(None);
             (courier, filled)
@@ -194,7 +194,7 @@ impl Delivery {
         }
         parcel.calls_before = number + 1;
         self.ledger
-            .settle(self.settlement(Part::default(), Some(flight(&parcel))), ledger::now())
+            .settle(self.settlement(Part::default(), Some(flight(&parcel))), self.now())
             .await?;
         self.succeeded();
         courier.parcel = Some(parcel);
@@ -210,7 +210,7 @@ impl Delivery {
         count: usize,
         answer: Answer,
     ) -> Result<Turn, Trouble> {
-        let now = ledger::now();
+        let now = self.now();
         let part = match answer {
             Answer::Delivered => parcel.judge(&vec![Verdict::Delivered; count], now),
             Answer::Verdicts(verdicts) if verdicts.len() == count => parcel.judge(&verdicts, now),
@@ -253,7 +253,7 @@ impl Delivery {
                 _ => 0,
             };
         }
-        let (delivered, now) = (part.delivered, ledger::now());
+        let (delivered, now) = (part.delivered, self.now());
         let settlement = Settlement {
             standing: Some(Standing::well(DestinationState::Delivering)),
             rate: self.rate.delivered(delivered, now),
@@ -283,7 +283,7 @@ impl Delivery {
         call: &Call,
         answer: Answer,
     ) -> Result<Turn, Trouble> {
-        let now = ledger::now();
+        let now = self.now();
         let mut blocked = None;
         let trouble = match answer {
             Answer::Unavailable { reason, retry_after } => {
@@ -375,7 +375,7 @@ impl Delivery {
     pub(super) fn say_paced(&self, until: i64) {
         info!(
             destination = self.settings.name,
-            resume_in_ms = until - ledger::now(),
+            resume_in_ms = until - self.now(),
             "the budget of calls is used up for now; the rest waits"
         );
     }

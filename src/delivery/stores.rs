@@ -9,7 +9,7 @@ use tracing::{info, warn};
 use super::stint::{Ending, Stint, Worker};
 use super::{Delivery, Hand, IMPORTS_MAX, Trouble, Turn, off_the_runtime};
 use crate::events::EventsError;
-use crate::ledger::{self, DestinationState, Import, Standing};
+use crate::ledger::{DestinationState, Import, Standing};
 
 const TWO_WRITERS: &str =
     "the destination's own cursor moves while nothing is delivered from here; is another feedgate writing to it?";
@@ -28,7 +28,7 @@ impl Delivery {
             self.hand = Some(Hand::Store(worker));
             return Ok(Turn::Idle);
         }
-        self.rate.busy(ledger::now());
+        self.rate.busy(self.now());
         let is_all = ahead.imports.last().is_some_and(|import| import.end() == ahead.end);
         let imports: Vec<Arc<Import>> = ahead.imports.into_iter().map(Arc::new).collect();
         let (before, began, stop) = (worker.confirmed(), Instant::now(), stop.clone());
