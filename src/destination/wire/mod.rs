@@ -152,8 +152,11 @@ impl Wire {
         let mut request = headers.request(Method::POST, to);
         request.headers_mut().insert(header::CONTENT_LENGTH, body.len().into());
         if self.asks_first {
-            let value = header::HeaderValue::from_static("100-continue");
-            request.headers_mut().insert(header::EXPECT, value);
+            let value = |text| header::HeaderValue::from_static(text);
+            request.headers_mut().insert(header::EXPECT, value("100-continue"));
+            // An answer in place of `100 Continue` is only looked at once more comes or the connection is closed (ureq
+            // 3.5): so let it be closed.
+            request.headers_mut().insert(header::CONNECTION, value("close"));
         }
         let (parts, ()) = request.into_parts();
         let answer = self

@@ -61,6 +61,11 @@ impl Connection {
             }
             Some(Script::AnswerEarly(status)) => {
                 self.answer(&request, status, &[], b"")?;
+                if request.header("expect").is_some() {
+                    // Who asked first sends nothing after that.
+                    shared.note(request);
+                    return Ok(false);
+                }
                 request.whole = self.read_body(&mut request).is_ok();
                 request.unpack();
                 let is_whole = request.whole;
