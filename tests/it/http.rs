@@ -2,6 +2,7 @@
 
 mod answers; // what a status and a body mean
 mod faults; // no answer, half of one, or too much of it
+mod proxies; // by way of somebody else
 mod requests; // what is sent
 mod trust; // certificates, and secrets that stay secret
 

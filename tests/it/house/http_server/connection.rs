@@ -171,7 +171,9 @@ impl Connection {
             if let Some(end) = self.ahead.windows(4).position(|four| four == b"\r\n\r\n") {
                 break end;
             }
-            if self.ahead.len() > HEAD_BYTES_MAX || !self.read_more()? {
+            // Whoever begins with anything but a method speaks something else, TLS for one.
+            let is_other = self.ahead.first().is_some_and(|byte| !byte.is_ascii_uppercase());
+            if is_other || self.ahead.len() > HEAD_BYTES_MAX || !self.read_more()? {
                 return Ok(None);
             }
         };
