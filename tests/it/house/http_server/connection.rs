@@ -61,6 +61,11 @@ impl Connection {
             }
             Some(Script::AnswerEarly(status)) => {
                 self.answer(&request, status, &[], b"")?;
+                if request.header("expect").is_some() {
+                    // Who asked first sends nothing after that.
+                    shared.note(request);
+                    return Ok(false);
+                }
                 request.whole = self.read_body(&mut request).is_ok();
                 request.unpack();
                 let is_whole = request.whole;
@@ -166,7 +171,9 @@ impl Connection {
             if let Some(end) = self.ahead.windows(4).position(|four| four == b"\r\n\r\n") {
                 break end;
             }
-            if self.ahead.len() > HEAD_BYTES_MAX || !self.read_more()? {
+            // Whoever begins with anything but a method speaks something else, TLS for one.
+            let is_other = self.ahead.first().is_some_and(|byte| !byte.is_ascii_uppercase());
+            if is_other || self.ahead.len() > HEAD_BYTES_MAX || !self.read_more()? {
                 return Ok(None);
             }
         };
