@@ -14,7 +14,7 @@ use crate::ledger::{Ahead, Cursor, DueLetter, Import};
 const LOOKED_AT_MAX: usize = 20_000;
 
 /// Most bytes of bodies in one parcel, those that are put aside included.
-const BODIES_BYTES_MAX: usize = 32 * 1024 * 1024;
+const BODIES_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Imports that are known to be ahead below which the ledger is asked for more.
 const IMPORTS_MIN: usize = 64;
