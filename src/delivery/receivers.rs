@@ -52,9 +52,6 @@ impl Delivery {
             courier.parcel = Some(parcel);
             return self.keep_to_the_budget(courier, until).await;
         }
-        if let Call::Parcel(_) = call {
-            parcel.narrow.count_call();
-        }
         let made = call.clone();
         let (courier, answer) = off_the_runtime(move || {
             let answer = courier.make(&made);
@@ -210,6 +207,10 @@ impl Delivery {
         count: usize,
         answer: Answer,
     ) -> Result<Turn, Trouble> {
+        // A call in vain says nothing of the events: an outage must not end the search for those at fault.
+        if !is_in_vain(&answer) {
+            parcel.narrow.count_call();
+        }
         let now = self.now();
         let part = match answer {
             Answer::Delivered => parcel.judge(&vec![Verdict::Delivered; count], now),
@@ -379,6 +380,14 @@ impl Delivery {
             "the budget of calls is used up for now; the rest waits"
         );
     }
+}
+
+/// Whether nothing was taken, or nobody knows.
+fn is_in_vain(answer: &Answer) -> bool {
+    matches!(
+        answer,
+        Answer::Unavailable { .. } | Answer::Unanswered { .. } | Answer::Barred { .. }
+    )
 }
 
 /// What came of filling a parcel.

@@ -13,5 +13,6 @@ mod feeds; // every rule of entries, and the reader against serde_json
 mod http; // what is posted, and what every answer and every absence of one comes to
 mod intake; // one test per rule and per ending, over a directory and over SFTP
 mod kills; // SIGKILL at random moments
+mod receivers; // deliveries through faults, refusals, hours and crashes
 mod sources; // one contract over a local directory and SFTP; authentication; host keys
 mod tidy; // rooms that must not know each other

@@ -6,3 +6,4 @@ pub mod gate; // the feedgate binary, its state directory and its configuration
 pub mod http_server; // an HTTP server that stores what it is sent and does as a test tells it
 pub mod proxy; // a TCP proxy on loopback that stalls, cuts and delays
 pub mod sshd; // OpenSSH's own sshd on loopback
+pub mod world; // deliveries in this process, by a clock that a test can move
