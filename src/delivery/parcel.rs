@@ -40,8 +40,10 @@ pub(super) struct Parcel {
     pub(super) unanswered: u32,
     /// Whether no more events fit into it.
     pub(super) is_full: bool,
-    /// Events the receiver took in any call.
-    pub(super) delivered: u64,
+    /// Events the receiver took in any call, or wants later.
+    wanted: u64,
+    /// A call with several of its events was too large.
+    pub(super) was_too_large: bool,
     /// What was taken into the receiver's parcel, in order.
     items: Vec<Item>,
     /// What was not, and why: each with the number of items before it.
@@ -94,7 +96,8 @@ impl Parcel {
             is_unsure: false,
             unanswered: 0,
             is_full: false,
-            delivered: 0,
+            wanted: 0,
+            was_too_large: false,
             items: Vec::new(),
             asides: Vec::new(),
             settled: 0,
@@ -162,6 +165,11 @@ impl Parcel {
         self.settled == self.items.len()
     }
 
+    /// Whether all have their verdict, and the receiver wants none of them, now or later.
+    pub(super) fn is_refused_whole(&self) -> bool {
+        self.is_done() && self.len() > 0 && self.wanted == 0
+    }
+
     /// The next events have these verdicts.
     pub(super) fn judge(&mut self, verdicts: &[Verdict], now: i64) -> Part {
         let mut part = Part::default();
@@ -175,7 +183,10 @@ impl Parcel {
                     self.settled += 1;
                     continue;
                 }
-                Verdict::Deferred { reason } => (LetterKind::Deferred, reason, Some(now + DEFERRED_MS)),
+                Verdict::Deferred { reason } => {
+                    self.wanted += 1;
+                    (LetterKind::Deferred, reason, Some(now + DEFERRED_MS))
+                }
                 Verdict::Refused { reason } => (LetterKind::Refused, reason, None),
             };
             self.bury(item, kind, reason, retry_at, &mut part);
@@ -228,7 +239,7 @@ impl Parcel {
 
     /// Brings a part up to date with what lies behind the last verdict.
     fn close(&mut self, mut part: Part) -> Part {
-        self.delivered += part.delivered;
+        self.wanted += part.delivered;
         if self.is_done() {
             self.set_aside(&mut part);
             // It goes when all of its events have their verdict; those refused anew have letters of their own.

@@ -221,16 +221,20 @@ impl Delivery {
                     .in_vain(courier, parcel, &Call::Parcel(0..count), Answer::Barred { reason })
                     .await;
             }
-            Answer::Unidentified { failed, reason } => parcel.judge_unidentified(count, failed, &reason, now),
-            Answer::Refused { reason } | Answer::TooLarge { reason } if count == 1 => {
+            Answer::TooLarge { reason } if count == 1 => {
+                // This one was too large by itself, and nothing is known against the others.
+                courier.limit = usize::MAX;
                 parcel.judge(&[Verdict::Refused { reason }], now)
             }
+            Answer::Unidentified { failed, reason } => parcel.judge_unidentified(count, failed, &reason, now),
+            Answer::Refused { reason } if count == 1 => parcel.judge(&[Verdict::Refused { reason }], now),
             Answer::Refused { .. } => {
                 parcel.narrow.refused(count);
                 Part::default()
             }
             Answer::TooLarge { .. } => {
                 courier.limit = count / 2;
+                parcel.was_too_large = true;
                 Part::default()
             }
             Answer::Unavailable { .. } | Answer::Unanswered { .. } | Answer::Barred { .. } => {
@@ -247,12 +251,14 @@ impl Delivery {
         courier.at = part.cursor.unwrap_or(courier.at);
         courier.letters += part.letters.len() as u64;
         self.say_buried(&part);
-        let is_done = parcel.is_done();
-        if is_done && parcel.len() > 0 {
-            self.refused_parcels = match parcel.delivered {
-                0 => self.refused_parcels.saturating_add(1),
-                _ => 0,
-            };
+        let (is_done, is_refused_whole) = (parcel.is_done(), parcel.is_refused_whole());
+        if is_refused_whole {
+            self.refused_parcels = self.refused_parcels.saturating_add(1);
+        } else if is_done && parcel.len() > 0 {
+            self.refused_parcels = 0;
+        }
+        if is_done && !parcel.was_too_large {
+            courier.fitted();
         }
         let (delivered, now) = (part.delivered, self.now());
         let settlement = Settlement {
@@ -266,10 +272,9 @@ impl Delivery {
         self.unsaid.0 += delivered;
         self.succeeded();
         self.say_sent(false);
-        let is_refused = is_done && parcel.len() > 0 && parcel.delivered == 0;
         courier.parcel = (!is_done).then_some(parcel);
         self.hand = Some(Hand::Receiver(courier));
-        match is_refused && self.refused_parcels >= REFUSED_PARCELS_MAX {
+        match is_refused_whole && self.refused_parcels >= REFUSED_PARCELS_MAX {
             // The next try is another parcel: it goes on, slowly.
             true => Err(self.refuses_everything()),
             false => Ok(Turn::More),
