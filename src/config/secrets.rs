@@ -3,14 +3,17 @@
 use std::io::Read;
 use std::path::PathBuf;
 
-use super::KIB;
 use super::form::Text;
 use super::resolve::{PrivateKey, Secret};
 use super::resolver::Resolver;
 use super::section::Written;
+use super::{KIB, MIB};
 
 /// Largest secret that is read; an RSA key of 16,384 bits has 13 KiB.
 const SECRET_BYTES_MAX: u64 = 64 * KIB;
+
+/// Most bytes of certificates that are read; the whole of a system's trusted roots has 220 KiB.
+const CERTIFICATES_BYTES_MAX: u64 = 4 * MIB;
 
 impl Resolver<'_> {
     pub(super) fn private_key(&mut self, file: &Written<PathBuf>, passphrase: Option<Secret>) -> Option<PrivateKey> {
@@ -54,18 +57,7 @@ impl Resolver<'_> {
                 );
                 None
             }
-            (Some(file), None) => {
-                let text = self.secret_file(&format!("{what}_file"), file)?;
-                // Editors and `echo` end a file with a line end; no password does.
-                let text = text.trim_end_matches(['\r', '\n']);
-                if text.is_empty() {
-                    self.problem(
-                        &file.place,
-                        format!("`{what}_file`: `{}` is empty", file.value.display()),
-                    );
-                }
-                Some(Secret::new(text))
-            }
+            (Some(file), None) => self.secret_line(&format!("{what}_file"), file),
             (None, Some(variable)) => {
                 match self.environment.get(&variable.value.0).filter(|text| !text.is_empty()) {
                     Some(text) => Some(Secret::new(text)),
@@ -81,19 +73,52 @@ impl Resolver<'_> {
         }
     }
 
+    /// A secret that is the whole of a file.
+    pub(super) fn secret_line(&mut self, key: &str, file: &Written<PathBuf>) -> Option<Secret> {
+        let text = self.secret_file(key, file)?;
+        // Editors and `echo` end a file with a line end; no password does.
+        let text = text.trim_end_matches(['\r', '\n']);
+        if text.is_empty() {
+            self.problem(&file.place, format!("`{key}`: `{}` is empty", file.value.display()));
+            return None;
+        }
+        Some(Secret::new(text))
+    }
+
+    /// Certificates in PEM form, from a file that holds nothing secret.
+    pub(super) fn certificates(&mut self, key: &str, file: &Written<PathBuf>) -> Option<String> {
+        let text = self.text_file(key, file, CERTIFICATES_BYTES_MAX)?;
+        let wanted = if text.contains("PRIVATE KEY-----") {
+            "holds a private key; name a file that holds certificates alone"
+        } else if !text.contains("-----BEGIN CERTIFICATE-----") {
+            "holds no certificate: `-----BEGIN CERTIFICATE-----` is wanted"
+        } else {
+            return Some(text);
+        };
+        self.problem(&file.place, format!("`{key}`: `{}` {wanted}", file.value.display()));
+        None
+    }
+
     fn secret_file(&mut self, key: &str, file: &Written<PathBuf>) -> Option<String> {
+        self.text_file(key, file, SECRET_BYTES_MAX)
+    }
+
+    fn text_file(&mut self, key: &str, file: &Written<PathBuf>, bytes_max: u64) -> Option<String> {
         let mut text = String::new();
         let result =
-            std::fs::File::open(&file.value).and_then(|open| open.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text));
+            std::fs::File::open(&file.value).and_then(|open| open.take(bytes_max + 1).read_to_string(&mut text));
         let why = match result {
-            Ok(_) if text.len() as u64 <= SECRET_BYTES_MAX => return Some(text),
-            Ok(_) => format!("larger than {SECRET_BYTES_MAX} bytes; no secret is"),
+            Ok(_) if text.len() as u64 <= bytes_max => return Some(text),
+            Ok(_) => format!("larger than {bytes_max} bytes; no secret is"),
             Err(error) => error.to_string(),
         };
-        self.problem(
-            &file.place,
-            format!("`{key}`: reading `{}`: {why}", file.value.display()),
-        );
+        // Somebody may have put the secret itself where the name of its file belongs; a path tells itself by its slash.
+        let message = if file.value.is_absolute() || file.value.starts_with(".") {
+            format!("`{key}`: reading `{}`: {why}", file.value.display())
+        } else {
+            format!("`{key}`: reading the file it names: {why} (it wants a file's name, not the secret)")
+        };
+        self.problem(&file.place, message);
         None
     }
 }
