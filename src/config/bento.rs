@@ -1,10 +1,12 @@
 //! Destinations at Bento: the site, its keys, its budgets, and what is written about people.
 
+use std::path::PathBuf;
+
 use super::Destination;
-use super::form::{Count, Currency};
-use super::problem::Place;
+use super::form::{Count, Text};
 use super::resolve::{BentoSettings, DestinationKind, DestinationSettings, Secret};
 use super::resolver::Resolver;
+use super::section::Written;
 use super::table::{EntryPlace, Label, Table};
 
 /// Bento's own API.
@@ -30,17 +32,24 @@ impl Resolver<'_> {
                 .site_uuid
                 .as_ref()
                 .map_or_else(String::new, |site| site.value.0.clone()),
-            publishable_key: self.publishable_key(destination),
-            secret_key: self.bento_key(destination, "secret_key"),
+            publishable_key: self.bento_key(
+                destination,
+                "publishable_key",
+                &destination.publishable_key_file,
+                &destination.publishable_key_env,
+            ),
+            secret_key: self.bento_key(
+                destination,
+                "secret_key",
+                &destination.secret_key_file,
+                &destination.secret_key_env,
+            ),
             batch_events: batch_events as usize,
             batch_per_hour: self.count("batch_per_hour", &destination.batch_per_hour, per_hour.clone()) as u32,
             fetch_per_hour: self.count("fetch_per_hour", &destination.fetch_per_hour, per_hour) as u32,
             burst: self.count("burst", &destination.burst, 1..=1_000) as u32,
             without_email: destination.without_email.value,
-            currency: destination.currency.as_ref().map(|currency| {
-                let Currency(code) = &currency.value;
-                code.clone()
-            }),
+            currency: destination.currency.as_ref().map(|currency| currency.value.0.clone()),
             bypass_workflows: destination.bypass_workflows.value,
             fields: self.places_and_fields("fields", &destination.fields.value),
             profile: self.places_and_fields("profile", &destination.profile.value),
@@ -85,33 +94,36 @@ impl Resolver<'_> {
         url.value.text.trim_end_matches('/').to_owned()
     }
 
-    fn publishable_key(&mut self, destination: &Destination) -> Secret {
-        let key = self.bento_key(destination, "publishable_key");
-        // It is the user of Basic authentication, which ends at the first colon.
-        if key.reveal().contains(':')
-            && let Some(place) = secret_place(destination, "publishable_key")
-        {
-            self.problem(place, "`publishable_key`: it holds a colon, and would end there");
-        }
-        key
-    }
-
     /// One of the two keys; an empty one where there is none, which has been told.
-    fn bento_key(&mut self, destination: &Destination, what: &'static str) -> Secret {
-        let Some(place) = secret_place(destination, what) else {
+    fn bento_key(
+        &mut self,
+        destination: &Destination,
+        what: &str,
+        file: &Option<Written<PathBuf>>,
+        variable: &Option<Written<Text>>,
+    ) -> Secret {
+        let keys = [format!("{what}_file"), format!("{what}_env")];
+        let Some((key, place)) = keys.iter().find_map(|key| Some((key, destination.place_of(key)?))) else {
             self.problem(
                 &destination.place,
                 format!("`{what}_file` or `{what}_env` is missing from this `[[destination]]`"),
             );
             return Secret::new("");
         };
-        let (file, variable) = match what {
-            "secret_key" => (&destination.secret_key_file, &destination.secret_key_env),
-            _ => (&destination.publishable_key_file, &destination.publishable_key_env),
+        let Some(secret) = self.secret(what, file, variable) else {
+            return Secret::new("");
         };
-        self.secret(what, file, variable)
-            .and_then(|key| self.visible(place, what, key))
-            .unwrap_or_else(|| Secret::new(""))
+        self.refuse_invisible(key, place, &secret);
+        // Basic authentication takes the first colon for the end of the publishable key.
+        if secret.reveal().contains(':') {
+            self.problem(
+                place,
+                format!(
+                    "`{key}`: it holds a colon; publishable key and secret key are two, each in a place of its own"
+                ),
+            );
+        }
+        secret
     }
 
     /// Places in the entry and the fields they are written to; no field has two.
@@ -170,10 +182,4 @@ impl Resolver<'_> {
             }
         }
     }
-}
-
-/// Where a secret, or its file or variable, was named.
-fn secret_place<'a>(destination: &'a Destination, what: &str) -> Option<&'a Place> {
-    let file = destination.place_of(&format!("{what}_file"));
-    file.or(destination.place_of(&format!("{what}_env")))
 }

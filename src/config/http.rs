@@ -124,61 +124,63 @@ impl Resolver<'_> {
     fn authorization(&mut self, destination: &Destination) -> Option<Authorization> {
         let bearer = self.secret("bearer", &destination.bearer_file, &destination.bearer_env);
         let password = self.secret("password", &destination.password_file, &destination.password_env);
-        let first_of = |keys: [&'static str; 2]| {
-            keys.into_iter()
-                .find_map(|key| destination.place_of(key).map(|place| (key, place)))
+        let given = |keys: &[&'static str]| {
+            keys.iter()
+                .find_map(|key| destination.place_of(key).map(|place| (*key, place)))
         };
-        let user = destination.place_of("user");
-        let password_key = first_of(["password_file", "password_env"]);
-        if let Some((key, place)) = first_of(["bearer_file", "bearer_env"]) {
-            let other = password_key.or(user.map(|place| ("user", place)));
-            if let Some((other, place)) = other {
-                self.problem(
-                    place,
-                    format!(
-                        "`{other}` and `{key}` are both given, and a request is let in by one of them; leave one out"
-                    ),
-                );
-                return None;
+        let bearer_given = given(&["bearer_file", "bearer_env"]);
+        let password_given = given(&["password_file", "password_env"]);
+        let user_given = given(&["user"]);
+        match (bearer_given, user_given, password_given) {
+            (None, None, None) => None,
+            (Some((key, place)), None, None) => {
+                let bearer = bearer?;
+                self.refuse_invisible(key, place, &bearer);
+                Some(Authorization::Bearer(bearer))
             }
-            return self.visible(place, "bearer", bearer?).map(Authorization::Bearer);
-        }
-        match (user, password_key) {
-            (None, None) => None,
-            (None, Some((key, place))) => {
-                self.problem(place, format!("`{key}` without a user: add `user`"));
-                None
+            (None, Some((_, place)), Some(_)) => {
+                let user = destination.user.as_ref()?.value.0.clone();
+                // Basic authentication takes the first colon for the user's end.
+                if user.contains(':') {
+                    self.problem(place, "`user` holds a colon, and would end there");
+                }
+                let password = password?;
+                Some(Authorization::Basic { user, password })
             }
-            (Some(place), None) => {
+            (None, Some((_, place)), None) => {
                 self.problem(
                     place,
                     "`user` without a password: add `password_file` or `password_env`",
                 );
                 None
             }
-            (Some(place), Some(_)) => {
-                let user = destination.user.as_ref()?.value.0.clone();
-                // Basic authentication takes the first colon for the user's end.
-                if user.contains(':') {
-                    self.problem(place, "`user` holds a colon, and would end there");
+            (None, None, Some((key, place))) => {
+                self.problem(place, format!("`{key}` without a user: add `user`"));
+                None
+            }
+            (Some((bearer_key, _)), user, password) => {
+                if let Some((key, place)) = user.or(password) {
+                    self.problem(
+                        place,
+                        format!(
+                            "`{key}` and `{bearer_key}` are both given, and a request is let in by one; leave one out"
+                        ),
+                    );
                 }
-                Some(Authorization::Basic {
-                    user,
-                    password: password?,
-                })
+                None
             }
         }
     }
 
-    /// A secret that goes into a header, and must not end it.
-    pub(super) fn visible(&mut self, place: &Place, what: &str, secret: Secret) -> Option<Secret> {
-        if secret.reveal().bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Some(secret);
+    /// A secret that goes into a header must not end it.
+    pub(super) fn refuse_invisible(&mut self, key: &str, place: &Place, secret: &Secret) {
+        if !secret.reveal().bytes().all(|byte| byte.is_ascii_graphic()) {
+            self.problem(
+                place,
+                format!(
+                    "`{key}`: what it leads to holds a blank, or is not all visible ASCII; the secret alone is wanted"
+                ),
+            );
         }
-        self.problem(
-            place,
-            format!("`{what}`: it holds a blank, or what is not visible ASCII; the {what} alone is wanted"),
-        );
-        None
     }
 }

@@ -1,6 +1,887 @@
 //! Destinations: every key of each type, and what is said of what is wrong.
 
+use std::path::Path;
+use std::time::Duration;
+
+use feedgate::config::resolve::{
+    Authorization, BentoSettings, DestinationKind, DestinationSettings, Endpoint, FileFormat, HttpCompression,
+    HttpFormat, HttpSettings, Secret, Start, StatusMeaning, WithoutEmail,
+};
+
 use super::load;
+
+const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+
+/// What lets us in, in the tests that are not about that.
+const KEYS: &[(&str, &str)] = &[("P", "publishable"), ("S", "hunter2"), ("W", "hunter2")];
+
+const HTTP: &str = "[[destination]]\nname='a'\ntype='http'\nurl='https://example.com/in'\n";
+
+const BENTO: &str =
+    "[[destination]]\nname='a'\ntype='bento'\nsite_uuid='s'\npublishable_key_env='P'\nsecret_key_env='S'\n";
+
+/// The one destination of a text.
+fn only(text: &str) -> DestinationSettings {
+    let mut settings = load(text, KEYS).unwrap();
+    assert_eq!(settings.destinations.len(), 1);
+    settings.destinations.remove(0)
+}
+
+fn http_of(text: &str) -> HttpSettings {
+    match only(text).kind {
+        DestinationKind::Http(http) => *http,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn bento_of(text: &str) -> BentoSettings {
+    match only(text).kind {
+        DestinationKind::Bento(bento) => *bento,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn owned<const N: usize>(pairs: [(&str, &str); N]) -> Vec<(String, String)> {
+    pairs.map(|(a, b)| (a.to_owned(), b.to_owned())).to_vec()
+}
+
+/// A text to which something is added, and what is then wrong, each with its line.
+fn check(text: &str, expect: &[&str]) {
+    let found = load(text, KEYS).unwrap_err();
+    let count = format!("{} problems", expect.len());
+    let mut all = vec![count.as_str()];
+    all.extend(expect);
+    let expect = if expect.len() == 1 { expect } else { &all[..] };
+    assert_eq!(found, expect, "{text}");
+}
+
+fn file(dir: &Path, name: &str, text: &str) -> String {
+    let path = dir.join(name);
+    std::fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn every_key_of_an_http() {
+    let dir = tempfile::tempdir().unwrap();
+    let (token, key) = (
+        file(dir.path(), "token", "t0k+en==\r\n"),
+        file(dir.path(), "key", " k e y \n"),
+    );
+    let (value, roots) = (
+        file(dir.path(), "value", "s3cret value\n"),
+        file(dir.path(), "ca.pem", CERTIFICATE),
+    );
+    let text = format!(
+        "[[destination]]
+        name = 'collector'
+        type = 'http'
+        url = 'HTTPS://Example.com:8443/In?key=A%20b'
+        start = 'oldest'
+        was = 'old'
+        events = ['A', 'B']
+        sources = 'acme'
+        rename = {{ 'A b' = 'a_b', 'C' = '$c' }}
+        dead_letters_max = 7
+        format = 'array'
+        compression = 19
+        ca_file = '{roots}'
+        timeout = '10m'
+        batch_events = 10000
+        batch_bytes = '64MiB'
+        bearer_file = '{token}'
+        signing_key_file = '{key}'
+        statuses = {{ 409 = 'delivered', '410' = 'refused', '431' = 'too_large', 302 = 'unavailable', 404 = 'barred' }}
+        [destination.headers]
+        X-Tenant = 'acme, inc'
+        user-agent = 'other/1'
+        [destination.header_files]
+        X-Api-Key = '{value}'
+        "
+    );
+    let secret = |text: &str| Secret::new(text);
+    let expect = DestinationSettings {
+        name: "collector".to_owned(),
+        kind: DestinationKind::Http(Box::new(HttpSettings {
+            endpoint: Endpoint {
+                url: "https://example.com:8443/In?key=A%20b".to_owned(),
+                roots: Some(CERTIFICATE.to_owned()),
+                timeout: Duration::from_secs(600),
+            },
+            headers: vec![
+                ("X-Tenant".to_owned(), secret("acme, inc")),
+                ("user-agent".to_owned(), secret("other/1")),
+                ("X-Api-Key".to_owned(), secret("s3cret value")),
+            ],
+            authorization: Some(Authorization::Bearer(secret("t0k+en=="))),
+            signing_key: Some(secret(" k e y ")),
+            format: HttpFormat::Array,
+            compression: HttpCompression::Zstd(19),
+            batch_events: 10_000,
+            batch_bytes: 64 << 20,
+            statuses: vec![
+                (409, StatusMeaning::Delivered),
+                (410, StatusMeaning::Refused),
+                (431, StatusMeaning::TooLarge),
+                (302, StatusMeaning::Unavailable),
+                (404, StatusMeaning::Barred),
+            ],
+        })),
+        start: Start::Oldest,
+        was: Some("old".to_owned()),
+        events: vec!["A".to_owned(), "B".to_owned()],
+        sources: vec!["acme".to_owned()],
+        rename: owned([("A b", "a_b"), ("C", "$c")]),
+        dead_letters_max: 7,
+    };
+    assert_eq!(only(&text), expect);
+}
+
+#[test]
+fn an_http_of_few_words() {
+    let expect = DestinationSettings {
+        name: "a".to_owned(),
+        kind: DestinationKind::Http(Box::new(HttpSettings {
+            endpoint: Endpoint {
+                url: "https://example.com/in".to_owned(),
+                roots: None,
+                timeout: Duration::from_secs(30),
+            },
+            headers: Vec::new(),
+            authorization: None,
+            signing_key: None,
+            format: HttpFormat::Ndjson,
+            compression: HttpCompression::None,
+            batch_events: 1_000,
+            batch_bytes: 1 << 20,
+            statuses: Vec::new(),
+        })),
+        start: Start::Now,
+        was: None,
+        events: Vec::new(),
+        sources: Vec::new(),
+        rename: Vec::new(),
+        dead_letters_max: 100_000,
+    };
+    assert_eq!(only(HTTP), expect);
+}
+
+#[test]
+fn every_key_of_a_bento() {
+    let dir = tempfile::tempdir().unwrap();
+    let (publishable, roots) = (file(dir.path(), "p", "pub\n"), file(dir.path(), "ca.pem", CERTIFICATE));
+    let text = format!(
+        "[[destination]]
+        name = 'bento'
+        type = 'bento'
+        url = 'http://127.0.0.1:8080/api/v1/'
+        site_uuid = '2103f2-A_b'
+        publishable_key_file = '{publishable}'
+        secret_key_env = 'S'
+        ca_file = '{roots}'
+        timeout = '1s'
+        batch_events = 1000
+        batch_per_hour = 1
+        fetch_per_hour = 1000000
+        burst = 1000
+        without_email = 'drop'
+        currency = 'JPY'
+        bypass_workflows = true
+        fields = {{ loyaltyTier = 'loyalty tier', '/cart/a~1b' = 'ab' }}
+        profile = {{ firstName = 'first_name' }}
+        [destination.tags]
+        'Completed Order' = 'customer'
+        'Newsletter Signup' = ['newsletter', 'lead']
+        [destination.set_fields.'Completed Order']
+        last_order = '/orderId'
+        total = 'total'
+        "
+    );
+    let expect = DestinationSettings {
+        name: "bento".to_owned(),
+        kind: DestinationKind::Bento(Box::new(BentoSettings {
+            endpoint: Endpoint {
+                url: "http://127.0.0.1:8080/api/v1".to_owned(),
+                roots: Some(CERTIFICATE.to_owned()),
+                timeout: Duration::from_secs(1),
+            },
+            site_uuid: "2103f2-A_b".to_owned(),
+            publishable_key: Secret::new("pub"),
+            secret_key: Secret::new("hunter2"),
+            batch_events: 1_000,
+            batch_per_hour: 1,
+            fetch_per_hour: 1_000_000,
+            burst: 1_000,
+            without_email: WithoutEmail::Drop,
+            currency: Some("JPY".to_owned()),
+            bypass_workflows: true,
+            fields: owned([("loyaltyTier", "loyalty tier"), ("/cart/a~1b", "ab")]),
+            profile: owned([("firstName", "first_name")]),
+            tags: vec![
+                ("Completed Order".to_owned(), vec!["customer".to_owned()]),
+                (
+                    "Newsletter Signup".to_owned(),
+                    vec!["newsletter".to_owned(), "lead".to_owned()],
+                ),
+            ],
+            set_fields: vec![(
+                "Completed Order".to_owned(),
+                owned([("last_order", "/orderId"), ("total", "total")]),
+            )],
+        })),
+        start: Start::Now,
+        was: None,
+        events: Vec::new(),
+        sources: Vec::new(),
+        rename: Vec::new(),
+        dead_letters_max: 100_000,
+    };
+    assert_eq!(only(&text), expect);
+}
+
+#[test]
+fn a_bento_of_few_words() {
+    let expect = BentoSettings {
+        endpoint: Endpoint {
+            url: "https://app.bentonow.com/api/v1".to_owned(),
+            roots: None,
+            timeout: Duration::from_secs(30),
+        },
+        site_uuid: "s".to_owned(),
+        publishable_key: Secret::new("publishable"),
+        secret_key: Secret::new("hunter2"),
+        batch_events: 100,
+        batch_per_hour: 500,
+        fetch_per_hour: 3_600,
+        burst: 10,
+        without_email: WithoutEmail::Hold,
+        currency: None,
+        bypass_workflows: false,
+        fields: Vec::new(),
+        profile: Vec::new(),
+        tags: Vec::new(),
+        set_fields: Vec::new(),
+    };
+    assert_eq!(bento_of(BENTO), expect);
+}
+
+#[test]
+fn files_in_either_format() {
+    let check = |keys: &str, expect: (FileFormat, i32)| {
+        let settings = only(&format!("[[destination]]\nname='a'\ntype='file'\n{keys}"));
+        assert_eq!(settings.start, Start::Oldest);
+        let DestinationKind::File { format, zstd_level, .. } = settings.kind else {
+            panic!("{:?}", settings.kind);
+        };
+        assert_eq!((format, zstd_level), expect, "{keys}");
+    };
+    check("", (FileFormat::Ndjson, 3));
+    check("format='ndjson'\ncompression='zstd'", (FileFormat::Ndjson, 3));
+    check("compression=22", (FileFormat::Ndjson, 22));
+    if cfg!(feature = "parquet") {
+        check("format='parquet'", (FileFormat::Parquet, 3));
+        check("format='parquet'\ncompression='none'", (FileFormat::Parquet, 0));
+    }
+}
+
+#[cfg(not(feature = "parquet"))]
+#[test]
+fn a_program_without_parquet_says_so() {
+    check(
+        "[[destination]]\nname='a'\ntype='file'\nformat='parquet'",
+        &[
+            "line 4: `format`: this program was built without Parquet: build it with the cargo feature `parquet`, or write \
+             \"ndjson\"",
+        ],
+    );
+}
+
+#[test]
+fn ways_of_being_let_in() {
+    let check = |keys: &str, expect: Option<Authorization>| {
+        assert_eq!(http_of(&format!("{HTTP}{keys}")).authorization, expect, "{keys}");
+    };
+    let basic = Authorization::Basic {
+        user: "me".to_owned(),
+        password: Secret::new("hunter2"),
+    };
+    check("", None);
+    check("bearer_env='W'", Some(Authorization::Bearer(Secret::new("hunter2"))));
+    check("user='me'\npassword_env='W'", Some(basic));
+}
+
+#[test]
+fn compressions_of_an_http() {
+    let check = |keys: &str, expect: HttpCompression| {
+        assert_eq!(
+            http_of(&format!("{HTTP}compression={keys}")).compression,
+            expect,
+            "{keys}"
+        );
+    };
+    check("'none'", HttpCompression::None);
+    check("'gzip'", HttpCompression::Gzip);
+    check("'zstd'", HttpCompression::Zstd(3));
+    check("1", HttpCompression::Zstd(1));
+}
+
+#[test]
+fn the_environment_alone_will_do_for_an_http_and_a_bento() {
+    let variables = [
+        ("FEEDGATE__DESTINATION__0__NAME", "collector"),
+        ("FEEDGATE__DESTINATION__0__TYPE", "http"),
+        ("FEEDGATE__DESTINATION__0__URL", "http://collector:8080/in"),
+        ("FEEDGATE__DESTINATION__0__BEARER_ENV", "TOKEN"),
+        ("FEEDGATE__DESTINATION__0__COMPRESSION", "9"),
+        ("FEEDGATE__DESTINATION__0__BATCH_EVENTS", "50"),
+        ("FEEDGATE__DESTINATION__0__TIMEOUT", "5s"),
+        ("FEEDGATE__DESTINATION__1__NAME", "bento"),
+        ("FEEDGATE__DESTINATION__1__TYPE", "bento"),
+        ("FEEDGATE__DESTINATION__1__SITE_UUID", "123"),
+        ("FEEDGATE__DESTINATION__1__PUBLISHABLE_KEY_ENV", "TOKEN"),
+        ("FEEDGATE__DESTINATION__1__SECRET_KEY_ENV", "TOKEN"),
+        ("FEEDGATE__DESTINATION__1__BYPASS_WORKFLOWS", "true"),
+        ("FEEDGATE__DESTINATION__1__CURRENCY", "EUR"),
+        ("TOKEN", "hunter2"),
+    ];
+    let settings = load("", &variables).unwrap();
+    let [collector, bento] = &settings.destinations[..] else {
+        panic!("{settings:?}");
+    };
+    let DestinationKind::Http(http) = &collector.kind else {
+        panic!("{collector:?}");
+    };
+    assert_eq!(http.endpoint.url, "http://collector:8080/in");
+    assert_eq!(http.endpoint.timeout, Duration::from_secs(5));
+    assert_eq!((http.compression, http.batch_events), (HttpCompression::Zstd(9), 50));
+    assert_eq!(http.authorization, Some(Authorization::Bearer(Secret::new("hunter2"))));
+    let DestinationKind::Bento(bento) = &bento.kind else {
+        panic!("{bento:?}");
+    };
+    assert_eq!((bento.site_uuid.as_str(), bento.bypass_workflows), ("123", true));
+    assert_eq!(bento.currency.as_deref(), Some("EUR"));
+}
+
+#[test]
+fn tables_do_not_come_from_the_environment() {
+    for table in [
+        "rename",
+        "headers",
+        "header_files",
+        "statuses",
+        "fields",
+        "profile",
+        "tags",
+        "set_fields",
+    ] {
+        for below in ["", "__409", "__0", "__X_A"] {
+            let variable = format!("FEEDGATE__DESTINATION__0__{}{below}", table.to_uppercase());
+            let text = if ["fields", "profile", "tags", "set_fields"].contains(&table) {
+                BENTO
+            } else {
+                HTTP
+            };
+            let mut variables = KEYS.to_vec();
+            variables.push((&variable, "hunter2"));
+            assert_eq!(
+                load(text, &variables).unwrap_err(),
+                [format!(
+                    "{variable}: `{table}` is a table, and its keys cannot be spelled in a variable's name: write it in the file"
+                )]
+            );
+        }
+    }
+}
+
+#[test]
+fn a_key_of_another_type_is_refused() {
+    // The least that each type is content with, and the keys that it does not know.
+    let types = [
+        ("sqlite", ""),
+        ("file", ""),
+        ("console", ""),
+        ("http", "url='https://h'"),
+        ("bento", "site_uuid='s'\npublishable_key_env='P'\nsecret_key_env='S'"),
+    ];
+    let keys: [(&[&str], &[&str]); 6] = [
+        (&["sqlite", "file"], &["path='/x'"]),
+        (&["file"], &["partition='import'"]),
+        (&["file", "http"], &["format='ndjson'", "compression='none'"]),
+        (
+            &["http", "bento"],
+            &["url='https://h'", "ca_file='/x'", "timeout='1s'", "batch_events=1"],
+        ),
+        (
+            &["http"],
+            &[
+                "batch_bytes='1KiB'",
+                "headers={}",
+                "header_files={}",
+                "bearer_file='/x'",
+                "bearer_env='X'",
+                "user='u'",
+                "password_file='/x'",
+                "password_env='X'",
+                "signing_key_file='/x'",
+                "signing_key_env='X'",
+                "statuses={}",
+            ],
+        ),
+        (
+            &["bento"],
+            &[
+                "site_uuid='s'",
+                "publishable_key_file='/x'",
+                "publishable_key_env='X'",
+                "secret_key_file='/x'",
+                "secret_key_env='X'",
+                "batch_per_hour=1",
+                "fetch_per_hour=1",
+                "burst=1",
+                "without_email='hold'",
+                "currency='EUR'",
+                "bypass_workflows=true",
+                "fields={}",
+                "profile={}",
+                "tags={}",
+                "set_fields={}",
+            ],
+        ),
+    ];
+    for (kind, least) in types {
+        for (kinds, lines) in keys.iter().filter(|(kinds, _)| !kinds.contains(&kind)) {
+            for line in *lines {
+                let key = line.split('=').next().unwrap();
+                let kinds = kinds.join("\" and \"");
+                let instead = match (key, kind) {
+                    ("url", "sqlite" | "file") => "; use `path`",
+                    ("path", "http" | "bento") => "; use `url`",
+                    _ => "",
+                };
+                let expect = format!("line 2: `{key}` is for destinations of type \"{kinds}\"{instead}");
+                let text = format!("[[destination]]\n{line}\nname='a'\ntype='{kind}'\n{least}");
+                check(&text, &[&expect]);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    check(
+        "[[destination]]\nname='a'\ntype='http'",
+        &["line 1: `url` is missing from this `[[destination]]`"],
+    );
+    check(
+        "\n[[destination]]\nname='a'\ntype='bento'",
+        &[
+            "line 2: `site_uuid` is missing from this `[[destination]]`",
+            "line 2: `publishable_key_file` or `publishable_key_env` is missing from this `[[destination]]`",
+            "line 2: `secret_key_file` or `secret_key_env` is missing from this `[[destination]]`",
+        ],
+    );
+}
+
+#[test]
+fn words_and_numbers_of_the_wrong_kind() {
+    let with = |text: &str, line: &str, expect: &str| {
+        let number = text.lines().count() + 1;
+        check(&format!("{text}{line}"), &[&format!("line {number}: {expect}")]);
+    };
+    let http = |line: &str, expect: &str| with(HTTP, line, expect);
+    let bento = |line: &str, expect: &str| with(BENTO, line, expect);
+    http(
+        "dead_letters_max=0",
+        "`dead_letters_max` is 0: from 1 to 10000000 is wanted",
+    );
+    http(
+        "dead_letters_max=10000001",
+        "`dead_letters_max` is 10000001: from 1 to 10000000 is wanted",
+    );
+    http("batch_events=0", "`batch_events` is 0: from 1 to 10000 is wanted");
+    http(
+        "batch_events=10001",
+        "`batch_events` is 10001: from 1 to 10000 is wanted",
+    );
+    http(
+        "batch_bytes=1023",
+        "`batch_bytes` is 1023 B: from 1.0 KiB to 64.0 MiB is wanted",
+    );
+    http(
+        "batch_bytes='65MiB'",
+        "`batch_bytes` is 65.0 MiB: from 1.0 KiB to 64.0 MiB is wanted",
+    );
+    http("timeout='999ms'", "`timeout` is 999ms: from 1s to 10m is wanted");
+    http("timeout='11m'", "`timeout` is 11m: from 1s to 10m is wanted");
+    http(
+        "format='csv'",
+        "`format` is `\"csv\"`: \"ndjson\", \"array\" or \"parquet\" is wanted",
+    );
+    http(
+        "format='parquet'",
+        "`format`: \"parquet\" is for destinations of type \"file\"; an \"http\" has \"ndjson\" or \"array\"",
+    );
+    http(
+        "compression='brotli'",
+        "`compression` is `\"brotli\"`: a zstd level, 1 to 22, \"zstd\", \"gzip\" or \"none\" is wanted",
+    );
+    bento("batch_events=1001", "`batch_events` is 1001: from 1 to 1000 is wanted");
+    bento("batch_per_hour=0", "`batch_per_hour` is 0: from 1 to 1000000 is wanted");
+    bento(
+        "fetch_per_hour=1000001",
+        "`fetch_per_hour` is 1000001: from 1 to 1000000 is wanted",
+    );
+    bento("burst=1001", "`burst` is 1001: from 1 to 1000 is wanted");
+    bento(
+        "without_email='skip'",
+        "`without_email` is `\"skip\"`: \"hold\", \"refuse\" or \"drop\" is wanted",
+    );
+    bento(
+        "currency='eur'",
+        "`currency` is `\"eur\"`: three capital letters are wanted, such as \"EUR\"",
+    );
+    let file = "[[destination]]\nname='a'\ntype='file'\n";
+    with(
+        file,
+        "format='array'",
+        "`format`: \"array\" is for destinations of type \"http\"; a \"file\" has \"ndjson\" or \"parquet\"",
+    );
+    with(
+        file,
+        "compression='gzip'",
+        "`compression`: \"gzip\" is for destinations of type \"http\"; a \"file\" has a zstd level, 1 to 22, or \"none\"",
+    );
+    check(
+        &BENTO.replace("'s'", "'a b'"),
+        &["line 4: `site_uuid`: a site's id is wanted, in quotes: letters, digits, `-` and `_`, at most 64"],
+    );
+}
+
+#[test]
+fn tables_of_the_wrong_kind() {
+    let name = "a name is wanted, not blank, without control characters, at most 255 characters";
+    let long = "x".repeat(256);
+    check(
+        &format!(
+            "{HTTP}[destination.rename]\n'' = 'x'\nA = ' '\nB = 5\nC = '{long}'\n[destination.statuses]\n409 = 'fine'\n99 = \
+             'refused'\n'4xx' = 'refused'"
+        ),
+        &[
+            &format!("line 6: `rename.\"\"`: {name}"),
+            &format!("line 7: `rename.A` is `\" \"`: {name}"),
+            "line 8: `rename.B` is `5`: a text in quotes is wanted",
+            &format!("line 9: `rename.C` is `\"{}\"…`: {name}", &long[..60]),
+            "line 11: `statuses.409` is `\"fine\"`: \"delivered\", \"refused\", \"too_large\", \"unavailable\" or \"barred\" is wanted",
+            "line 12: `statuses.99`: a status is wanted, 200 to 599",
+            "line 13: `statuses.4xx`: a status is wanted, 200 to 599",
+        ],
+    );
+    let pointer = "in a JSON Pointer `~` is written `~0`, and `/` in a key `~1`";
+    check(
+        &format!(
+            "{BENTO}[destination.fields]\n'/a~2' = 'x'\na = 'twice'\nb = 'twice'\n[destination.tags]\nA = 'a,b'\nB = []\n\
+             [destination.set_fields]\nA = 'x'\n[destination.set_fields.B]\nc = '/~'"
+        ),
+        &[
+            &format!("line 8: `fields.\"/a~2\"`: {pointer}"),
+            "line 10: `fields`: two places are written to the field \"twice\"; leave one out",
+            "line 12: `tags.A` is `\"a,b\"`: a tag holds no comma; several are a list, `[\"a\", \"b\"]`",
+            "line 13: `tags.B` is a list: a tag, or a list of tags, is wanted",
+            "line 15: `set_fields.A`: a table is wanted, `set_fields.A = { … = … }`",
+            &format!("line 17: `set_fields.B.c` is `\"/~\"`: {pointer}"),
+        ],
+    );
+}
+
+#[test]
+fn headers_that_will_not_do() {
+    let token = "a key of `headers`: a header's name is wanted: letters, digits and `-`, at most 128";
+    check(
+        &format!(
+            "{HTTP}[destination.headers]\nAuthorization = 'x'\nContent-Type = 'x'\nFeedgate-Signature = 'x'\n'X A' = 'x'\nX-A = \
+             \"a\\u00e4\"\nX-B = \"x\\r\\nX-C: y\"\nX-D = ' '\nX-E = 'fine'\nx-e = 'twice'"
+        ),
+        &[
+            "line 6: a key of `headers`: the header `authorization` is not for here: use `bearer_file`, `bearer_env`, or `user` with \
+             `password_file`",
+            "line 7: a key of `headers`: the header `content-type` is not for here: Feedgate sets it, by `format`",
+            "line 8: a key of `headers`: headers that begin with `Feedgate-` are Feedgate's own; take another name",
+            &format!("line 9: {token}"),
+            "line 10: `headers.X-A`: visible ASCII is wanted, with blanks only in between",
+            "line 11: `headers.X-B`: it holds a control character",
+            "line 12: `headers.X-D`: it is empty; leave the key out instead",
+            "line 14: the header `x-e` is given twice; leave one out",
+        ],
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let (two_lines, empty) = (
+        file(dir.path(), "two", "hunter2\nhunter3\n"),
+        file(dir.path(), "empty", "\n"),
+    );
+    check(
+        &format!(
+            "{HTTP}[destination.headers]\nX-A = 'x'\n[destination.header_files]\nX-B = '{two_lines}'\nX-C = '{empty}'\nX-D = \
+             '/nowhere/value'\nhost = '{empty}'\nx-a = '{two_lines}'"
+        ),
+        &[
+            "line 8: `header_files.X-B`: what the file holds: visible ASCII is wanted, with blanks only in between",
+            &format!("line 9: `header_files.X-C`: `{empty}` is empty"),
+            "line 10: `header_files.X-D`: reading `/nowhere/value`: No such file or directory (os error 2)",
+            "line 11: a key of `header_files`: the header `host` is not for here: Feedgate sets it, by `url`",
+            "line 12: `header_files.x-a`: what the file holds: visible ASCII is wanted, with blanks only in between",
+            "line 12: the header `x-a` is given twice; leave one out",
+        ],
+    );
+}
+
+#[test]
+fn a_way_of_being_let_in_is_whole_and_alone() {
+    let with = |lines: &str, expect: &[&str]| check(&format!("{HTTP}{lines}"), expect);
+    with(
+        "user='me'",
+        &["line 5: `user` without a password: add `password_file` or `password_env`"],
+    );
+    with(
+        "password_env='W'",
+        &["line 5: `password_env` without a user: add `user`"],
+    );
+    with(
+        "bearer_env='W'\nuser='me'\npassword_env='W'",
+        &["line 6: `user` and `bearer_env` are both given, and a request is let in by one; leave one out"],
+    );
+    with(
+        "password_env='W'\nbearer_env='W'",
+        &["line 5: `password_env` and `bearer_env` are both given, and a request is let in by one; leave one out"],
+    );
+    with(
+        "bearer_env='W'\nuser='me'",
+        &["line 6: `user` and `bearer_env` are both given, and a request is let in by one; leave one out"],
+    );
+    with(
+        "bearer_file='/x'\nbearer_env='W'",
+        &["line 6: `bearer_file` and `bearer_env` are both given; leave one out"],
+    );
+    with(
+        "user='me:you'\npassword_env='W'",
+        &["line 5: `user` holds a colon, and would end there"],
+    );
+    with(
+        "bearer_env='NOT_SET'\nsigning_key_env='NOT_SET'",
+        &[
+            "line 5: `bearer_env`: the variable it names is not set, or empty (it wants a name, not the secret)",
+            "line 6: `signing_key_env`: the variable it names is not set, or empty (it wants a name, not the secret)",
+        ],
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let token = file(dir.path(), "token", "Bearer hunter2\n");
+    with(
+        &format!("bearer_file='{token}'"),
+        &[
+            "line 5: `bearer_file`: what it leads to holds a blank, or is not all visible ASCII; the secret alone is wanted",
+        ],
+    );
+    let colon = file(dir.path(), "colon", "a:hunter2");
+    check(
+        &BENTO.replace("publishable_key_env='P'", &format!("publishable_key_file='{colon}'")),
+        &[
+            "line 5: `publishable_key_file`: it holds a colon; publishable key and secret key are two, each in a place of its own",
+        ],
+    );
+    check(
+        &BENTO.replace("secret_key_env='S'", &format!("secret_key_file='{token}'")),
+        &[
+            "line 6: `secret_key_file`: what it leads to holds a blank, or is not all visible ASCII; the secret alone is wanted",
+        ],
+    );
+}
+
+/// The daemon loads the configuration again and again, and takes over what differs: a new token, a renewed certificate.
+#[test]
+fn what_the_files_hold_is_part_of_the_settings() {
+    let dir = tempfile::tempdir().unwrap();
+    let roots = file(dir.path(), "ca.pem", CERTIFICATE);
+    let (token, key, value) = (
+        file(dir.path(), "token", "x"),
+        file(dir.path(), "key", "x"),
+        file(dir.path(), "value", "x"),
+    );
+    let text = format!(
+        "{HTTP}ca_file='{roots}'\nbearer_file='{token}'\nsigning_key_file='{key}'\nheader_files={{ X-A = '{value}' }}"
+    );
+    let changes = [
+        (&roots, CERTIFICATE.replace("MIIB", "MIIC")),
+        (&token, "y".to_owned()),
+        (&key, "y".to_owned()),
+        (&value, "y".to_owned()),
+    ];
+    for (path, new) in changes {
+        let before = load(&text, KEYS).unwrap();
+        assert_eq!(load(&text, KEYS).unwrap(), before);
+        std::fs::write(path, new).unwrap();
+        assert_ne!(load(&text, KEYS).unwrap(), before, "{path}");
+    }
+}
+
+#[test]
+fn roots_are_certificates_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let check_file = |text: &str, expect: &str| {
+        let path = file(dir.path(), "ca.pem", text);
+        check(
+            &format!("{HTTP}ca_file='{path}'"),
+            &[&format!("line 5: `ca_file`: `{path}` {expect}")],
+        );
+    };
+    check_file("", "holds no certificate: `-----BEGIN CERTIFICATE-----` is wanted");
+    check_file(
+        &format!("{CERTIFICATE}-----BEGIN RSA PRIVATE KEY-----\nhunter2\n"),
+        "holds a private key; name a file that holds certificates alone",
+    );
+    check(
+        &format!("{BENTO}ca_file='/nowhere/ca.pem'"),
+        &["line 7: `ca_file`: reading `/nowhere/ca.pem`: No such file or directory (os error 2)"],
+    );
+}
+
+#[test]
+fn urls_of_destinations() {
+    let http = |url: &str, expect: &str| {
+        check(
+            &HTTP.replace("https://example.com/in", url),
+            &[&format!("line 4: `url`: {expect}")],
+        )
+    };
+    http(
+        "https://u:hunter2@h/",
+        "it holds a user or a password; take them out and use `user` and `password_file`",
+    );
+    http("h/in", "it has no scheme; write `https://host/path`");
+    http("https://h:99999/", "the port is no number from 1 to 65535");
+    let bento = |url: &str, expect: &str| check(&format!("{BENTO}url='{url}'"), &[&format!("line 7: `url`: {expect}")]);
+    bento(
+        "http://app.bentonow.com/api/v1",
+        "`http://` would show the keys to everyone on the way; write `https://`",
+    );
+    bento(
+        "https://h/api/v1?site_uuid=x",
+        "the API's base has no query; `site_uuid` is a key of its own",
+    );
+    for url in ["http://localhost:1/", "http://[::1]:1", "http://127.255.0.1"] {
+        let endpoint = bento_of(&format!("{BENTO}url='{url}'")).endpoint;
+        assert_eq!(endpoint.url, url.trim_end_matches('/'));
+    }
+}
+
+#[test]
+fn destinations_of_one_site_agree_on_its_budgets() {
+    let second = |lines: &str| format!("{BENTO}{}{lines}", BENTO.replace("'a'", "'b'"));
+    load(&second(""), KEYS).unwrap();
+    load(&second("batch_events=7\nurl='https://app.bentonow.com/api/v1/'"), KEYS).unwrap();
+    // Another site, by its id or by where it is.
+    load(&second("burst=7").replacen("'s'", "'t'", 1), KEYS).unwrap();
+    load(&second("burst=7\nurl='https://other.example/'"), KEYS).unwrap();
+    let told = |key: &str, ours: u32, theirs: u32| {
+        format!(
+            "`{key}` is {ours} here and {theirs} in destination `a`: it belongs to the site, which both have; write the same number \
+             in both"
+        )
+    };
+    check(
+        &second("batch_per_hour=100\nfetch_per_hour=100\nburst=100"),
+        &[
+            &format!("line 13: {}", told("batch_per_hour", 100, 500)),
+            &format!("line 14: {}", told("fetch_per_hour", 100, 3_600)),
+            &format!("line 15: {}", told("burst", 100, 10)),
+        ],
+    );
+    check(
+        &format!("{BENTO}burst=7\n{}", BENTO.replace("'a'", "'b'")),
+        &[&format!("line 8: {}", told("burst", 10, 7))],
+    );
+}
+
+#[test]
+fn keys_that_people_try() {
+    let try_key = |key: &str, advice: &str| {
+        check(
+            &format!("{HTTP}{key}='hunter2'"),
+            &[&format!("line 5: there is no key \"{key}\" in `destination`: {advice}")],
+        );
+    };
+    let stand = "secrets stand in files or in the environment: use";
+    try_key("password", &format!("{stand} `password_file` or `password_env`"));
+    try_key("token", &format!("{stand} `bearer_file` or `bearer_env`"));
+    try_key(
+        "signing_key",
+        &format!("{stand} `signing_key_file` or `signing_key_env`"),
+    );
+    try_key("secret_key", &format!("{stand} `secret_key_file` or `secret_key_env`"));
+    try_key(
+        "publishable_key",
+        &format!("{stand} `publishable_key_file` or `publishable_key_env`"),
+    );
+    for key in ["secret", "api_key", "key"] {
+        try_key(
+            key,
+            "secrets stand in files or in the environment: a bento has `secret_key_file` and `publishable_key_file`, an http has \
+             `bearer_file`, `password_file`, `signing_key_file` and `header_files`; each also with `_env`, but for the last",
+        );
+    }
+    try_key("directory", "use `path`");
+    try_key("headres", "did you mean `headers`?");
+}
+
+#[test]
+fn secrets_of_destinations_are_never_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let value = file(dir.path(), "value", "hunter2");
+    let text = format!(
+        "{HTTP}user='me'\npassword_env='W'\nsigning_key_env='W'\nheaders={{ X-A = 'hunter2' }}\nheader_files={{ X-B = '{value}' }}\n\
+         {}",
+        BENTO.replace("'a'", "'b'").replace("'P'", "'W'")
+    );
+    let settings = load(&text.replace("/in'", "/in?key=hunter2'"), KEYS).unwrap();
+    let shown = format!("{settings:?} {settings:#?}");
+    assert!(shown.contains("https://example.com/in"), "{shown}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+
+    // The secret in places where it does not belong: no message repeats it.
+    let wrong = [
+        "url='https://hunter2@h/'",
+        "url='hunter2'",
+        "url=['hunter2']",
+        "url='https://h/in?key=hunter2#x'",
+        "headers='hunter2'",
+        "headers=['hunter2']",
+        "headers={ 'Bearer hunter2' = '' }",
+        "headers={ 'hunter2:' = 'x' }",
+        "headers={ X-A = \"hunter2\\n\" }",
+        "headers={ X-A = ['hunter2'] }",
+        "headers={ Authorization = 'Bearer hunter2' }",
+        "header_files={ X-A = 'hunter2' }",
+        "header_files={ X-A = \"hunter2\\t\" }",
+        "header_files={ X-A = { x = 'hunter2' } }",
+        "bearer='hunter2'",
+        "bearer_file='hunter2'",
+        "bearer_file=\"hunter2\\t\"",
+        "bearer_env='hunter2'",
+        "signing_key_file='hunter2'",
+        "signing_key_env=\"hunter2\\t\"",
+        "user='me'\npassword_file='hunter2'",
+        "type='bento'\nsecret_key_file='hunter2'",
+        "type='bento'\nsecret_key_env='hunter2'",
+        "type='bento'\nsecret_key_env=\"hunter2\\t\"",
+        "type='bento'\npublishable_key_env='hunter2'",
+        "type='bento'\nsite_uuid='hunter2 '",
+        "statuses='hunter2'",
+    ];
+    for line in wrong {
+        let kind = if line.contains("type=") { "" } else { "type='http'" };
+        let text = format!("[[destination]]\nname='a'\n{kind}\n{line}\n");
+        let found = load(&text, &[]).unwrap_err();
+        assert!(!format!("{found:?}").contains("hunter2"), "{found:?}");
+    }
+}
 
 #[test]
 fn destinations_keep_out_of_each_others_way() {
