@@ -1,7 +1,8 @@
-//! Secrets: read from files and from the environment, and never shown.
+//! What is read from files and from the environment: secrets, which are never shown, and certificates.
 
+use std::fs::File;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::form::Text;
 use super::resolve::{PrivateKey, Secret};
@@ -87,7 +88,14 @@ impl Resolver<'_> {
 
     /// Certificates in PEM form, from a file that holds nothing secret.
     pub(super) fn certificates(&mut self, key: &str, file: &Written<PathBuf>) -> Option<String> {
-        let text = self.text_file(key, file, CERTIFICATES_BYTES_MAX)?;
+        let text = match text_of(&file.value, CERTIFICATES_BYTES_MAX) {
+            Ok(text) => text,
+            Err(why) => {
+                let path = file.value.display();
+                self.problem(&file.place, format!("`{key}`: reading `{path}`: {why}"));
+                return None;
+            }
+        };
         let wanted = if text.contains("PRIVATE KEY-----") {
             "holds a private key; name a file that holds certificates alone"
         } else if !text.contains("-----BEGIN CERTIFICATE-----") {
@@ -100,19 +108,11 @@ impl Resolver<'_> {
     }
 
     fn secret_file(&mut self, key: &str, file: &Written<PathBuf>) -> Option<String> {
-        self.text_file(key, file, SECRET_BYTES_MAX)
-    }
-
-    fn text_file(&mut self, key: &str, file: &Written<PathBuf>, bytes_max: u64) -> Option<String> {
-        let mut text = String::new();
-        let result =
-            std::fs::File::open(&file.value).and_then(|open| open.take(bytes_max + 1).read_to_string(&mut text));
-        let why = match result {
-            Ok(_) if text.len() as u64 <= bytes_max => return Some(text),
-            Ok(_) => format!("larger than {bytes_max} bytes; no secret is"),
-            Err(error) => error.to_string(),
+        let why = match text_of(&file.value, SECRET_BYTES_MAX) {
+            Ok(text) => return Some(text),
+            Err(why) => why,
         };
-        // Somebody may have put the secret itself where the name of its file belongs; a path tells itself by its slash.
+        // Somebody may have put the secret itself where the name of its file belongs; a path is known by how it begins.
         let message = if file.value.is_absolute() || file.value.starts_with(".") {
             format!("`{key}`: reading `{}`: {why}", file.value.display())
         } else {
@@ -120,5 +120,16 @@ impl Resolver<'_> {
         };
         self.problem(&file.place, message);
         None
+    }
+}
+
+/// The text of a file, or why there is none.
+fn text_of(path: &Path, bytes_max: u64) -> Result<String, String> {
+    let mut text = String::new();
+    let result = File::open(path).and_then(|file| file.take(bytes_max + 1).read_to_string(&mut text));
+    match result {
+        Ok(_) if text.len() as u64 <= bytes_max => Ok(text),
+        Ok(_) => Err(format!("larger than {bytes_max} bytes, and so not what belongs here")),
+        Err(error) => Err(error.to_string()),
     }
 }

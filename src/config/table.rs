@@ -173,12 +173,36 @@ impl Scalar for Tags {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tree::from_file;
+    use crate::config::Destination;
+    use crate::config::problem::Place;
+    use crate::config::section::Section;
+    use crate::config::tree::{Entry, from_file};
 
     fn taken<K: Key, V: Form>(toml: &str) -> (Option<Table<K, V>>, Vec<String>) {
         let mut problems = Vec::new();
         let table = Table::take("key", &from_file(toml), &mut problems);
         (table, problems.iter().map(ToString::to_string).collect())
+    }
+
+    /// One that is missing from the list could be set by a variable, with its keys in small letters.
+    #[test]
+    fn every_table_is_in_the_list() {
+        let takes_a_table = |key: &&str| {
+            let place = Place::Line(1);
+            let entry = Entry {
+                key: (*key).to_owned(),
+                place: place.clone(),
+                node: from_file("{}"),
+            };
+            let mut problems = Vec::new();
+            Destination::from_entries(&place, &[entry], &mut problems);
+            problems.is_empty()
+        };
+        let mut found: Vec<&str> = Destination::keys().filter(takes_a_table).collect();
+        let mut listed = TABLES.to_vec();
+        found.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(found, listed);
     }
 
     #[test]
