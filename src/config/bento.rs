@@ -12,7 +12,7 @@ use super::table::{EntryPlace, Label, Table};
 /// Bento's own API.
 const URL: &str = "https://app.bentonow.com/api/v1";
 
-/// Most events to a call where no number is given: what Bento recommends.
+/// Most events to a call where no number is given: the smaller of the two bounds that Bento's pages name.
 const BATCH_EVENTS: u64 = 100;
 
 impl Resolver<'_> {
@@ -56,21 +56,11 @@ impl Resolver<'_> {
             tags: destination
                 .tags
                 .value
-                .0
-                .iter()
-                .map(|(event, tags)| (event.0.clone(), tags.value.0.clone()))
-                .collect(),
-            set_fields: destination
-                .set_fields
-                .value
-                .0
-                .iter()
-                .map(|(event, fields)| {
-                    let fields = fields.value.0.iter();
-                    let fields = fields.map(|(field, place)| (field.0.clone(), place.value.0.clone()));
-                    (event.0.clone(), fields.collect())
-                })
-                .collect(),
+                .map(|event, tags| (event.0.clone(), tags.0.clone())),
+            set_fields: destination.set_fields.value.map(|event, fields| {
+                let fields = fields.map(|field, place| (field.0.clone(), place.0.clone()));
+                (event.0.clone(), fields)
+            }),
         }
     }
 

@@ -99,10 +99,7 @@ impl Resolver<'_> {
             rename: destination
                 .rename
                 .value
-                .0
-                .iter()
-                .map(|(given, there)| (given.0.clone(), there.value.0.clone()))
-                .collect(),
+                .map(|given, there| (given.0.clone(), there.0.clone())),
             dead_letters_max: self.count("dead_letters_max", &destination.dead_letters_max, 1..=10_000_000),
         }
     }

@@ -38,13 +38,7 @@ impl Resolver<'_> {
             },
             batch_events: batch_events as usize,
             batch_bytes: batch_bytes as usize,
-            statuses: destination
-                .statuses
-                .value
-                .0
-                .iter()
-                .map(|(status, meaning)| (status.0, meaning.value))
-                .collect(),
+            statuses: destination.statuses.value.map(|status, meaning| (status.0, *meaning)),
         }
     }
 
@@ -79,10 +73,10 @@ impl Resolver<'_> {
 
     /// Headers from the configuration itself, then those from files.
     fn headers(&mut self, destination: &Destination) -> Vec<(String, Secret)> {
-        let mut headers: Vec<(String, Secret)> = Vec::new();
-        for (name, value) in &destination.headers.value.0 {
-            headers.push((name.0.clone(), Secret::new(value.value.0.clone())));
-        }
+        let mut headers = destination
+            .headers
+            .value
+            .map(|name, value| (name.0.clone(), Secret::new(value.0.clone())));
         for (name, file) in &destination.header_files.value.0 {
             let key = format!("header_files.{}", name.0);
             let Some(value) = self.secret_line(&key, file) else {
@@ -99,18 +93,9 @@ impl Resolver<'_> {
 
     /// Names of headers know no capitals: `X-A` and `x-a` are one header with two values.
     fn refuse_twin_headers(&mut self, destination: &Destination) {
-        let written = destination
-            .headers
-            .value
-            .0
-            .iter()
-            .map(|(name, value)| (name, &value.place));
-        let in_files = destination
-            .header_files
-            .value
-            .0
-            .iter()
-            .map(|(name, file)| (name, &file.place));
+        let (headers, files) = (&destination.headers.value.0, &destination.header_files.value.0);
+        let written = headers.iter().map(|(name, value)| (name, &value.place));
+        let in_files = files.iter().map(|(name, file)| (name, &file.place));
         let mut seen: Vec<&HeaderName> = Vec::new();
         for (name, place) in written.chain(in_files) {
             if seen.iter().any(|other| other.0.eq_ignore_ascii_case(&name.0)) {

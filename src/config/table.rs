@@ -31,6 +31,13 @@ const SHOWN_CHARS_MAX: usize = 60;
 #[derive(Debug, Clone)]
 pub struct Table<K, V>(pub Vec<(K, Written<V>)>);
 
+impl<K, V> Table<K, V> {
+    /// The rows, without their places, each made into something else.
+    pub(super) fn map<T>(&self, mut row: impl FnMut(&K, &V) -> T) -> Vec<T> {
+        self.0.iter().map(|(key, value)| row(key, &value.value)).collect()
+    }
+}
+
 impl<K, V> Default for Table<K, V> {
     fn default() -> Table<K, V> {
         Table(Vec::new())
