@@ -36,6 +36,8 @@ pub(super) struct Parcel {
     pub(super) narrow: Narrow,
     /// The next call was made before, and no answer came.
     pub(super) is_unsure: bool,
+    /// That its events are sent again is counted already.
+    pub(super) is_counted: bool,
     /// Times that no answer came.
     pub(super) unanswered: u32,
     /// Whether no more events fit into it.
@@ -94,6 +96,7 @@ impl Parcel {
             calls_before: 0,
             narrow: Narrow::default(),
             is_unsure: false,
+            is_counted: false,
             unanswered: 0,
             is_full: false,
             wanted: 0,
@@ -231,17 +234,20 @@ impl Parcel {
     /// Where everything before has its verdict.
     pub(super) fn at(&self) -> Cursor {
         match self.items.get(self.settled) {
-            _ if self.settled == 0 => self.begin,
-            Some(next) => next.cursor(),
             None => self.end,
+            Some(_) if self.settled == 0 => self.begin,
+            Some(next) => next.cursor(),
         }
     }
 
     /// Brings a part up to date with what lies behind the last verdict.
     fn close(&mut self, mut part: Part) -> Part {
         self.wanted += part.delivered;
-        if self.is_done() {
+        // The cursor moves past what was put aside before the next event: after a crash nobody comes upon it again.
+        if self.settled > 0 || self.is_done() {
             self.set_aside(&mut part);
+        }
+        if self.is_done() {
             // It goes when all of its events have their verdict; those refused anew have letters of their own.
             part.letters_gone.extend(self.range_letter.take());
             self.lost.dedup();
@@ -358,6 +364,69 @@ impl Item {
         Cursor {
             seq: self.import.seq,
             index: self.index,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events;
+
+    /// A parcel of the entries from 0 on that were added so, and ends before number 9.
+    fn parcel(added: impl IntoIterator<Item = Added>) -> Parcel {
+        let import = events::an_import();
+        let mut parcel = Parcel::ahead(import.start());
+        for (index, added) in added.into_iter().enumerate() {
+            let batch = events::one(&import, index as u64, r#"{"event":"e","id":"u"}"#).unwrap();
+            parcel.put(&batch, &batch.get(0).unwrap(), added, None);
+        }
+        parcel.end = Cursor { seq: 1, index: 9 };
+        parcel
+    }
+
+    fn held() -> Added {
+        Added::Held {
+            reason: "no address".to_owned(),
+        }
+    }
+
+    /// Index of the next event, and those of the new dead letters.
+    fn summary(part: &Part) -> (Option<u64>, Vec<u64>) {
+        let letters = part.letters.iter().map(|letter| letter.place.1).collect();
+        (part.cursor.map(|cursor| cursor.index), letters)
+    }
+
+    #[test]
+    fn what_was_put_aside_is_written_down_no_later_than_the_cursor_passes_it() {
+        use Added::{Dropped, Taken};
+        let mut parcel = parcel([held(), Taken, held(), Dropped, Taken, Taken, held()]);
+        let first = parcel.judge(&[Verdict::Delivered], 0);
+        assert_eq!((summary(&first), first.dropped), ((Some(4), vec![0, 2]), 1));
+        let second = parcel.judge(&[Verdict::Delivered], 0);
+        assert_eq!(summary(&second), (Some(5), vec![]));
+        let last = parcel.judge(&[Verdict::Delivered], 0);
+        assert_eq!(summary(&last), (Some(9), vec![6]));
+    }
+
+    #[test]
+    fn a_parcel_of_which_nothing_is_sent_moves_the_cursor() {
+        assert_eq!(summary(&parcel([]).finish()), (Some(9), vec![]));
+        assert_eq!(summary(&parcel([held(), Added::Dropped]).finish()), (Some(9), vec![0]));
+    }
+
+    #[test]
+    fn wanted_later_is_not_refused() {
+        let verdict = |is_deferred| match is_deferred {
+            true => Verdict::Deferred { reason: String::new() },
+            false => Verdict::Refused { reason: String::new() },
+        };
+        for (first, second, expect) in [(true, true, false), (false, true, false), (false, false, true)] {
+            let mut parcel = parcel([Added::Taken, Added::Taken]);
+            parcel.judge(&[verdict(first)], 0);
+            assert!(!parcel.is_refused_whole(), "it is not over");
+            parcel.judge(&[verdict(second)], 0);
+            assert_eq!(parcel.is_refused_whole(), expect);
         }
     }
 }
