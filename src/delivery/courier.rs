@@ -29,8 +29,6 @@ pub(super) struct Courier {
     pub(super) parcel: Option<Parcel>,
     /// Most events in one call, since the receiver called more of them too large.
     pub(super) limit: usize,
-    /// Dead letters were sent, and no answer came: the next ones may be the same.
-    pub(super) letters_unsure: bool,
     /// Dead letters there are, as far as is known.
     pub(super) letters: u64,
     /// Imports ahead, as the ledger said last.
@@ -51,7 +49,6 @@ impl Courier {
             at,
             parcel: None,
             limit: usize::MAX,
-            letters_unsure: false,
             letters: 0,
             imports: VecDeque::new(),
             batch: None,
@@ -174,7 +171,6 @@ impl Courier {
         let ids = letters.iter().map(|letter| letter.id).collect();
         let range = letters.first().filter(|letter| letter.entries.len() > 1);
         let mut parcel = Parcel::of_letters(self.at, ids, range.map(|letter| letter.id));
-        parcel.is_unsure = std::mem::take(&mut self.letters_unsure);
         for letter in letters {
             for entry in &letter.entries {
                 let Some(mut batch) = events::one(&entry.import, entry.index, &entry.body) else {

@@ -65,44 +65,73 @@ impl Delivery {
         let Some(flight) = self.ledger.flight(name).await? else {
             return Ok(Box::new(courier));
         };
-        courier.letters_unsure = flight.letters.is_some() && (flight.sent_at.is_some() || flight.unanswered > 0);
-        // Dead letters are due still. Events of another place than the cursor's were in flight for another configuration.
-        if flight.letters.is_some() || flight.begin != courier.at {
+        let mut courier = match &flight.letters {
+            Some(ids) => self.pack_letters_again(courier, ids.clone()).await?,
+            // Events of another place than the cursor's were in flight for another configuration.
+            None if flight.begin != courier.at => return Ok(Box::new(courier)),
+            None => self.pack_again(courier, flight.end).await?,
+        };
+        let calls_before = courier.receiver().calls_before();
+        let Some(parcel) = &mut courier.parcel else {
             return Ok(Box::new(courier));
+        };
+        parcel.calls_before = usize::try_from(flight.calls_before).unwrap_or(usize::MAX);
+        parcel.narrow = Narrow {
+            calls: flight.narrowed,
+            suspects: flight
+                .suspects
+                .and_then(|suspects| usize::try_from(suspects).ok())
+                .filter(|suspects| (1..=parcel.len()).contains(suspects)),
+        };
+        let was_the_parcel = parcel.calls_before >= calls_before;
+        parcel.is_unsure = was_the_parcel && (flight.sent_at.is_some() || flight.unanswered > 0);
+        parcel.unanswered = flight.unanswered + u32::from(was_the_parcel && flight.sent_at.is_some());
+        if parcel.is_unsure {
+            let events = usize::try_from(flight.events).unwrap_or(usize::MAX).max(1);
+            let next = parcel.narrow.next(0, parcel.len(), usize::MAX);
+            // More of them had been too large for one call.
+            if next.is_some_and(|next| next.len() > events) {
+                courier.limit = events;
+            }
+            info!(
+                destination = self.settings.name,
+                events = flight.events,
+                "the last call has no answer written down: its events are sent again, with the same ids"
+            );
         }
+        Ok(Box::new(courier))
+    }
+
+    /// Packs the dead letters again that were in flight, less those that have their verdict. Others may be due by now.
+    async fn pack_letters_again(&mut self, mut courier: Courier, ids: Vec<i64>) -> Result<Courier, Trouble> {
+        let bounds = courier.receiver().bounds();
+        let due = self
+            .ledger
+            .due_letters(&self.settings.name, Some(ids), self.now(), bounds.events, bounds.bytes)
+            .await?;
+        if due.is_empty() {
+            return Ok(courier);
+        }
+        off_the_runtime(move || {
+            courier.fill_with_letters(&due);
+            courier
+        })
+        .await
+    }
+
+    /// Packs the events again that were in flight.
+    async fn pack_again(&mut self, mut courier: Courier, end: Cursor) -> Result<Courier, Trouble> {
         let ahead = self
             .ledger
             .ahead(courier.at, self.settings.sources.clone(), IMPORTS_MAX)
             .await?;
         courier.look(ahead);
-        let (mut courier, filled) = off_the_runtime(move || {
-            let filled = courier.fill(Some(flight.end));
-            (courier, filled.map(|()| flight))
+        off_the_runtime(move || {
+            // What cannot be read is told by the turn, which comes upon it as well.
+            courier.fill(Some(end)).ok();
+            courier
         })
-        .await?;
-        let calls_before = courier.receiver().calls_before();
-        // What cannot be read is told by the turn, which comes upon it as well.
-        if let (Ok(flight), Some(parcel)) = (filled, &mut courier.parcel) {
-            parcel.calls_before = usize::try_from(flight.calls_before).unwrap_or(usize::MAX);
-            parcel.narrow = Narrow {
-                calls: flight.narrowed,
-                suspects: flight
-                    .suspects
-                    .and_then(|suspects| usize::try_from(suspects).ok())
-                    .filter(|suspects| (1..=parcel.len()).contains(suspects)),
-            };
-            let was_the_parcel = parcel.calls_before >= calls_before;
-            parcel.is_unsure = was_the_parcel && (flight.sent_at.is_some() || flight.unanswered > 0);
-            parcel.unanswered = flight.unanswered + u32::from(was_the_parcel && flight.sent_at.is_some());
-            if parcel.is_unsure {
-                info!(
-                    destination = self.settings.name,
-                    events = flight.events,
-                    "the last call has no answer written down: its events are sent again, with the same ids"
-                );
-            }
-        }
-        Ok(Box::new(courier))
+        .await
     }
 
     /// Makes the destination known to the ledger before it is opened: one that is down holds its share of the spool.

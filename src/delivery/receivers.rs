@@ -52,6 +52,7 @@ impl Delivery {
             courier.parcel = Some(parcel);
             return self.keep_to_the_budget(courier, until).await;
         }
+        parcel.is_counted = parcel.is_unsure;
         let made = call.clone();
         let (courier, answer) = off_the_runtime(move || {
             let answer = courier.make(&made);
@@ -70,7 +71,7 @@ impl Delivery {
         let name = &self.settings.name;
         let due = self
             .ledger
-            .due_letters(name, self.now(), bounds.events, bounds.bytes)
+            .due_letters(name, None, self.now(), bounds.events, bounds.bytes)
             .await?;
         if !due.is_empty() {
             self.rate.busy(self.now());
@@ -140,7 +141,11 @@ impl Delivery {
                 ..flight(parcel)
             },
             allowance: courier.receiver().budget(call).map(allowance),
-            resent: if parcel.is_unsure { events } else { 0 },
+            resent: if parcel.is_unsure && !parcel.is_counted {
+                events
+            } else {
+                0
+            },
         }
     }
 
@@ -304,15 +309,21 @@ impl Delivery {
             Answer::Unanswered { reason } => {
                 let is_parcel = matches!(call, Call::Parcel(_));
                 parcel.is_unsure |= is_parcel;
+                parcel.is_counted &= !is_parcel;
                 parcel.unanswered += u32::from(is_parcel);
                 Trouble::waiting(reason)
             }
             Answer::Barred { reason } => Trouble::barred(reason),
             _ => Trouble::waiting("nothing came of the last call"),
         };
+        let mut flight = flight(&parcel);
+        if let Call::Parcel(range) = call {
+            // The very same call is made again, after a restart as well.
+            flight.events = range.len() as u64;
+        }
         let settlement = Settlement {
             blocked: blocked.map(|(until, allowance)| (allowance, until)),
-            ..self.settlement(Part::default(), Some(flight(&parcel)))
+            ..self.settlement(Part::default(), Some(flight))
         };
         self.ledger.settle(settlement, now).await?;
         courier.parcel = Some(parcel);

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::deliveries::import_by_id;
 use super::{Import, Ledger, LedgerError};
@@ -100,10 +100,11 @@ struct Line<'a> {
 
 impl Ledger {
     /// Dead letters of a destination that are to be delivered again now, in the order in which they came: as many as make up
-    /// so many events and bytes, and one at least. A range comes by itself.
+    /// so many events and bytes, and one at least. A range comes by itself. With `among`, only those.
     pub async fn due_letters(
         &self,
         name: &str,
+        among: Option<Vec<i64>>,
         now: i64,
         events_max: usize,
         bytes_max: usize,
@@ -112,9 +113,11 @@ impl Ledger {
         self.read("looking for dead letters to deliver again", move |ledger| {
             let mut select = ledger.prepare_cached(
                 "SELECT id, kind, import, \"index\", body FROM dead_letters
-                 WHERE destination = ?1 AND retry_at <= ?2 ORDER BY id LIMIT ?3",
+                 WHERE destination = ?1 AND retry_at <= ?2
+                    AND (?4 IS NULL OR id IN (SELECT value FROM json_each(?4))) ORDER BY id LIMIT ?3",
             )?;
-            let mut rows = select.query(params![name, now, events_max as i64])?;
+            let among = among.map(|ids| serde_json::Value::from(ids).to_string());
+            let mut rows = select.query(params![name, now, events_max as i64, among])?;
             let mut due: Vec<DueLetter> = Vec::new();
             let (mut events, mut bytes) = (0, 0);
             while let Some(row) = rows.next()? {
@@ -211,7 +214,7 @@ pub(super) fn bury(ledger: &Connection, name: &str, letter: &NewLetter, now: i64
     Ok(())
 }
 
-/// A dead letter was tried again in vain.
+/// A dead letter was tried again in vain. One that somebody discarded meanwhile stays so.
 pub(super) fn put_back(
     ledger: &Connection,
     id: i64,
@@ -220,9 +223,11 @@ pub(super) fn put_back(
     retry_at: Option<i64>,
     now: i64,
 ) -> rusqlite::Result<()> {
-    let history: String = ledger
+    let history: Option<String> = ledger
         .prepare_cached("SELECT history FROM dead_letters WHERE id = ?1")?
-        .query_row([id], |row| row.get(0))?;
+        .query_row([id], |row| row.get(0))
+        .optional()?;
+    let Some(history) = history else { return Ok(()) };
     ledger
         .prepare_cached(
             "UPDATE dead_letters SET kind = ?2, reason = ?3, attempts = attempts + 1, history = ?4, retry_at = ?5 WHERE id = ?1",
