@@ -4,8 +4,13 @@
 //! accepted event is there, or is a dead letter; twice only where an answer was lost, and then in the same request, under
 //! the same `Idempotency-Key`.
 
+mod crash_walk; // stopped at every request, before and after
 mod faults; // one request goes wrong, in every way there is
+mod kills; // the real binary: SIGKILL at every request, and a polite end in mid-request
+mod large; // many, large and strange ones
+mod letters; // dead letters, delivered again
 mod log; // what was said
+mod order; // order, cursors, filters, gaps
 mod patience; // waiting as long as it takes and no longer, over simulated hours
 mod refusals; // events that are refused, and the search for them
 
@@ -73,37 +78,34 @@ fn came(events: usize) -> Came {
     }
 }
 
-/// Holds what a server kept against what was accepted: nothing is missing, nothing is there that was not accepted, what
-/// is there twice came both times in the same request. Returns the counts.
+/// Holds what a server kept against what was accepted, in a world of this process.
 async fn check(world: &World, server: &HttpServer, name: &str) -> Came {
-    let accepted: Vec<(String, Value)> = world
-        .accepted()
-        .await
-        .into_iter()
-        .map(|event| (id(&event), event["body"].clone()))
-        .collect();
     let letters: BTreeSet<String> = world.letters(name).into_iter().map(|letter| letter.event_id).collect();
-    let kept = kept(&server.stored());
-    for (id, body) in &accepted {
-        match (kept.bodies.get(id), letters.contains(id)) {
+    hold(&world.accepted().await, &letters, &server.stored(), world.resent(name))
+}
+
+/// Holds what a server kept against what was accepted: nothing is missing but what is a dead letter, nothing is there that
+/// was not accepted, what is there twice came both times in the same request. Returns the counts.
+fn hold(accepted: &[Value], letters: &BTreeSet<String>, stored: &[Request], resent: u64) -> Came {
+    let kept = kept(stored);
+    for event in accepted {
+        let (id, body) = (id(event), &event["body"]);
+        match (kept.bodies.get(&id), letters.contains(&id)) {
             (Some(kept), false) => assert_eq!(kept, body, "{id}"),
             (None, true) => {}
             (Some(_), true) => panic!("{id} was kept, and is a dead letter: {body}"),
             (None, false) => panic!("{id} is lost: {body}"),
         }
     }
-    assert_eq!(
-        kept.bodies.len() + letters.len(),
-        accepted.len(),
-        "nothing comes from nowhere"
-    );
-    let mut expected = accepted.iter().map(|(id, _)| id);
-    let in_order = kept.order.iter().all(|id| expected.any(|expected| expected == id));
+    let known = kept.bodies.len() + letters.len();
+    assert_eq!(known, accepted.len(), "nothing comes from nowhere");
+    let mut expected = accepted.iter().map(id);
+    let in_order = kept.order.iter().all(|id| expected.any(|expected| expected == *id));
     Came {
         events: kept.bodies.len(),
         twice: kept.twice,
         letters: letters.len(),
-        resent: world.resent(name),
+        resent,
         in_order,
     }
 }

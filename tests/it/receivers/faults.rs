@@ -133,6 +133,26 @@ async fn cut_after_it_was_stored() {
     answer_is_lost(Script::CutAfter).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_again_is_counted_once_however_often_it_is_tried() {
+    let world = World::new();
+    let server = HttpServer::start();
+    world.import("acme", MONDAY, &feed(10)).await;
+    server.next(Script::CutAfter);
+    for _ in 0..3 {
+        server.next(Script::status(503));
+    }
+    let running = world.start(&world.http("crm", &server));
+    world.everything_delivered("crm").await;
+    running.stop().await;
+    let expected = Came {
+        twice: 10,
+        resent: 10,
+        ..came(10)
+    };
+    assert_eq!(check(&world, &server, "crm").await, expected);
+}
+
 #[tokio::test]
 async fn cut_in_the_body() {
     request_is_lost(Script::CutInBody).await;

@@ -232,6 +232,34 @@ async fn what_is_too_large_is_halved_until_it_fits() {
     assert!(calls < 100, "{calls} calls for three parcels");
 }
 
+#[tokio::test]
+async fn a_part_whose_answer_is_lost_is_the_same_part_after_a_restart() {
+    let world = World::new();
+    let server = HttpServer::start();
+    server.answer_with(|request| match request.events().len() > 5 {
+        true => Script::status(413),
+        false => Script::ok("{}"),
+    });
+    server.next(Script::status(413));
+    server.next(Script::status(413));
+    server.next(Script::CutAfter);
+    world.import("acme", MONDAY, &feed(10)).await;
+    let crm = world.http("crm", &server);
+    assert!(world.deliver(&crm).await.trouble.is_some());
+    assert_eq!(world.deliver(&crm).await.delivered, 10);
+    let requests = server.requests();
+    assert_eq!(
+        requests[2].header("idempotency-key"),
+        requests[3].header("idempotency-key")
+    );
+    let expected = Came {
+        twice: 2,
+        resent: 2,
+        ..came(10)
+    };
+    assert_eq!(check(&world, &server, "crm").await, expected);
+}
+
 #[tokio::test(start_paused = true)]
 async fn verdicts_event_by_event_and_deferred_ones_come_again_by_themselves() {
     let world = World::new();
