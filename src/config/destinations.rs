@@ -3,16 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::Destination;
-use super::form::{Compression, Kind, Partition, Strings};
+use super::form::Strings;
 use super::resolve::{DestinationKind, DestinationSettings, FileFormat, Start};
 use super::resolver::{Resolver, name_of, placed};
 use super::section::Written;
-
-/// Level of compression where none is given: zstd's own default.
-const ZSTD_LEVEL: i32 = 3;
-
-/// Dead letters with which a destination is barred where no number is given.
-const DEAD_LETTERS_MAX: u64 = 100_000;
+use super::words::{Compression, Format, Kind, Partition, ZSTD_LEVEL};
 
 /// What lies in `state_dir` and belongs to nobody else.
 const STATE_NAMES: [&str; 6] = [
@@ -24,6 +19,53 @@ const STATE_NAMES: [&str; 6] = [
     "heartbeat",
 ];
 
+/// Keys that some destinations have, and which these are. All have the others.
+const KEYS_OF_SOME: [(&[Kind], &[&str]); 6] = [
+    (&[Kind::Sqlite, Kind::File], &["path"]),
+    (&[Kind::File], &["partition"]),
+    (&[Kind::File, Kind::Http], &["format", "compression"]),
+    (
+        &[Kind::Http, Kind::Bento],
+        &["url", "ca_file", "timeout", "batch_events"],
+    ),
+    (
+        &[Kind::Http],
+        &[
+            "batch_bytes",
+            "headers",
+            "header_files",
+            "bearer_file",
+            "bearer_env",
+            "user",
+            "password_file",
+            "password_env",
+            "signing_key_file",
+            "signing_key_env",
+            "statuses",
+        ],
+    ),
+    (
+        &[Kind::Bento],
+        &[
+            "site_uuid",
+            "publishable_key_file",
+            "publishable_key_env",
+            "secret_key_file",
+            "secret_key_env",
+            "batch_per_hour",
+            "fetch_per_hour",
+            "burst",
+            "without_email",
+            "currency",
+            "bypass_workflows",
+            "fields",
+            "profile",
+            "tags",
+            "set_fields",
+        ],
+    ),
+];
+
 impl Resolver<'_> {
     pub(super) fn destination(&mut self, destination: &Destination, state_dir: &Path) -> DestinationSettings {
         for key in ["name", "type"] {
@@ -32,57 +74,18 @@ impl Resolver<'_> {
             }
         }
         let name = name_of(&destination.name);
-        // Without a type nothing can be said of the keys that depend on it.
-        let Some(kind) = destination.r#type.as_ref().map(|kind| kind.value) else {
-            return DestinationSettings {
-                name,
-                kind: DestinationKind::Console,
-                start: Start::Now,
-                was: None,
-                events: Vec::new(),
-                sources: Vec::new(),
-                rename: Vec::new(),
-                dead_letters_max: DEAD_LETTERS_MAX,
-            };
-        };
-        if kind != Kind::File {
-            let file_alone = [
-                ("partition", placed(&destination.partition)),
-                ("compression", placed(&destination.compression)),
-            ];
-            for (key, place) in file_alone {
-                if let Some(place) = place {
-                    self.problem(place, format!("`{key}` is for destinations of type \"file\""));
-                }
+        let kind = match destination.r#type.as_ref().map(|kind| kind.value) {
+            Some(kind) => {
+                self.refuse_keys_of_others(destination, kind);
+                self.destination_kind(destination, kind, &name, state_dir)
             }
-        }
-        let path = destination.path.as_ref().map(|path| self.absolute(path));
-        let kind = match kind {
-            Kind::Sqlite => DestinationKind::Sqlite {
-                path: path.unwrap_or_else(|| state_dir.join(format!("{name}.db"))),
-            },
-            Kind::File => DestinationKind::File {
-                dir: path.unwrap_or_else(|| state_dir.join(&name)),
-                by_event_date: matches!(&destination.partition, Some(by) if by.value == Partition::EventDate),
-                format: FileFormat::Ndjson,
-                zstd_level: destination.compression.as_ref().map_or(
-                    ZSTD_LEVEL,
-                    |Written {
-                         value: Compression(level),
-                         ..
-                     }| *level,
-                ),
-            },
-            Kind::Console => {
-                if let Some(place) = placed(&destination.path) {
-                    self.problem(place, "`path` is for destinations of type \"sqlite\" and \"file\"");
-                }
-                DestinationKind::Console
-            }
+            // Without a type nothing can be said of the keys that depend on it.
+            None => DestinationKind::Console,
         };
+        // What acts on people or systems does not begin with the past unasked.
         let start = match kind {
-            DestinationKind::Console => Start::Now,
-            _ => Start::Oldest,
+            DestinationKind::Sqlite { .. } | DestinationKind::File { .. } => Start::Oldest,
+            DestinationKind::Console | DestinationKind::Http(_) | DestinationKind::Bento(_) => Start::Now,
         };
         let strings =
             |list: &Option<Written<Strings>>| list.as_ref().map_or_else(Vec::new, |list| list.value.0.clone());
@@ -93,8 +96,96 @@ impl Resolver<'_> {
             was: destination.was.as_ref().map(|was| was.value.0.clone()),
             events: strings(&destination.events),
             sources: strings(&destination.sources),
-            rename: Vec::new(),
-            dead_letters_max: DEAD_LETTERS_MAX,
+            rename: destination
+                .rename
+                .value
+                .map(|given, there| (given.0.clone(), there.0.clone())),
+            dead_letters_max: self.count("dead_letters_max", &destination.dead_letters_max, 1..=10_000_000),
+        }
+    }
+
+    fn destination_kind(
+        &mut self,
+        destination: &Destination,
+        kind: Kind,
+        name: &str,
+        state_dir: &Path,
+    ) -> DestinationKind {
+        let path = destination.path.as_ref().map(|path| self.absolute(path));
+        match kind {
+            Kind::Sqlite => DestinationKind::Sqlite {
+                path: path.unwrap_or_else(|| state_dir.join(format!("{name}.db"))),
+            },
+            Kind::File => DestinationKind::File {
+                dir: path.unwrap_or_else(|| state_dir.join(name)),
+                by_event_date: matches!(&destination.partition, Some(by) if by.value == Partition::EventDate),
+                format: self.file_format(destination),
+                zstd_level: self.file_zstd_level(destination),
+            },
+            Kind::Console => DestinationKind::Console,
+            Kind::Http => DestinationKind::Http(Box::new(self.http(destination))),
+            Kind::Bento => DestinationKind::Bento(Box::new(self.bento(destination))),
+        }
+    }
+
+    /// A key that means nothing here was meant for something.
+    fn refuse_keys_of_others(&mut self, destination: &Destination, kind: Kind) {
+        for (kinds, keys) in KEYS_OF_SOME.iter().filter(|(kinds, _)| !kinds.contains(&kind)) {
+            let kinds: Vec<String> = kinds.iter().map(|kind| format!("{:?}", kind.as_str())).collect();
+            let kinds = kinds.join(" and ");
+            for key in *keys {
+                let Some(place) = destination.place_of(key) else {
+                    continue;
+                };
+                let instead = match (*key, kind) {
+                    ("url", Kind::Sqlite | Kind::File) => "; use `path`",
+                    ("path", Kind::Http | Kind::Bento) => "; use `url`",
+                    _ => "",
+                };
+                self.problem(place, format!("`{key}` is for destinations of type {kinds}{instead}"));
+            }
+        }
+    }
+
+    fn file_format(&mut self, destination: &Destination) -> FileFormat {
+        let Some(format) = &destination.format else {
+            return FileFormat::Ndjson;
+        };
+        match format.value {
+            Format::Ndjson => FileFormat::Ndjson,
+            Format::Parquet if cfg!(feature = "parquet") => FileFormat::Parquet,
+            Format::Parquet => {
+                self.problem(
+                    &format.place,
+                    "`format`: this program was built without Parquet: build it with the cargo feature `parquet`, or write \
+                     \"ndjson\"",
+                );
+                FileFormat::Parquet
+            }
+            Format::Array => {
+                self.problem(
+                    &format.place,
+                    "`format`: \"array\" is for destinations of type \"http\"; a \"file\" has \"ndjson\" or \"parquet\"",
+                );
+                FileFormat::Ndjson
+            }
+        }
+    }
+
+    fn file_zstd_level(&mut self, destination: &Destination) -> i32 {
+        let Some(compression) = &destination.compression else {
+            return ZSTD_LEVEL;
+        };
+        match compression.value {
+            Compression::None => 0,
+            Compression::Zstd(level) => level,
+            Compression::Gzip => {
+                self.problem(
+                    &compression.place,
+                    "`compression`: \"gzip\" is for destinations of type \"http\"; a \"file\" has a zstd level, 1 to 22, or \"none\"",
+                );
+                ZSTD_LEVEL
+            }
         }
     }
 
@@ -148,5 +239,34 @@ impl Resolver<'_> {
                 );
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::section::Section;
+
+    /// Keys that every destination has.
+    const KEYS_OF_ALL: [&str; 8] = [
+        "name",
+        "type",
+        "start",
+        "was",
+        "events",
+        "sources",
+        "rename",
+        "dead_letters_max",
+    ];
+
+    /// A key that stood in neither list would be taken by every destination, and mean nothing in most.
+    #[test]
+    fn every_key_belongs_to_some_type() {
+        let some = KEYS_OF_SOME.iter().flat_map(|(_, keys)| keys.iter());
+        let mut listed: Vec<&str> = KEYS_OF_ALL.iter().chain(some).copied().collect();
+        let mut known: Vec<&str> = Destination::keys().collect();
+        listed.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(listed, known);
     }
 }

@@ -1,15 +1,19 @@
-//! The forms of values: durations, sizes, names, words. Each takes a value as written, or says what is wanted instead.
+//! The forms of values: texts, durations, sizes, names. Each takes a value as written, or says what is wanted instead.
+//!
+//! `words` has those that are one word of a few, `table` the tables, `web_url` and `url` the addresses.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::resolve::{After, MaxRejected, Packaging, Start};
+use super::resolve::MaxRejected;
 use super::section::Scalar;
 use super::tree::{Node, Value};
-use crate::feed::DuplicateKeys;
 
 /// Longest name of a source or destination: it becomes part of paths and of every log line.
 const NAME_CHARS_MAX: usize = 64;
+
+/// Longest id of a site.
+const SITE_UUID_BYTES_MAX: usize = 64;
 
 /// Longest text of any other kind.
 const TEXT_BYTES_MAX: usize = 4096;
@@ -24,7 +28,7 @@ impl Scalar for Text {
     }
 }
 
-fn text(node: &Node) -> Result<String, String> {
+pub(super) fn text(node: &Node) -> Result<String, String> {
     let Value::Text(text) = &node.value else {
         return Err("a text in quotes is wanted".to_owned());
     };
@@ -94,7 +98,7 @@ impl Scalar for Count {
 }
 
 /// Digits and nothing else: `parse` would take a plus sign as well.
-fn digits(text: &str) -> Option<u64> {
+pub(super) fn digits(text: &str) -> Option<u64> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return text.parse().ok();
     }
@@ -152,6 +156,42 @@ impl Scalar for Name {
     }
 }
 
+/// The id of a site at Bento.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SiteUuid(pub String);
+
+impl Scalar for SiteUuid {
+    // The keys that belong to it look much the same.
+    const MAY_BE_SHOWN: bool = false;
+
+    fn read(node: &Node) -> Result<SiteUuid, String> {
+        let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        match &node.value {
+            Value::Text(text) if !text.is_empty() && text.len() <= SITE_UUID_BYTES_MAX && text.bytes().all(is_fine) => {
+                Ok(SiteUuid(text.clone()))
+            }
+            _ => Err(format!(
+                "a site's id is wanted, in quotes: letters, digits, `-` and `_`, at most {SITE_UUID_BYTES_MAX}"
+            )),
+        }
+    }
+}
+
+/// The ISO code of a currency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Currency(pub String);
+
+impl Scalar for Currency {
+    fn read(node: &Node) -> Result<Currency, String> {
+        match &node.value {
+            Value::Text(text) if text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase()) => {
+                Ok(Currency(text.clone()))
+            }
+            _ => Err("three capital letters are wanted, such as \"EUR\"".to_owned()),
+        }
+    }
+}
+
 /// A directory below a source's root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RelativeDir(pub String);
@@ -185,121 +225,6 @@ impl Scalar for RelativeDir {
     }
 }
 
-/// The type of a destination.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// `sqlite`
-    Sqlite,
-    /// `file`
-    File,
-    /// `console`
-    Console,
-}
-
-impl Scalar for Kind {
-    fn read(node: &Node) -> Result<Kind, String> {
-        let later = ["postgres", "bento", "nats", "kafka", "http"];
-        if let Value::Text(text) = &node.value
-            && later.contains(&text.as_str())
-        {
-            return Err("this version does not have it yet; it has \"sqlite\", \"file\" and \"console\"".to_owned());
-        }
-        one_of(
-            node,
-            &[
-                ("sqlite", Kind::Sqlite),
-                ("file", Kind::File),
-                ("console", Kind::Console),
-            ],
-        )
-    }
-}
-
-impl Scalar for Packaging {
-    fn read(node: &Node) -> Result<Packaging, String> {
-        one_of(node, &[("lenient", Packaging::Lenient), ("strict", Packaging::Strict)])
-    }
-}
-
-impl Scalar for After {
-    fn read(node: &Node) -> Result<After, String> {
-        one_of(
-            node,
-            &[
-                ("move", After::Move),
-                ("delete", After::Delete),
-                ("leave", After::Leave),
-            ],
-        )
-    }
-}
-
-impl Scalar for DuplicateKeys {
-    fn read(node: &Node) -> Result<DuplicateKeys, String> {
-        one_of(
-            node,
-            &[("reject", DuplicateKeys::Reject), ("last", DuplicateKeys::Last)],
-        )
-    }
-}
-
-impl Scalar for Start {
-    fn read(node: &Node) -> Result<Start, String> {
-        one_of(node, &[("oldest", Start::Oldest), ("now", Start::Now)])
-    }
-}
-
-/// How the files of a `file` destination are divided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Partition {
-    /// By day of import.
-    Import,
-    /// By the events' own date.
-    EventDate,
-}
-
-impl Scalar for Partition {
-    fn read(node: &Node) -> Result<Partition, String> {
-        one_of(
-            node,
-            &[("import", Partition::Import), ("event_date", Partition::EventDate)],
-        )
-    }
-}
-
-fn one_of<T: Copy>(node: &Node, words: &[(&str, T)]) -> Result<T, String> {
-    let found = match &node.value {
-        Value::Text(text) => words.iter().find(|(word, _)| word == text),
-        _ => None,
-    };
-    if let Some((_, meaning)) = found {
-        return Ok(*meaning);
-    }
-    let words: Vec<String> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
-    let (last, others) = words.split_last().expect("every choice has words");
-    Err(format!("{} or {last} is wanted", others.join(", ")))
-}
-
-/// A zstd level; 0 stands for none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Compression(pub i32);
-
-impl Scalar for Compression {
-    fn read(node: &Node) -> Result<Compression, String> {
-        let level = match &node.value {
-            Value::Text(text) if text == "none" => Some(0),
-            Value::Integer(number) => i32::try_from(*number).ok().filter(|level| (1..=22).contains(level)),
-            Value::Text(text) if node.is_from_environment() => digits(text)
-                .and_then(|level| i32::try_from(level).ok())
-                .filter(|level| (1..=22).contains(level)),
-            _ => None,
-        };
-        level
-            .map(Compression)
-            .ok_or_else(|| "a zstd level is wanted, 1 to 22, or \"none\"".to_owned())
-    }
-}
-
 impl Scalar for MaxRejected {
     fn read(node: &Node) -> Result<MaxRejected, String> {
         let limit = match &node.value {
@@ -327,32 +252,12 @@ fn share_of(percentage: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::problem::Place;
-
-    fn written(value: Value) -> Node {
-        let place = Place::Line(1);
-        Node { place, value }
-    }
-
-    fn from_file<T: Scalar>(toml: &str) -> Result<T, String> {
-        let root = crate::config::tree::parse(&format!("key = {toml}")).unwrap();
-        let Value::Table(mut entries) = root.value else {
-            panic!()
-        };
-        T::read(&entries.remove(0).node)
-    }
-
-    fn from_environment<T: Scalar>(text: &str) -> Result<T, String> {
-        T::read(&Node {
-            place: Place::Variable("X".to_owned()),
-            value: Value::Text(text.to_owned()),
-        })
-    }
+    use crate::config::tree::{from_environment, from_file};
 
     #[test]
     fn durations() {
         let check = |text: &str, expect: Option<u64>| {
-            let found: Result<Duration, String> = from_file(text);
+            let found = Duration::read(&from_file(text));
             assert_eq!(found.ok(), expect.map(Duration::from_millis), "{text}");
         };
         check("'15s'", Some(15_000));
@@ -374,7 +279,7 @@ mod tests {
     #[test]
     fn sizes() {
         let check = |text: &str, expect: Option<u64>| {
-            let found: Result<Bytes, String> = from_file(text);
+            let found = Bytes::read(&from_file(text));
             assert_eq!(found.ok().map(|size| size.0), expect, "{text}");
         };
         check("'2GiB'", Some(2 << 30));
@@ -394,22 +299,24 @@ mod tests {
 
     #[test]
     fn what_the_environment_says_is_text() {
-        assert_eq!(from_environment::<Count>("200").unwrap(), Count(200));
-        assert!(from_file::<Count>("'200'").is_err());
-        assert!(from_environment::<Count>("+200").is_err());
-        assert!(from_environment::<Count>("2e2").is_err());
-        assert!(from_environment::<bool>("true").unwrap());
-        assert!(!from_environment::<bool>("false").unwrap());
-        assert!(from_environment::<bool>("yes").is_err());
-        assert!(from_file::<bool>("'true'").is_err());
-        assert_eq!(from_environment::<Compression>("19").unwrap(), Compression(19));
-        assert_eq!(from_environment::<MaxRejected>("7").unwrap(), MaxRejected::Count(7));
+        assert_eq!(Count::read(&from_environment("200")).unwrap(), Count(200));
+        assert!(Count::read(&from_file("'200'")).is_err());
+        assert!(Count::read(&from_environment("+200")).is_err());
+        assert!(Count::read(&from_environment("2e2")).is_err());
+        assert!(bool::read(&from_environment("true")).unwrap());
+        assert!(!bool::read(&from_environment("false")).unwrap());
+        assert!(bool::read(&from_environment("yes")).is_err());
+        assert!(bool::read(&from_file("'true'")).is_err());
+        assert_eq!(
+            MaxRejected::read(&from_environment("7")).unwrap(),
+            MaxRejected::Count(7)
+        );
     }
 
     #[test]
     fn names() {
         let check = |name: &str, expect: bool| {
-            let node = written(Value::Text(name.to_owned()));
+            let node = from_environment(name);
             assert_eq!(Name::read(&node).is_ok(), expect, "{name:?}");
         };
         check("acme", true);
@@ -428,9 +335,32 @@ mod tests {
     }
 
     #[test]
+    fn sites_and_currencies() {
+        let check = |text: &str, expect: bool| {
+            assert_eq!(SiteUuid::read(&from_environment(text)).is_ok(), expect, "{text:?}");
+        };
+        check("2103f23614d9877a6b4ee73d28a5c61d", true);
+        check("a-B_9", true);
+        check(&"a".repeat(64), true);
+        check(&"a".repeat(65), false);
+        check("", false);
+        check("a b", false);
+        check("a&b=c", false);
+        check("\u{e4}", false);
+        let check = |text: &str, expect: bool| {
+            assert_eq!(Currency::read(&from_environment(text)).is_ok(), expect, "{text:?}");
+        };
+        check("EUR", true);
+        check("eur", false);
+        check("EURO", false);
+        check("E1R", false);
+        check("", false);
+    }
+
+    #[test]
     fn directories_below_the_root() {
         let check = |path: &str, expect: Option<&str>| {
-            let node = written(Value::Text(path.to_owned()));
+            let node = from_environment(path);
             assert_eq!(
                 RelativeDir::read(&node).ok().map(|dir| dir.0).as_deref(),
                 expect,
@@ -455,7 +385,7 @@ mod tests {
     #[test]
     fn how_many_rejects_are_too_many() {
         let check = |text: &str, expect: Option<MaxRejected>| {
-            assert_eq!(from_file::<MaxRejected>(text).ok(), expect, "{text}");
+            assert_eq!(MaxRejected::read(&from_file(text)).ok(), expect, "{text}");
         };
         check("'10%'", Some(MaxRejected::Share(0.1)));
         check("'0.5%'", Some(MaxRejected::Share(0.005)));
@@ -472,18 +402,9 @@ mod tests {
     }
 
     #[test]
-    fn words_and_levels() {
-        assert_eq!(from_file::<After>("'leave'").unwrap(), After::Leave);
-        assert_eq!(
-            from_file::<After>("'keep'").unwrap_err(),
-            r#""move", "delete" or "leave" is wanted"#
-        );
-        assert_eq!(from_file::<Compression>("'none'").unwrap(), Compression(0));
-        assert!(from_file::<Compression>("0").is_err());
-        assert!(from_file::<Compression>("23").is_err());
-        assert!(from_file::<Kind>("'kafka'").unwrap_err().contains("not have it yet"));
-        assert_eq!(from_file::<Strings>("'a'").unwrap(), Strings(vec!["a".to_owned()]));
-        assert!(from_file::<Strings>("['a', 1]").is_err());
-        assert!(from_file::<Strings>("['a', '']").is_err());
+    fn one_text_or_several() {
+        assert_eq!(Strings::read(&from_file("'a'")).unwrap(), Strings(vec!["a".to_owned()]));
+        assert!(Strings::read(&from_file("['a', 1]")).is_err());
+        assert!(Strings::read(&from_file("['a', '']")).is_err());
     }
 }

@@ -9,24 +9,34 @@
 
 pub mod resolve;
 
+mod bento; // what a destination at Bento needs
 mod destinations; // each destination, and that none is in another's way
-mod form; // durations, sizes, names, words: a value becomes what it means, or says what is wanted
+mod form; // durations, sizes, names: a value becomes what it means, or says what is wanted
+mod header; // the headers of requests, the statuses of answers
+mod http; // what a destination that is reached by HTTP needs
 mod load; // finding the file, reading it and the environment
 mod problem; // what is wrong, and where it was written
 mod resolver; // what was written becomes what the program uses
 mod secrets; // from files and the environment
 mod section; // a table and the keys it knows
 mod sources; // each source: where it is, how to be let in
+mod table; // tables whose keys are the operator's own
 mod tree; // the file and the environment as one tree, each value with its place
 pub mod url; // where a source is
+mod web_url; // where requests go
+mod words; // values that are one word of a few
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use form::{Bytes, Compression, Count, Kind, Name, Partition, RelativeDir, Strings, Text};
-use resolve::{After, MaxRejected, Packaging, Start};
+use form::{Bytes, Count, Currency, Name, RelativeDir, SiteUuid, Strings, Text};
+use header::{HeaderName, HeaderValue, Status};
+use resolve::{After, MaxRejected, Packaging, Start, StatusMeaning, WithoutEmail};
 use section::{Section, section};
+use table::{EntryPlace, Label, Table, Tags};
 use url::Url;
+use web_url::WebUrl;
+use words::{Compression, Format, Kind, Partition};
 
 use crate::feed::DuplicateKeys;
 
@@ -123,12 +133,13 @@ section! {
         /// Its name in the ledger and logs, as a source's. Required. A destination that is renamed is a new one, unless `was`
         /// says otherwise.
         name: Name,
-        /// `sqlite` (a database of events), `file` (a file per import) or `console` (a line per event). Required.
+        /// `sqlite` (a database of events), `file` (a file per import), `console` (a line per event), `http` (any URL that
+        /// takes a POST) or `bento` (Bento's batch API). Required.
         r#type: Kind,
         /// The database of a `sqlite`, the directory of a `file`. If not given: `<state_dir>/<name>.db`, `<state_dir>/<name>`.
         path: PathBuf,
         /// Where it begins when it is new: with the `oldest` import that is kept, or with what comes from `now` on. If not
-        /// given: `oldest` for `sqlite` and `file`, `now` for `console`.
+        /// given: `oldest` for `sqlite` and `file`, `now` for `console`, `http` and `bento`.
         start: Start,
         /// The name it had before: it goes on where that one was.
         was: Name,
@@ -136,10 +147,83 @@ section! {
         events: Strings,
         /// Only events of these sources; all if not given.
         sources: Strings,
+        /// What events are called there: the event's name as the feed gives it, the name there. Others keep theirs.
+        rename: Table<Label, Label> = Table::default(),
+        /// With so many dead letters the destination is barred, until somebody has looked at them; 1 to 10,000,000.
+        dead_letters_max: Count = Count(100_000),
+        /// For `file`: `ndjson` or `parquet`. For `http`: `ndjson` (a JSON object a line) or `array` (one JSON array). If not
+        /// given: `ndjson`.
+        format: Format,
         /// For `file`: files by day of `import`, or by the events' own date (`event_date`). If not given: `import`.
         partition: Partition,
-        /// For `file`: the zstd level, 1 to 22, or `"none"` for plain text. If not given: 3.
+        /// For `file`: the zstd level, 1 to 22, or `"none"`; 3 if not given. For `http`: the same, or `"gzip"`; `"none"` if not
+        /// given.
         compression: Compression,
+        /// For `http`: where batches are posted to, `https://host/path`; required. For `bento`: the API's base, if it is not
+        /// Bento's own.
+        url: WebUrl,
+        /// For `http` and `bento`: a file of PEM certificates that are trusted instead of the system's.
+        ca_file: PathBuf,
+        /// For `http` and `bento`: deadline for one request, from connecting to the answer's last byte; 1 s to 10 min.
+        timeout: Duration = 30 * SECOND,
+        /// For `http` and `bento`: most events to a request. If not given: 1,000 for `http` (1 to 10,000), 100 for `bento` (1
+        /// to 1,000).
+        batch_events: Count,
+        /// For `http`: most bytes of events to a request, before compression; 1 KiB to 64 MiB. A single event may be larger.
+        batch_bytes: Bytes = Bytes(MIB),
+        /// For `http`: more headers, name and value.
+        headers: Table<HeaderName, HeaderValue> = Table::default(),
+        /// For `http`: more headers, name and the file that holds the value.
+        header_files: Table<HeaderName, PathBuf> = Table::default(),
+        /// For `http`: a file that holds the token of `Authorization: Bearer`.
+        bearer_file: PathBuf,
+        /// For `http`: the environment variable that holds that token.
+        bearer_env: Text,
+        /// For `http`: the user of `Authorization: Basic`.
+        user: Text,
+        /// For `http`: a file that holds the user's password.
+        password_file: PathBuf,
+        /// For `http`: the environment variable that holds the user's password.
+        password_env: Text,
+        /// For `http`: a file that holds the key of the HMAC-SHA256 signature; not signed if not given.
+        signing_key_file: PathBuf,
+        /// For `http`: the environment variable that holds that key.
+        signing_key_env: Text,
+        /// For `http`: what answers mean where it is not what they usually mean: the status, 200 to 599, and `delivered`,
+        /// `refused`, `too_large`, `unavailable` or `barred`.
+        statuses: Table<Status, StatusMeaning> = Table::default(),
+        /// For `bento`: the site. Required.
+        site_uuid: SiteUuid,
+        /// For `bento`: a file that holds the publishable key. This or the next is required.
+        publishable_key_file: PathBuf,
+        /// For `bento`: the environment variable that holds the publishable key.
+        publishable_key_env: Text,
+        /// For `bento`: a file that holds the secret key. This or the next is required.
+        secret_key_file: PathBuf,
+        /// For `bento`: the environment variable that holds the secret key.
+        secret_key_env: Text,
+        /// For `bento`: calls to `batch/…` in any hour, of all destinations of the site together; 1 to 1,000,000.
+        batch_per_hour: Count = Count(500),
+        /// For `bento`: calls to `fetch/…` in any hour, of all destinations of the site together; 1 to 1,000,000.
+        fetch_per_hour: Count = Count(3_600),
+        /// For `bento`: calls that may follow each other at once; beyond them they are spread over the hour; 1 to 1,000.
+        burst: Count = Count(10),
+        /// For `bento`: what becomes of an event of somebody whose e-mail address is not known: `hold` it until it is,
+        /// `refuse` it as a dead letter, or `drop` it.
+        without_email: WithoutEmail = WithoutEmail::Hold,
+        /// For `bento`: ISO code of the currency where an order names none; if not given, such an order goes without a value.
+        currency: Currency,
+        /// For `bento`: whether events are kept from starting workflows, for back-fills.
+        bypass_workflows: bool = false,
+        /// For `bento`: written to the person's fields with each event: place in the entry (a key, or a JSON Pointer), field.
+        fields: Table<EntryPlace, Label> = Table::default(),
+        /// For `bento`: written to the person's profile by calls of their own to `batch/subscribers`: place in the entry, field.
+        profile: Table<EntryPlace, Label> = Table::default(),
+        /// For `bento`: the tags that an event gives a person: the event's name as the feed gives it, a tag or a list of tags.
+        tags: Table<Label, Tags> = Table::default(),
+        /// For `bento`: the fields that an event sets for a person: the event's name as the feed gives it, and a table of field
+        /// and place in the entry.
+        set_fields: Table<Label, Table<Label, EntryPlace>> = Table::default(),
     }
 }
 

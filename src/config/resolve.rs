@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::url::Url;
+use super::web_url::without_query;
 use crate::feed::DuplicateKeys;
 
 /// Text that prints nothing: passwords, passphrases.
@@ -268,7 +269,7 @@ pub enum FileFormat {
 }
 
 /// Where requests go, and how long they may take.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Endpoint {
     /// `https://…` or `http://…`, without a user, a password or a fragment.
     pub url: String,
@@ -276,6 +277,17 @@ pub struct Endpoint {
     pub roots: Option<String>,
     /// Deadline for one request, from connecting to the last byte of the answer.
     pub timeout: Duration,
+}
+
+/// Without the URL's query, which may hold a secret, and without the text of the certificates, which nobody wants to read.
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("url", &without_query(&self.url))
+            .field("roots", &self.roots.is_some())
+            .field("timeout", &self.timeout)
+            .finish()
+    }
 }
 
 /// Any URL that takes a POST.

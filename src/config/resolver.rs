@@ -1,6 +1,6 @@
 //! From what was written to what the program uses: defaults filled in, secrets read, everything held against everything else.
 //!
-//! `sources`, `destinations` and `secrets` go on with what is here.
+//! `sources`, `destinations` (with `http` and `bento`) and `secrets` go on with what is here.
 
 use std::fmt::Debug;
 use std::ops::RangeInclusive;
@@ -51,6 +51,7 @@ impl<'a> Resolver<'a> {
             .collect();
         self.refuse_shared_paths(&file.destination.value, &destinations, &state_dir);
         self.refuse_stolen_names(&file.destination.value);
+        self.refuse_disputed_budgets(&file.destination.value, &destinations);
         let spool = &file.spool.value;
         let import_log = &file.import_log.value;
         Settings {

@@ -59,7 +59,9 @@ impl<T: Scalar> Form for T {
             Err(wanted) => wanted,
         };
         // Somebody may have put the secret itself where the name of its file belongs.
-        let is_delicate = key.contains("pass") || key.contains("private");
+        let is_delicate = ["pass", "private", "_file", "_env"]
+            .iter()
+            .any(|part| key.contains(part));
         let message = if T::MAY_BE_SHOWN && !is_delicate {
             format!("`{key}` is {}: {wanted}", node.shown())
         } else {
@@ -170,7 +172,30 @@ fn advice(section: &str, key: &str) -> Option<&'static str> {
             "it is part of `url`: `sftp://user@host:port/path`"
         }
         ("source", "fingerprint" | "hostkey" | "host_keys") => "use `host_key`",
-        ("destination", "url" | "dir" | "directory" | "file") => "use `path`",
+        ("destination", "dir" | "directory" | "file") => "use `path`",
+        ("destination", "password" | "pass") => {
+            "secrets stand in files or in the environment: use `password_file` or `password_env`"
+        }
+        ("destination", "bearer" | "token" | "bearer_token") => {
+            "secrets stand in files or in the environment: use `bearer_file` or `bearer_env`"
+        }
+        ("destination", "signing_key" | "hmac_key") => {
+            "secrets stand in files or in the environment: use `signing_key_file` or `signing_key_env`"
+        }
+        ("destination", "publishable_key") => {
+            "secrets stand in files or in the environment: use `publishable_key_file` or `publishable_key_env`"
+        }
+        ("destination", "secret_key") => {
+            "secrets stand in files or in the environment: use `secret_key_file` or `secret_key_env`"
+        }
+        ("destination", "secret" | "key" | "api_key") => {
+            "secrets stand in files or in the environment: a bento has `secret_key_file` and `publishable_key_file`, an \
+             http has `bearer_file`, `password_file`, `signing_key_file` and `header_files`; each also with `_env`, but \
+             for the last"
+        }
+        ("destination", "username") => "use `user`",
+        ("destination", "header") => "use `headers`",
+        ("destination", "tag") => "use `tags`",
         _ => return None,
     })
 }
@@ -189,14 +214,19 @@ macro_rules! section {
             $($(#[$doc])* pub $key: $crate::config::section::section!(@slot $form $(, $default)?),)*
             /// Where the section begins.
             pub place: $crate::config::Place,
-            /// The keys that were written, those with a value of no use included.
-            pub given: Vec<String>,
+            /// The keys that were written, those with a value of no use included, and where.
+            pub given: Vec<(String, $crate::config::Place)>,
         }
 
         impl $name {
             /// Whether a key was written, whatever its value: what is there and wrong is not also missing.
             pub fn gives(&self, key: &str) -> bool {
-                self.given.iter().any(|given| given == key)
+                self.place_of(key).is_some()
+            }
+
+            /// Where a key was written, whatever its value.
+            pub fn place_of(&self, key: &str) -> Option<&$crate::config::Place> {
+                self.given.iter().find(|(given, _)| given == key).map(|(_, place)| place)
             }
         }
 
@@ -222,7 +252,7 @@ macro_rules! section {
                 use $crate::config::section::{key_of, refuse, take_entry};
                 let mut section = $name { place: place.clone(), ..$name::default() };
                 for entry in entries {
-                    section.given.push(entry.key.clone());
+                    section.given.push((entry.key.clone(), entry.place.clone()));
                     match entry.key.as_str() {
                         $(key if key == key_of(stringify!($key)) => {
                             take_entry::<$form>(entry, &mut section.$key, problems);

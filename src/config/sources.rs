@@ -11,6 +11,19 @@ use super::section::Written;
 use super::url::Url;
 use super::{DAY, MINUTE, SECOND, Source};
 
+/// Keys that say something only of a server.
+const SFTP_KEYS: [&str; 9] = [
+    "private_key_file",
+    "private_key_passphrase_file",
+    "private_key_passphrase_env",
+    "password_file",
+    "password_env",
+    "host_key",
+    "known_hosts",
+    "agent",
+    "timeout",
+];
+
 impl Resolver<'_> {
     pub(super) fn source(&mut self, source: &Source) -> SourceSettings {
         for key in ["name", "url"] {
@@ -105,25 +118,10 @@ impl Resolver<'_> {
     }
 
     fn refuse_sftp_keys(&mut self, source: &Source) {
-        let given: [(&str, Option<&Place>); 9] = [
-            ("private_key_file", placed(&source.private_key_file)),
-            (
-                "private_key_passphrase_file",
-                placed(&source.private_key_passphrase_file),
-            ),
-            ("private_key_passphrase_env", placed(&source.private_key_passphrase_env)),
-            ("password_file", placed(&source.password_file)),
-            ("password_env", placed(&source.password_env)),
-            ("host_key", placed(&source.host_key)),
-            ("known_hosts", placed(&source.known_hosts)),
-            ("agent", Some(&source.agent.place).filter(|_| source.agent.value)),
-            (
-                "timeout",
-                Some(&source.timeout.place).filter(|place| **place != Place::Nowhere),
-            ),
-        ];
-        for (key, place) in given {
-            if let Some(place) = place {
+        for key in SFTP_KEYS {
+            // What is switched off does no harm.
+            let is_off = key == "agent" && !source.agent.value;
+            if let Some(place) = source.place_of(key).filter(|_| !is_off) {
                 self.problem(
                     place,
                     format!("`{key}` is for `sftp://` sources; this one is a local directory"),

@@ -11,6 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::{Place, Problem};
+use super::table::TABLES;
 
 /// What every variable that sets a key begins with.
 const PREFIX: &str = "FEEDGATE__";
@@ -140,7 +141,13 @@ pub(super) fn overlay(root: &mut Node, environment: &BTreeMap<String, String>) -
     variables.sort();
     let mut problems = Vec::new();
     for (path, name, text) in variables {
-        if let Err(message) = set(root, &path, name, text) {
+        let result = match table_in(&path) {
+            Some(key) => Err(format!(
+                "`{key}` is a table, and its keys cannot be spelled in a variable's name: write it in the file"
+            )),
+            None => set(root, &path, name, text),
+        };
+        if let Err(message) = result {
             problems.push(Problem::new(Place::Variable(name.clone()), message));
         }
     }
@@ -167,6 +174,19 @@ fn segments(name: &str) -> Option<Vec<Segment>> {
         Err(_) => Segment::Key(part.to_lowercase()),
     });
     Some(path.collect())
+}
+
+/// The key on the way whose value is a table with keys of the operator's own: names of events or headers, which hold blanks,
+/// capitals and hyphens, while a variable's name is put into small letters and has no room for the others.
+fn table_in(path: &[Segment]) -> Option<&str> {
+    match path {
+        [Segment::Key(section), Segment::Index(_), Segment::Key(key), ..]
+            if section == "destination" && TABLES.contains(&key.as_str()) =>
+        {
+            Some(key)
+        }
+        _ => None,
+    }
 }
 
 fn set(node: &mut Node, path: &[Segment], variable: &str, text: &str) -> Result<(), String> {
@@ -228,6 +248,25 @@ fn set(node: &mut Node, path: &[Segment], variable: &str, text: &str) -> Result<
             }
             set(&mut items[*index], rest, variable, text)
         }
+    }
+}
+
+/// A single value as the file would have it.
+#[cfg(test)]
+pub(super) fn from_file(toml: &str) -> Node {
+    let root = parse(&format!("key = {toml}")).unwrap();
+    match root.value {
+        Value::Table(mut entries) => entries.remove(0).node,
+        _ => panic!("a file is a table"),
+    }
+}
+
+/// A single value as the environment would have it.
+#[cfg(test)]
+pub(super) fn from_environment(text: &str) -> Node {
+    Node {
+        place: Place::Variable("X".to_owned()),
+        value: Value::Text(text.to_owned()),
     }
 }
 

@@ -39,7 +39,7 @@ pub enum Url {
 #[error("{0}")]
 pub struct UrlError(String);
 
-fn refuse<T>(message: impl Into<String>) -> Result<T, UrlError> {
+pub(super) fn refuse<T>(message: impl Into<String>) -> Result<T, UrlError> {
     Err(UrlError(message.into()))
 }
 
@@ -86,7 +86,7 @@ fn sftp(rest: &str) -> Result<Url, UrlError> {
     Ok(Url::Sftp {
         user,
         host,
-        port,
+        port: port.unwrap_or(SFTP_PORT),
         root: root(&decoded(plain(path)?)?)?,
     })
 }
@@ -103,7 +103,8 @@ fn file(rest: &str) -> Result<Url, UrlError> {
     Ok(Url::File(PathBuf::from(path)))
 }
 
-fn host_and_port(address: &str) -> Result<(String, u16), UrlError> {
+/// Host, IPv6 without brackets, and port if there is one.
+pub(super) fn host_and_port(address: &str) -> Result<(String, Option<u16>), UrlError> {
     let (host, port) = match address.strip_prefix('[') {
         Some(bracketed) => {
             let Some((host, after)) = bracketed.split_once(']') else {
@@ -120,7 +121,7 @@ fn host_and_port(address: &str) -> Result<(String, u16), UrlError> {
         }
         None => match address.split_once(':') {
             Some((_, port)) if port.contains(':') => {
-                return refuse("an IPv6 address stands in brackets: `sftp://user@[::1]:22/`");
+                return refuse("an IPv6 address stands in brackets: `[::1]`");
             }
             Some((host, port)) => (host, Some(port)),
             None => (address, None),
@@ -134,10 +135,10 @@ fn host_and_port(address: &str) -> Result<(String, u16), UrlError> {
         return refuse("the host is no host name");
     }
     let port = match port {
-        None => SFTP_PORT,
+        None => None,
         // Digits only: `parse` would take a plus sign as well.
         Some(digits) => match digits.parse() {
-            Ok(port) if port > 0 && digits.bytes().all(|byte| byte.is_ascii_digit()) => port,
+            Ok(port) if port > 0 && digits.bytes().all(|byte| byte.is_ascii_digit()) => Some(port),
             _ => return refuse("the port is no number from 1 to 65535"),
         },
     };

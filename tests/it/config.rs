@@ -1,6 +1,5 @@
 //! What the configuration may say, and what is said of it when it is wrong.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,6 +8,11 @@ use feedgate::config::resolve::{
     After, DestinationKind, FileFormat, Location, MaxRejected, Packaging, Settings, SftpSettings, Start,
 };
 use feedgate::feed::DuplicateKeys;
+
+mod bento;
+mod destinations;
+mod example;
+mod http;
 
 /// A pin that has the right form.
 const PIN: &str = "SHA256:uNiVztksCsDhcc0u9e8BrmJwPfjKCXdxpLJ3ETDSfbE";
@@ -471,66 +475,6 @@ fn a_source_says_who_and_where_and_how() {
 }
 
 #[test]
-fn destinations_keep_out_of_each_others_way() {
-    let check = |text: &str, expect: &str| {
-        assert_eq!(
-            load(&format!("state_dir='/s'\n{text}"), &[]).unwrap_err(),
-            [expect],
-            "{text}"
-        );
-    };
-    let sqlite = "[[destination]]\nname='a'\ntype='sqlite'\n";
-    check(
-        "[[destination]]\ntype='console'",
-        "line 2: `name` is missing from this `[[destination]]`",
-    );
-    check(
-        "[[destination]]\nname='a'\npath='/x'",
-        "line 2: `type` is missing from this `[[destination]]`",
-    );
-    check(
-        "[[destination]]\nname='a'\ntype='kafka'",
-        "line 4: `type` is `\"kafka\"`: this version does not have it yet; it has \"sqlite\", \"file\" and \"console\"",
-    );
-    check(
-        &format!("{sqlite}{sqlite}path='/x'"),
-        "line 6: there are two of the name `a` in `[[destination]]`",
-    );
-    check(
-        &format!("{sqlite}[[destination]]\nname='b'\ntype='sqlite'\npath='/s/a.db'"),
-        "line 8: `/s/a.db` belongs to destination `a`; give this destination another `path`",
-    );
-    check(
-        "[[destination]]\nname='ledger'\ntype='sqlite'",
-        "line 3: `/s/ledger.db` belongs to Feedgate itself; give this destination another `path`",
-    );
-    check(
-        "[[destination]]\nname='spool'\ntype='file'",
-        "line 3: `/s/spool` belongs to Feedgate itself; give this destination another `path`",
-    );
-    check(
-        "[[destination]]\nname='a'\ntype='file'\npath='/s'",
-        "line 5: `path` is `state_dir` itself; give this destination a place of its own",
-    );
-    check(
-        &format!("{sqlite}was='a'"),
-        "line 5: `was`: there is still a destination `a`",
-    );
-    check(
-        &format!("{sqlite}compression=3"),
-        "line 5: `compression` is for destinations of type \"file\"",
-    );
-    check(
-        "[[destination]]\nname='a'\ntype='console'\npath='/x'",
-        "line 5: `path` is for destinations of type \"sqlite\" and \"file\"",
-    );
-    check(
-        "[[destination]]\nname='a'\ntype='file'\ncompression=99",
-        "line 5: `compression` is `99`: a zstd level is wanted, 1 to 22, or \"none\"",
-    );
-}
-
-#[test]
 fn everything_wrong_is_said_at_once() {
     let text = "stat_dir='/x'\n[limits]\nratio='x'\n[[source]]\nname='a'\nurl='ftp://x'\n";
     let variables = [
@@ -563,7 +507,7 @@ fn what_is_no_toml_is_said_with_its_line() {
 fn rubbish_is_refused_and_nothing_worse() {
     for seed in 0..300u64 {
         let mut random = fastrand::Rng::with_seed(seed);
-        let mut text = std::fs::read(shipped("example.toml")).unwrap();
+        let mut text = example::example().into_bytes();
         for _ in 0..random.usize(1..20) {
             let at = random.usize(..text.len());
             match random.u8(..3) {
@@ -646,7 +590,10 @@ fn a_key_of_the_wrong_kind_is_recognised() {
         PASSWORD,
     )
     .unwrap_err();
-    assert!(found[0].ends_with("larger than 65536 bytes; no secret is"), "{found:?}");
+    assert!(
+        found[0].ends_with("larger than 65536 bytes, and so not what belongs here"),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -672,95 +619,4 @@ fn a_missing_file_is_named() {
     let variables = [("FEEDGATE_CONFIG".to_owned(), "/nowhere/else.toml".to_owned())];
     let text = Settings::load(None, variables).unwrap_err().to_string();
     assert!(text.contains("/nowhere/else.toml"), "{text}");
-}
-
-#[test]
-fn the_shipped_files_load() {
-    let variables = [("ACME_PASSWORD".to_owned(), "x".to_owned())];
-    let example = Settings::load(Some(&shipped("example.toml")), variables).unwrap();
-    assert_eq!(example.sources.len(), 1);
-    assert_eq!(example.destinations.len(), 2);
-    let container = Settings::load(Some(&shipped("feedgate.toml")), []).unwrap();
-    assert_eq!(container.sources, []);
-    assert_eq!(container.state_dir, Path::new("/var/lib/feedgate"));
-    assert_eq!(container.destinations[0].kind.as_str(), "sqlite");
-}
-
-/// The keys in `example.toml`, those that are commented out included, by section.
-fn keys_in_example() -> BTreeSet<(String, String)> {
-    let text = std::fs::read_to_string(shipped("example.toml")).unwrap();
-    let mut section = String::new();
-    let mut keys = BTreeSet::new();
-    for line in text.lines() {
-        if line.starts_with('[') {
-            section = line.trim_matches(['[', ']']).to_owned();
-            keys.insert((String::new(), section.clone()));
-            continue;
-        }
-        // `#key = value` is a key that is commented out; `# words` are words.
-        let line = line.strip_prefix('#').unwrap_or(line);
-        if let Some((key, _)) = line.split_once(" = ")
-            && !key.starts_with(' ')
-        {
-            keys.insert((section.clone(), key.to_owned()));
-        }
-    }
-    keys
-}
-
-#[test]
-fn the_example_shows_every_key_and_no_other() {
-    let known: BTreeSet<(String, String)> = feedgate::config::keys()
-        .into_iter()
-        .flat_map(|(section, keys)| keys.into_iter().map(move |key| (section.to_owned(), key.to_owned())))
-        .collect();
-    let shown = keys_in_example();
-    assert_eq!(
-        known.difference(&shown).collect::<Vec<_>>(),
-        [] as [&(String, String); 0],
-        "not in the example"
-    );
-    assert_eq!(
-        shown.difference(&known).collect::<Vec<_>>(),
-        [] as [&(String, String); 0],
-        "not known"
-    );
-}
-
-/// With every commented key switched on, what the example says is what the program does by default.
-#[test]
-fn the_example_shows_the_defaults() {
-    let variables = || [("ACME_PASSWORD".to_owned(), "x".to_owned())];
-    let text = std::fs::read_to_string(shipped("example.toml")).unwrap();
-    // Keys that have no default show an example instead.
-    let without_default = [
-        "private_key_file",
-        "private_key_passphrase_file",
-        "private_key_passphrase_env",
-        "password_file",
-        "known_hosts",
-        "failed_dir",
-        "default_business_unit",
-        "max_rejected",
-        "was",
-        "events",
-        "sources",
-        "max",
-    ];
-    let switched_on: Vec<&str> = text
-        .lines()
-        .map(|line| match line.strip_prefix('#') {
-            Some(rest) if !rest.starts_with(' ') => match rest.split_once(" = ") {
-                Some((key, _)) if !without_default.contains(&key) => rest,
-                _ => line,
-            },
-            _ => line,
-        })
-        .collect();
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("all.toml");
-    std::fs::write(&path, switched_on.join("\n")).unwrap();
-    let all = Settings::load(Some(&path), variables()).unwrap();
-    let plain = Settings::load(Some(&shipped("example.toml")), variables()).unwrap();
-    assert_eq!(all, plain);
 }
