@@ -157,3 +157,108 @@ fn by_event(response: &Response, ids: &[&str], wire: &Wire, answered: &str) -> A
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config::resolve::Endpoint;
+
+    fn wire() -> Wire {
+        let endpoint = Endpoint {
+            url: "https://example.com/in?token=hunter2".to_owned(),
+            roots: None,
+            timeout: Duration::from_secs(1),
+        };
+        Wire::open(&endpoint, "feedgate").expect("a wire")
+    }
+
+    fn answered(status: u16, body: &[u8]) -> Response {
+        Response {
+            status,
+            retry_after: None,
+            location: None,
+            body: body.to_vec(),
+            is_whole: true,
+        }
+    }
+
+    /// Pieces that answers are made of, in sense and nonsense.
+    const PIECES: &[&str] = &[
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\"refused\"",
+        "\"deferred\"",
+        "\"id\"",
+        "\"reason\"",
+        "\"k-0\"",
+        "\"k-1\"",
+        "\"k-2\"",
+        "null",
+        "1",
+        "18446744073709551615",
+        "-1",
+        "true",
+        " ",
+        "\"",
+        "\\",
+        "\u{1b}",
+        "é",
+    ];
+
+    proptest! {
+        /// Whatever is said, each event comes to something, and none that is not named is lost.
+        #[test]
+        fn any_answer_comes_to_something(pieces in prop::collection::vec(0..PIECES.len(), 0..24), status in 100_u16..1000) {
+            let body: String = pieces.iter().map(|piece| PIECES[*piece]).collect();
+            let ids = ["k-0", "k-1"];
+            match of(&answered(status, body.as_bytes()), &ids, &[], &wire()) {
+                Answer::Verdicts(verdicts) => {
+                    prop_assert_eq!(verdicts.len(), ids.len());
+                    for (id, verdict) in ids.iter().zip(verdicts) {
+                        prop_assert!(verdict == Verdict::Delivered || body.contains(id));
+                    }
+                }
+                Answer::Unidentified { failed, .. } => prop_assert!((1..=2).contains(&failed)),
+                Answer::Delivered => prop_assert!((200..300).contains(&status)),
+                Answer::Refused { reason }
+                | Answer::TooLarge { reason }
+                | Answer::Unavailable { reason, .. }
+                | Answer::Unanswered { reason }
+                | Answer::Barred { reason } => prop_assert!(!reason.contains(char::is_control), "{}", reason),
+            }
+        }
+    }
+
+    #[test]
+    fn the_address_without_its_query_and_what_was_said() {
+        let check = |status: u16, body: &str, expect: &str| {
+            let answer = of(&answered(status, body.as_bytes()), &["k-0"], &[], &wire());
+            assert_eq!(format!("{answer:?}"), expect);
+        };
+        check(
+            422,
+            "{\"error\": \"no\\nsuch\"}",
+            "Refused { reason: \"posting to https://example.com/in: answered 422 Unprocessable Entity: \
+             “{\\\"error\\\": \\\"no\\\\nsuch\\\"}”\" }",
+        );
+        check(
+            413,
+            "",
+            "TooLarge { reason: \"posting to https://example.com/in: answered 413 Payload Too Large\" }",
+        );
+        check(
+            102,
+            "",
+            "Unanswered { reason: \"posting to https://example.com/in: answered 102 Processing: \
+             no status that an answer can end with\" }",
+        );
+    }
+}

@@ -115,10 +115,10 @@ impl Wire {
             .build();
         Ok(Wire {
             agent: config.into(),
+            secrets: base.secrets(),
             base,
             timeout: endpoint.timeout,
             proxy: proxy_shown,
-            secrets: Vec::new(),
             asks_first: false,
         })
     }
