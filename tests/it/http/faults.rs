@@ -21,9 +21,15 @@ fn who_did_not_answer_may_have_taken_it() {
         // And nothing of it is left behind: the next call is as any other.
         assert_eq!(post_three(&mut *receiver), Answer::Delivered, "after {shown}");
     };
-    check(Script::CutBefore, "the connection was closed, after all was sent");
-    check(Script::CutAfter, "the connection was closed, after all was sent");
-    check(Script::HalfHeader, "the connection was closed, after all was sent");
+    check(
+        Script::CutBefore,
+        "the connection was closed, with all of it on its way",
+    );
+    check(Script::CutAfter, "the connection was closed, with all of it on its way");
+    check(
+        Script::HalfHeader,
+        "the connection was closed, with all of it on its way",
+    );
     check(Script::WrongLength, "in the middle of the answer");
     check(Script::Garbage, "no HTTP");
     check(Script::EndlessHead, "");
@@ -115,6 +121,19 @@ fn who_is_not_there_has_taken_nothing() {
     server.restart();
     assert_eq!(post_three(&mut *receiver), Answer::Delivered);
     assert_eq!(server.requests().len(), 2);
+}
+
+#[test]
+fn an_answer_that_does_not_wait_for_the_body_is_heard() {
+    let server = HttpServer::start();
+    let mut receiver = opened(settings(&server.url()));
+    server.next(Script::AnswerEarly(413));
+    assert_eq!(kind(&post_three(&mut *receiver)), "too large");
+    receiver.clear();
+    receiver.add(&event(0, &a_large_body()));
+    server.next(Script::AnswerEarly(401));
+    assert_eq!(kind(&receiver.make(&Call::Parcel(0..1))), "barred");
+    assert_eq!(server.stored(), []);
 }
 
 /// More than two sockets hold between them.
