@@ -1,42 +1,167 @@
-//! Not built yet.
+//! Bento: a marketing tool, by its batch API.
+//!
+//! A parcel is one call to `batch/events`. Before it go the calls that set what an operator maps to people: their profiles in
+//! one call to `batch/subscribers`, then, person by person, `fetch/subscribers` and `fetch/commands`.
+//!
+//! **At least once.** Bento has no key that would make a call safe to repeat, but for orders: a `$purchase` carries its unit
+//! and order as `unique.key`, and counts once however often it comes. Any other event whose call was not answered may be
+//! there twice, and may have started automations twice; its `entry_key` is then the same.
+//!
+//! | in reading order | |
+//! |---|---|
+//! | `name` | what an event is to Bento, and what it never becomes by accident |
+//! | `mapping`, `purchase`, `amount` | an entry as Bento's event; orders; money |
+//! | `people` | what is said of people beside their events |
+//! | `site`, `answer`, `tags` | requests; what answers mean; the dial |
+//! | `address`, `entry`, `json` | e-mail addresses; entries as they are spelt; writing |
 
+mod address;
+mod amount;
+mod answer;
+mod entry;
+mod json;
+mod mapping;
+mod name;
+mod people;
+mod purchase;
+mod site;
+mod tags;
+
+use std::ops::Range;
+
+use self::entry::{Entry, whole_characters};
+use self::mapping::Mapping;
+use self::people::People;
+use self::site::Site;
 use super::Reply;
-use super::receiver::{Added, Answer, Call, Receiver};
+use super::receiver::{Added, Answer, Budget, Call, Receiver};
 use crate::config::resolve::BentoSettings;
 use crate::events::{Bounds, Event};
 
-/// Not built yet.
-pub(super) struct Bento;
+pub(super) use self::tags::check;
 
-impl Bento {
-    pub(super) fn open(_settings: &BentoSettings) -> Result<Bento, Reply> {
-        Ok(Bento)
-    }
+/// Most bytes of events in a call, as Bento's first client had it. Nothing says what it is today; a larger one would be
+/// answered with 413, and made smaller.
+const BATCH_BYTES: usize = 500_000;
+
+/// A site that events are sent to.
+pub(super) struct Bento {
+    site: Site,
+    mapping: Mapping,
+    people: People,
+    batch_events: usize,
+    /// The parcel's events as Bento wants them, one behind the other with nothing between.
+    text: String,
+    /// Where each of them ends.
+    ends: Vec<usize>,
 }
 
-pub(super) fn check(_settings: &BentoSettings) -> Result<(), Reply> {
-    Ok(())
+impl Bento {
+    /// Prepares for calls; nothing is dialled. `Err` is [`Reply::Barred`].
+    pub(super) fn open(settings: &BentoSettings) -> Result<Bento, Reply> {
+        Ok(Bento {
+            site: Site::open(settings)?,
+            mapping: Mapping::new(settings),
+            people: People::new(settings),
+            batch_events: settings.batch_events,
+            text: String::new(),
+            ends: Vec::new(),
+        })
+    }
+
+    /// The body's events, as JSON with commas between.
+    fn events(&self, range: Range<usize>) -> String {
+        let begin = |index: usize| index.checked_sub(1).map_or(0, |previous| self.ends[previous]);
+        let events: Vec<&str> = range.map(|index| &self.text[begin(index)..self.ends[index]]).collect();
+        events.join(",")
+    }
 }
 
 impl Receiver for Bento {
     fn bounds(&self) -> Bounds {
         Bounds {
-            events: 100,
-            bytes: 1 << 20,
+            events: self.batch_events,
+            bytes: BATCH_BYTES,
         }
     }
 
-    fn clear(&mut self) {}
+    fn clear(&mut self) {
+        self.text.clear();
+        self.ends.clear();
+        self.people.clear();
+    }
 
-    fn add(&mut self, _event: &Event<'_>) -> Added {
-        Added::Dropped
+    fn add(&mut self, event: &Event<'_>) -> Added {
+        let body = whole_characters(event.body);
+        let Some(entry) = Entry::of(&body) else {
+            return Added::Refused {
+                reason: "its entry cannot be read as a JSON object".to_owned(),
+            };
+        };
+        let begin = self.text.len();
+        match self.mapping.push(&mut self.text, event, &entry) {
+            Ok(email) => {
+                self.ends.push(self.text.len());
+                self.people.add(event, email, &entry);
+                Added::Taken
+            }
+            Err(added) => {
+                self.text.truncate(begin);
+                added
+            }
+        }
     }
 
     fn bytes(&self) -> usize {
-        0
+        self.text.len()
     }
 
-    fn make(&mut self, _call: &Call) -> Answer {
-        Answer::Delivered
+    fn calls_before(&self) -> usize {
+        self.people.calls()
+    }
+
+    fn budget(&self, call: &Call) -> Option<Budget> {
+        Some(match call {
+            Call::Before(number) if !self.people.is_about_profiles(*number) => self.site.fetch_budget(),
+            Call::Before(_) | Call::Parcel(_) => self.site.batch_budget(),
+        })
+    }
+
+    fn make(&mut self, call: &Call) -> Answer {
+        match call {
+            Call::Before(number) => self.people.make(*number, &mut self.site),
+            Call::Parcel(range) => {
+                let events = self.events(range.clone());
+                let request = self
+                    .site
+                    .request("batch/events", |body| body.json("events", &format!("[{events}]")));
+                let reached = self.site.post(&request);
+                answer::of_events(reached, range.len() as u64, &self.site)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::EventId;
+
+    /// An event to make others of.
+    pub(super) fn an_event() -> Event<'static> {
+        Event {
+            id: EventId { key: "00ff", index: 12 },
+            import: 1,
+            source: "acme",
+            archive: "event_history_20191118170500.json.zip",
+            index: 12,
+            event: "Viewed Product",
+            renamed: None,
+            user_id: None,
+            email: Some("ada@example.com"),
+            business_unit: None,
+            at: 1_574_096_700_000,
+            body: "{}",
+        }
     }
 }

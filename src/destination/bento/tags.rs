@@ -1,0 +1,86 @@
+//! The site's tags: asked for by `check`, which thereby dials Bento, with its keys and its site, and changes nothing.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::answer;
+use super::entry::{Entry, Value};
+use super::site::Site;
+use crate::config::resolve::BentoSettings;
+use crate::destination::Reply;
+use crate::destination::receiver::Answer;
+
+/// Asks for the site's tags, and says which of those that events are mapped to are not among them. That is no fault: Bento
+/// makes a tag when it is given first. It may be a slip of the pen, though.
+pub(super) fn check(settings: &BentoSettings) -> Result<(), Reply> {
+    let site = Site::open(settings)?;
+    let response = answer::taken("fetch/tags", site.get("fetch/tags"), &site).map_err(of_answer)?;
+    let text = String::from_utf8_lossy(&response.body);
+    let Some(body) = Entry::of(&text) else {
+        return Err(Reply::Unavailable {
+            reason: "`fetch/tags` was not answered with JSON, as Bento does: most likely the network in front of it answered; \
+                     see that `url` is Bento's"
+                .to_owned(),
+        });
+    };
+    let known = Tags::of(&body);
+    let mapped: BTreeSet<&String> = settings.tags.iter().flat_map(|(_, tags)| tags).collect();
+    for tag in mapped {
+        match known.0.get(tag.as_str()) {
+            Some(Standing::Kept) => {}
+            Some(Standing::Discarded) => {
+                tracing::info!(tag = tag.as_str(), "a tag that events are mapped to was discarded in Bento");
+            }
+            None => {
+                tracing::info!(tag = tag.as_str(), "Bento does not know a tag that events are mapped to; it makes it when it is given first");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The tags of a site, by name.
+struct Tags(HashMap<String, Standing>);
+
+/// How a tag does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Kept,
+    Discarded,
+}
+
+impl Tags {
+    fn of(body: &Entry<'_>) -> Tags {
+        let mut tags = HashMap::new();
+        for tag in body.get("data").and_then(Value::elements).unwrap_or_default() {
+            let Some(attributes) = tag.entry().and_then(|tag| tag.get("attributes")?.entry()) else {
+                continue;
+            };
+            let Some(name) = attributes.get("name").and_then(Value::text) else {
+                continue;
+            };
+            let standing = match attributes.get("discarded_at") {
+                Some(_) => Standing::Discarded,
+                None => Standing::Kept,
+            };
+            // A name may have been discarded and given again.
+            let known = tags.entry(name.into_owned()).or_insert(standing);
+            if standing == Standing::Kept {
+                *known = standing;
+            }
+        }
+        Tags(tags)
+    }
+}
+
+/// What an answer comes to where nothing was sent.
+fn of_answer(answer: Answer) -> Reply {
+    match answer {
+        Answer::Barred { reason } | Answer::Refused { reason } => Reply::Barred { reason },
+        Answer::Unavailable { reason, .. } | Answer::Unanswered { reason } | Answer::TooLarge { reason } => {
+            Reply::Unavailable { reason }
+        }
+        Answer::Delivered | Answer::Verdicts(_) | Answer::Unidentified { .. } => Reply::Unavailable {
+            reason: "`fetch/tags` was not answered".to_owned(),
+        },
+    }
+}
