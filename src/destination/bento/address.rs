@@ -12,7 +12,8 @@ pub(super) fn is_taken(address: &str) -> bool {
     let Some((labels, last)) = domain.rsplit_once('.') else {
         return false;
     };
-    let is_label = |label: &str| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let is_label =
+        |label: &str| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     !local.is_empty()
         && local
             .bytes()

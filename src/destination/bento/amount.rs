@@ -8,8 +8,8 @@ const EXPONENTS: [(u8, &[&str]); 3] = [
     (
         0,
         &[
-            "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF",
-            "XPF",
+            "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF",
+            "XOF", "XPF",
         ],
     ),
     (3, &["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"]),
@@ -82,7 +82,12 @@ impl Decimal<'_> {
     /// The number with its point moved to the right, rounded half away from zero. `None` beyond what an `i64` holds. However
     /// large the exponent, no more is done than to look at the digits.
     fn shifted(&self, places: i64) -> Option<i64> {
-        let digits = || self.whole.bytes().chain(self.fraction.bytes()).skip_while(|&digit| digit == b'0');
+        let digits = || {
+            self.whole
+                .bytes()
+                .chain(self.fraction.bytes())
+                .skip_while(|&digit| digit == b'0')
+        };
         let count = i64::try_from(digits().count()).ok()?;
         if count == 0 {
             return Some(0);
@@ -98,10 +103,16 @@ impl Decimal<'_> {
             return None;
         }
         let mut units: i128 = 0;
-        for digit in digits().chain(std::iter::repeat(b'0')).take(usize::try_from(before).ok()?) {
+        for digit in digits()
+            .chain(std::iter::repeat(b'0'))
+            .take(usize::try_from(before).ok()?)
+        {
             units = units * 10 + i128::from(digit - b'0');
         }
-        if digits().nth(usize::try_from(before).ok()?).is_some_and(|next| next >= b'5') {
+        if digits()
+            .nth(usize::try_from(before).ok()?)
+            .is_some_and(|next| next >= b'5')
+        {
             units += 1;
         }
         i64::try_from(if self.is_negative { -units } else { units }).ok()
@@ -114,7 +125,11 @@ fn power(text: &str) -> Option<i64> {
     if digits.is_empty() || !are_digits(digits) {
         return None;
     }
-    let beyond = if text.starts_with('-') { i64::MIN / 2 } else { i64::MAX / 2 };
+    let beyond = if text.starts_with('-') {
+        i64::MIN / 2
+    } else {
+        i64::MAX / 2
+    };
     Some(text.parse().unwrap_or(beyond).clamp(i64::MIN / 2, i64::MAX / 2))
 }
 
@@ -193,7 +208,10 @@ mod tests {
 
     #[test]
     fn no_amounts() {
-        for text in ["", ".", "-", "e5", "1e", "1e+", "1e-+5", "7,98", "1 000", "7.98 EUR", "€5", "0x10", "NaN", "1.2.3", "--1", "٣"] {
+        for text in [
+            "", ".", "-", "e5", "1e", "1e+", "1e-+5", "7,98", "1 000", "7.98 EUR", "€5", "0x10", "NaN", "1.2.3", "--1",
+            "٣",
+        ] {
             assert_eq!(units(text, "EUR"), Err("it is not a decimal number"), "{text}");
         }
     }

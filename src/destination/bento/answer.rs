@@ -39,10 +39,7 @@ pub(super) fn of_events(reached: Reached, sent: u64, site: &Site) -> Answer {
         0 => Answer::Delivered,
         failed => Answer::Unidentified {
             failed,
-            reason: format!(
-                "Bento took {} of {sent} events, and does not say which",
-                sent - failed
-            ),
+            reason: format!("Bento took {} of {sent} events, and does not say which", sent - failed),
         },
     }
 }
@@ -65,7 +62,11 @@ pub(super) fn of_profiles(reached: Reached, sent: u64, site: &Site) -> Answer {
         (counts, _) => {
             let failed = counts.map_or(0, |counts| counts.failed_of(sent));
             if failed > 0 {
-                tracing::warn!(failed, sent, "Bento did not take some people's profiles, and does not say which");
+                tracing::warn!(
+                    failed,
+                    sent,
+                    "Bento did not take some people's profiles, and does not say which"
+                );
             }
             Answer::Delivered
         }
@@ -179,14 +180,17 @@ fn complaint(body: &Entry<'_>) -> Option<String> {
             let Some(object) = error.entry() else {
                 return words(error).unwrap_or_else(|| error.as_json().to_owned());
             };
-            match (object.get("field").and_then(words), object.get("message").and_then(words)) {
+            match (
+                object.get("field").and_then(words),
+                object.get("message").and_then(words),
+            ) {
                 (Some(field), Some(message)) => format!("{field}: {message}"),
                 (None, Some(message)) => message,
                 _ => error.as_json().to_owned(),
             }
         })
         .collect();
-    Some(complaints.join("; ")).filter(|complaints| !complaints.is_empty())
+    Some(complaints.join("; ")).filter(|joined| !joined.is_empty())
 }
 
 /// How many were taken, and how many were not. Either may be left unsaid.
@@ -211,5 +215,217 @@ impl Counts {
     fn failed_of(self, sent: u64) -> u64 {
         let missing = self.results.map_or(0, |results| sent.saturating_sub(results));
         self.failed.unwrap_or(0).max(missing).min(sent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::destination::bento::tests::settings;
+    use std::time::Duration;
+
+    fn response(status: u16, body: &str) -> Response {
+        Response {
+            status,
+            retry_after: None,
+            location: None,
+            body: body.into(),
+            is_whole: true,
+        }
+    }
+
+    /// What became of 100 events, in a word and with its reason.
+    fn events(response: Response) -> String {
+        let site = Site::open(&settings()).expect("settings that are right");
+        in_words(of_events(Reached::Answered(response), 100, &site))
+    }
+
+    fn in_words(answer: Answer) -> String {
+        match answer {
+            Answer::Delivered => "delivered".to_owned(),
+            Answer::Verdicts(_) => "verdicts".to_owned(),
+            Answer::Unidentified { failed, reason } => format!("{failed} unidentified: {reason}"),
+            Answer::Refused { reason } => format!("refused: {reason}"),
+            Answer::TooLarge { reason } => format!("too large: {reason}"),
+            Answer::Unavailable { reason, retry_after } => match retry_after {
+                Some(wait) => format!("unavailable for {wait:?}: {reason}"),
+                None => format!("unavailable: {reason}"),
+            },
+            Answer::Unanswered { reason } => format!("unanswered: {reason}"),
+            Answer::Barred { reason } => format!("barred: {reason}"),
+        }
+    }
+
+    #[test]
+    fn counts() {
+        let check = |body: &str, expect: &str| {
+            let found = events(response(200, body));
+            assert!(found.starts_with(expect), "{body}: {found}");
+        };
+        check(r#"{"results":100,"failed":0}"#, "delivered");
+        check(r#"{"result":100,"failed":0}"#, "delivered");
+        check(r#"{"results":100}"#, "delivered");
+        check(r#"{"results":"100"}"#, "delivered");
+        check(r#"{"results":101,"failed":0}"#, "delivered");
+        check(r#"{"failed":0}"#, "delivered");
+        check(r#"{"results":null,"failed":0,"errors":[]}"#, "delivered");
+        check(
+            r#"{"results":97,"failed":3}"#,
+            "3 unidentified: Bento took 97 of 100 events, and does not say which",
+        );
+        check(r#"{"failed":3}"#, "3 unidentified");
+        check(r#"{"results":97,"failed":0}"#, "3 unidentified");
+        check(r#"{"results":90,"failed":3}"#, "10 unidentified");
+        check(r#"{"results":100,"failed":3}"#, "3 unidentified");
+        check(r#"{"results":0,"failed":100}"#, "100 unidentified");
+        check(r#"{"failed":18446744073709551615}"#, "100 unidentified");
+        check(r#"{"results":0,"failed":7000}"#, "100 unidentified");
+    }
+
+    #[test]
+    fn successes_that_are_none() {
+        let check = |body: &str, expect: &str| {
+            let found = events(response(200, body));
+            assert!(found.starts_with(expect), "{body}: {found}");
+        };
+        check("", "unavailable: `batch/events` answered 200, which is not the JSON");
+        check(
+            "<!DOCTYPE html><title>ada@example.com",
+            "unavailable: `batch/events` answered 200 with a web page, which is not the JSON",
+        );
+        check(
+            "ok ada@example.com",
+            "unavailable: `batch/events` answered 200: “ok ***”, which",
+        );
+        check(r#"{"results":100"#, "unavailable");
+        check("[100]", "unavailable");
+        check("100", "unavailable");
+        check(
+            r#"{"error":"Site ada@example.com is paused"}"#,
+            "unavailable: `batch/events` answered 200: “Site *** is paused”",
+        );
+        check("{}", "barred: `batch/events` answered 200, without a count");
+        check(r#"{"data":null}"#, "barred");
+        check(r#"{"results":{},"failed":-1}"#, "barred");
+        let cut = Response {
+            is_whole: false,
+            ..response(200, r#"{"results":100,"failed":0}"#)
+        };
+        assert!(events(cut).starts_with("unavailable"));
+    }
+
+    #[test]
+    fn refusals() {
+        let check = |status: u16, body: &str, expect: &str| {
+            let found = events(response(status, body));
+            assert!(found.starts_with(expect), "{status} {body}: {found}");
+        };
+        check(400, r#"{"error":"bad"}"#, "refused: `batch/events` answered 400: “bad”");
+        check(
+            422,
+            r#"{"errors":[{"field":"email","message":"ada@example.com is invalid"},{"message":"x"},"y",{"z":1}]}"#,
+            "refused: `batch/events` answered 422: “email: *** is invalid; x; y; {\"z\":1}”",
+        );
+        check(
+            422,
+            r#"{"errors":{"email":["is invalid"]}}"#,
+            "refused: `batch/events` answered 422: “{\"email\"",
+        );
+        check(422, r#"{"errors":"no"}"#, "refused: `batch/events` answered 422: “no”");
+        check(
+            400,
+            "you sent secret-1, publishable-1",
+            "refused: `batch/events` answered 400: “you sent (secret), (secret)”",
+        );
+        check(400, "", "refused: `batch/events` answered 400");
+        check(
+            401,
+            "{}",
+            "barred: `batch/events` answered 401; see that `publishable_key`",
+        );
+        check(
+            403,
+            "<html>",
+            "barred: `batch/events` answered 403 with a web page; see that the keys may do this",
+        );
+        check(404, "", "barred: `batch/events` answered 404; see that `url`");
+        check(301, "", "barred: `batch/events` answered 301; see that `url`");
+        check(405, "", "barred: `batch/events` answered 405; this is no answer");
+        check(413, "", "too large: `batch/events` answered 413");
+        check(408, "", "unavailable: `batch/events` answered 408");
+        check(
+            429,
+            r#"{"error":"slow down"}"#,
+            "unavailable: `batch/events` answered 429: “slow down”",
+        );
+        check(500, "", "unavailable: `batch/events` answered 500");
+        check(503, "<h1>", "unavailable: `batch/events` answered 503 with a web page");
+        check(520, "", "unavailable: `batch/events` answered 520");
+        let later = Response {
+            retry_after: Some(Duration::from_secs(7)),
+            ..response(429, "")
+        };
+        assert!(events(later).starts_with("unavailable for 7s: "));
+        let elsewhere = Response {
+            location: Some("https://example.com/".to_owned()),
+            ..response(302, "")
+        };
+        assert!(events(elsewhere).contains("it points to https://example.com/"));
+    }
+
+    #[test]
+    fn no_answer() {
+        let site = Site::open(&settings()).expect("settings that are right");
+        let check = |reached: Reached, expect: &str| assert_eq!(in_words(of_events(reached, 1, &site)), expect);
+        let reason = || "why".to_owned();
+        check(Reached::NotSent { reason: reason() }, "unavailable: why");
+        check(Reached::Unanswered { reason: reason() }, "unanswered: why");
+        check(Reached::Untrusted { reason: reason() }, "barred: why");
+    }
+
+    #[test]
+    fn people() {
+        let site = Site::open(&settings()).expect("settings that are right");
+        let check = |status: u16, body: &str, expect: &str| {
+            let found = in_words(of_person(
+                "fetch/commands",
+                Reached::Answered(response(status, body)),
+                &site,
+            ));
+            assert!(found.starts_with(expect), "{body}: {found}");
+        };
+        check(
+            200,
+            r#"{"data":{"id":"569","type":"visitors","attributes":{"fields":null}}}"#,
+            "delivered",
+        );
+        check(201, r#"{"results":1}"#, "delivered");
+        check(200, r#"{"data":null}"#, "delivered");
+        check(200, "{}", "delivered");
+        check(
+            200,
+            "<html>",
+            "unavailable: `fetch/commands` answered 200 with a web page",
+        );
+        check(422, "{}", "refused: `fetch/commands` answered 422");
+        check(401, "{}", "barred");
+    }
+
+    #[test]
+    fn profiles() {
+        let site = Site::open(&settings()).expect("settings that are right");
+        let check = |body: &str, expect: &str| {
+            let found = in_words(of_profiles(Reached::Answered(response(200, body)), 3, &site));
+            assert!(found.starts_with(expect), "{body}: {found}");
+        };
+        check(r#"{"results":3,"failed":0}"#, "delivered");
+        check(r#"{"result":3}"#, "delivered");
+        check(r#"{"results":2,"failed":1}"#, "delivered");
+        check("{}", "delivered");
+        check(
+            r#"{"error":"no"}"#,
+            "unavailable: `batch/subscribers` answered 200: “no”",
+        );
+        check("ok", "unavailable");
     }
 }

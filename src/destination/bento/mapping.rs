@@ -93,7 +93,9 @@ impl Mapping {
                 fields.iter().for_each(|field| object.json(field.name, &field.json));
             });
         }
-        object.object("details", |details| self.write_details(details, event, entry, &fields, &order));
+        object.object("details", |details| {
+            self.write_details(details, event, entry, &fields, &order)
+        });
         object.end();
         Ok(email)
     }
@@ -218,5 +220,232 @@ fn set<'a>(fields: &mut Vec<Field<'a>>, field: Field<'a>) {
     match fields.iter_mut().find(|known| known.name == field.name) {
         Some(known) => *known = field,
         None => fields.push(field),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::destination::bento::tests::{an_event, pairs, settings};
+
+    fn push(settings: &BentoSettings, event: &Event<'_>) -> Result<String, Added> {
+        let entry = Entry::of(event.body).expect("an object");
+        let mut json = String::new();
+        Mapping::new(settings).push(&mut json, event, &entry)?;
+        Ok(json)
+    }
+
+    /// The members behind `date`, less what is the same in all.
+    fn check(settings: &BentoSettings, event: Event<'_>, expect: &str) {
+        let json = push(settings, &event).expect("an event");
+        let head = r#"{"type":"$viewed_product","email":"ada@example.com","date":"2019-11-18T17:05:00.000Z""#;
+        let tail = r#""source":"event_history_20191118170500.json.zip","entry_key":"00ff-12"}}"#;
+        let rest = json.strip_prefix(head).and_then(|rest| rest.strip_suffix(tail));
+        assert_eq!(rest, Some(expect), "{json}");
+    }
+
+    fn with_body(body: &str) -> Event<'_> {
+        Event { body, ..an_event() }
+    }
+
+    #[test]
+    fn what_every_event_has() {
+        check(&settings(), an_event(), r#","details":{"#);
+        let event = Event {
+            user_id: Some("0042"),
+            business_unit: Some("D\"E"),
+            body: r#"{"event":"Viewed Product","id":42,"email":"x","businessUnit":1,"timestamp":[]}"#,
+            ..an_event()
+        };
+        check(
+            &settings(),
+            event,
+            r#","fields":{"external_id":"0042","business_unit":"D\"E"},"details":{"#,
+        );
+    }
+
+    #[test]
+    fn the_rest_is_as_it_is_spelt() {
+        check(
+            &settings(),
+            with_body(
+                r#"{"price":5.00,"n":1E400,"s":"\u00e9\/","t":true,"z":null,"o":{"b": [ 1.0 ],"b":2},"price":6.10,"":0}"#,
+            ),
+            r#","details":{"price":6.10,"n":1E400,"s":"\u00e9\/","t":true,"z":null,"o":{"b": [ 1.0 ],"b":2},"":0,"#,
+        );
+        check(
+            &settings(),
+            with_body(r#"{"$serde_json::private::RawValue":"{","$serde_json::private::Number":"x"}"#),
+            r#","details":{"$serde_json::private::RawValue":"{","$serde_json::private::Number":"x","#,
+        );
+    }
+
+    #[test]
+    fn fields_are_scalars() {
+        let settings = BentoSettings {
+            fields: pairs(&[
+                ("city", "home"),
+                ("/address/zip", "zip"),
+                ("/plan", "plan"),
+                ("address", "address"),
+                ("nothing", "nothing"),
+                ("none", "none"),
+                ("/a~1b", "external_id"),
+            ]),
+            ..settings()
+        };
+        let event = Event {
+            user_id: Some("42"),
+            body: r#"{"city":"Bonn","address":{"zip":053.0},"plan":1,"nothing":null,"a/b":true}"#,
+            ..an_event()
+        };
+        // A number cannot begin with a zero; this one does not get past the import.
+        assert!(Entry::of(event.body).is_none());
+        let event = Event {
+            body: r#"{"city":"Bonn","address":{"zip":53.0},"plan":1,"nothing":null,"a/b":true}"#,
+            ..event
+        };
+        check(
+            &settings,
+            event,
+            concat!(
+                r#","fields":{"external_id":true,"home":"Bonn","zip":53.0,"plan":1},"#,
+                r#""details":{"address":{"zip":53.0},"nothing":null,"#
+            ),
+        );
+    }
+
+    #[test]
+    fn a_feed_sets_nothing_of_ours() {
+        check(
+            &settings(),
+            with_body(
+                r#"{"bypass_workflows":"true","source":"x","entry_key":1,"feed_source":2,"unique":{"key":"1"},"value":[1]}"#,
+            ),
+            concat!(
+                r#","details":{"feed_bypass_workflows":"true","feed_feed_source":"x","feed_entry_key":1,"#,
+                r#""feed_source":2,"feed_unique":{"key":"1"},"feed_value":[1],"#
+            ),
+        );
+        check(
+            &settings(),
+            with_body(r#"{"unique":true,"value":5.0,"cart":[1],"order_id":1,"orderId":2}"#),
+            r#","details":{"unique":true,"value":5.0,"cart":[1],"order_id":1,"orderId":2,"#,
+        );
+    }
+
+    #[test]
+    fn workflows_are_bypassed_if_the_operator_says_so() {
+        let settings = BentoSettings {
+            bypass_workflows: true,
+            ..settings()
+        };
+        let json = push(&settings, &with_body(r#"{"bypass_workflows":false}"#)).expect("an event");
+        assert!(
+            json.ends_with(r#""entry_key":"00ff-12","bypass_workflows":"true"}}"#)
+                && json.contains(r#""feed_bypass_workflows":false"#),
+            "{json}"
+        );
+    }
+
+    #[test]
+    fn orders() {
+        let settings = BentoSettings {
+            currency: Some("EUR".to_owned()),
+            ..settings()
+        };
+        let order = Event {
+            event: "Completed Order",
+            business_unit: Some("DE"),
+            body: r#"{"orderId":"0006000384","total":7.98,"cart":"?","shipping":5.00,"unique":1,"value":2}"#,
+            ..an_event()
+        };
+        assert_eq!(
+            push(&settings, &order).as_deref(),
+            Ok(concat!(
+                r#"{"type":"$purchase","email":"ada@example.com","date":"2019-11-18T17:05:00.000Z","#,
+                r#""fields":{"business_unit":"DE"},"#,
+                r#""details":{"unique":{"key":"DE:0006000384"},"value":{"currency":"EUR","amount":798},"#,
+                r#""feed_cart":"?","shipping":5.00,"feed_unique":1,"feed_value":2,"#,
+                r#""source":"event_history_20191118170500.json.zip","entry_key":"00ff-12"}}"#
+            ))
+        );
+        let returned = Event {
+            event: "Changed Order Status",
+            business_unit: None,
+            body: r#"{"orderId":1234,"order_id":5,"status":"return","cart":{"products":[]}}"#,
+            ..order
+        };
+        assert_eq!(
+            push(&settings, &returned).as_deref(),
+            Ok(concat!(
+                r#"{"type":"$order_status_changed","email":"ada@example.com","date":"2019-11-18T17:05:00.000Z","#,
+                r#""details":{"order_id":"1234","feed_order_id":5,"status":"return","cart":{"products":[]},"#,
+                r#""source":"event_history_20191118170500.json.zip","entry_key":"00ff-12"}}"#
+            ))
+        );
+        // What is called an order by hand is one; an order that is called otherwise is none.
+        let sale = Event {
+            event: "Sale",
+            renamed: Some("$purchase"),
+            ..order
+        };
+        assert_eq!(push(&settings, &sale), push(&settings, &order));
+        let placed = Event {
+            renamed: Some("$OrderPlaced"),
+            ..order
+        };
+        let placed = push(&settings, &placed).expect("an event");
+        assert!(
+            placed.contains(r#""details":{"orderId":"0006000384","total":7.98,"cart":"?""#),
+            "{placed}"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_sent() {
+        let check = |settings: &BentoSettings, event: Event<'_>, expect: &str| {
+            let found = match push(settings, &event).expect_err("no event") {
+                Added::Taken => "taken".to_owned(),
+                Added::Dropped => "dropped".to_owned(),
+                Added::Held { reason } => format!("held: {reason}"),
+                Added::Refused { reason } => format!("refused: {reason}"),
+            };
+            assert!(found.starts_with(expect), "{found}");
+            assert!(!found.contains("ada"), "{found}");
+        };
+        let without = |without_email| BentoSettings {
+            without_email,
+            ..settings()
+        };
+        let nobody = Event {
+            email: None,
+            ..an_event()
+        };
+        check(&without(WithoutEmail::Hold), nobody, "held: it has no e-mail address");
+        check(
+            &without(WithoutEmail::Refuse),
+            nobody,
+            "refused: it has no e-mail address",
+        );
+        check(&without(WithoutEmail::Drop), nobody, "dropped");
+        let event = |event: &'static str| Event { event, ..an_event() };
+        check(&settings(), event("Ordered Item"), "dropped");
+        check(
+            &settings(),
+            event("Unsubscribe"),
+            "refused: its name would become `$unsubscribe`",
+        );
+        check(&settings(), event("Completed Order"), "refused: it has no `orderId`");
+        let odd = Event {
+            email: Some("ada@localhost"),
+            ..an_event()
+        };
+        check(&settings(), odd, "refused: its e-mail address is of a form");
+        let far = Event {
+            at: 253_402_300_800_000,
+            ..an_event()
+        };
+        check(&settings(), far, "refused: its time lies outside");
     }
 }

@@ -144,8 +144,42 @@ impl Receiver for Bento {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::config::resolve::{Endpoint, Secret, WithoutEmail};
     use crate::events::EventId;
+
+    /// Settings to make others of. Nothing is there to be dialled.
+    pub(super) fn settings() -> BentoSettings {
+        BentoSettings {
+            endpoint: Endpoint {
+                url: "http://127.0.0.1:9/api/v1".to_owned(),
+                roots: None,
+                timeout: Duration::from_secs(30),
+            },
+            site_uuid: "site-1".to_owned(),
+            publishable_key: Secret::new("publishable-1"),
+            secret_key: Secret::new("secret-1"),
+            batch_events: 100,
+            batch_per_hour: 500,
+            fetch_per_hour: 3600,
+            burst: 10,
+            without_email: WithoutEmail::Hold,
+            currency: None,
+            bypass_workflows: false,
+            fields: Vec::new(),
+            profile: Vec::new(),
+            tags: Vec::new(),
+            set_fields: Vec::new(),
+        }
+    }
+
+    /// Pairs of texts.
+    pub(super) fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        let owned = |(one, other): &(&str, &str)| (one.to_string(), other.to_string());
+        pairs.iter().map(owned).collect()
+    }
 
     /// An event to make others of.
     pub(super) fn an_event() -> Event<'static> {
@@ -163,5 +197,58 @@ mod tests {
             at: 1_574_096_700_000,
             body: "{}",
         }
+    }
+
+    #[test]
+    fn what_is_not_taken_leaves_nothing_behind() {
+        let mut bento = Bento::open(&settings()).expect("settings that are right");
+        let body = r#"{"orderId":"1","total":"a lot","currency":"EUR"}"#;
+        let order = Event {
+            event: "Completed Order",
+            body,
+            ..an_event()
+        };
+        assert!(matches!(bento.add(&order), Added::Refused { .. }));
+        let nobody = Event {
+            email: None,
+            ..an_event()
+        };
+        assert!(matches!(bento.add(&nobody), Added::Held { .. }));
+        assert_eq!(bento.bytes(), 0);
+        assert_eq!(bento.add(&an_event()), Added::Taken);
+        let bytes = bento.bytes();
+        assert!(matches!(bento.add(&order), Added::Refused { .. }));
+        assert_eq!(bento.bytes(), bytes);
+        assert_eq!(bento.add(&an_event()), Added::Taken);
+        assert_eq!(bento.events(1..2), bento.events(0..1));
+        assert_eq!(bento.events(0..2), format!("{0},{0}", bento.events(0..1)));
+        bento.clear();
+        assert_eq!((bento.bytes(), bento.calls_before()), (0, 0));
+    }
+
+    #[test]
+    fn budgets_are_the_sites() {
+        let mut bento = Bento::open(&BentoSettings {
+            profile: pairs(&[("city", "city")]),
+            tags: vec![("Viewed Product".to_owned(), vec!["viewer".to_owned()])],
+            ..settings()
+        })
+        .expect("settings that are right");
+        let event = Event {
+            body: r#"{"city":"Bonn"}"#,
+            ..an_event()
+        };
+        assert_eq!(bento.add(&event), Added::Taken);
+        assert_eq!(bento.calls_before(), 3);
+        let kind = |call: Call| {
+            bento
+                .budget(&call)
+                .map(|budget| (budget.kind, budget.per_hour, budget.site))
+        };
+        let site = "http://127.0.0.1:9/api/v1 site-1".to_owned();
+        assert_eq!(kind(Call::Before(0)), Some(("batch", 500, site.clone())));
+        assert_eq!(kind(Call::Before(1)), Some(("fetch", 3600, site.clone())));
+        assert_eq!(kind(Call::Before(2)), Some(("fetch", 3600, site.clone())));
+        assert_eq!(kind(Call::Parcel(0..1)), Some(("batch", 500, site)));
     }
 }

@@ -97,7 +97,10 @@ mod tests {
     #[test]
     fn names_as_given() {
         let check = |name: &str, expect: &str| {
-            let named = Named::of(&Event { event: name, ..an_event() });
+            let named = Named::of(&Event {
+                event: name,
+                ..an_event()
+            });
             assert_eq!(named, Named::Other(expect.to_owned()), "{name:?}");
         };
         check("Subscribed Newsletter", "$subscribed_newsletter");
@@ -117,7 +120,12 @@ mod tests {
 
     #[test]
     fn what_is_built_in() {
-        let named = |name: &'static str| Named::of(&Event { event: name, ..an_event() });
+        let named = |name: &'static str| {
+            Named::of(&Event {
+                event: name,
+                ..an_event()
+            })
+        };
         assert_eq!(named("Completed Order"), Named::Purchase("$purchase".to_owned()));
         assert_eq!(
             named("Changed Order Status"),
@@ -128,8 +136,14 @@ mod tests {
 
     #[test]
     fn never_by_accident() {
-        let check = |name: &str, expect: &str| match Named::of(&Event { event: name, ..an_event() }) {
-            Named::Refused(reason) => assert!(reason.contains(expect) && reason.contains("`rename`"), "{name}: {reason}"),
+        let check = |name: &str, expect: &str| match Named::of(&Event {
+            event: name,
+            ..an_event()
+        }) {
+            Named::Refused(reason) => assert!(
+                reason.contains(expect) && reason.contains("`rename`"),
+                "{name}: {reason}"
+            ),
             other => panic!("{name}: {other:?}"),
         };
         check("$unsubscribe", "`$unsubscribe`");
@@ -156,9 +170,18 @@ mod tests {
                 ..an_event()
             })
         };
-        assert_eq!(named("Opted Out", "$unsubscribe"), Named::Other("$unsubscribe".to_owned()));
-        assert_eq!(named("Ordered Item", "$ordered_item"), Named::Other("$ordered_item".to_owned()));
-        assert_eq!(named("Completed Order", "$OrderPlaced"), Named::Other("$OrderPlaced".to_owned()));
+        assert_eq!(
+            named("Opted Out", "$unsubscribe"),
+            Named::Other("$unsubscribe".to_owned())
+        );
+        assert_eq!(
+            named("Ordered Item", "$ordered_item"),
+            Named::Other("$ordered_item".to_owned())
+        );
+        assert_eq!(
+            named("Completed Order", "$OrderPlaced"),
+            Named::Other("$OrderPlaced".to_owned())
+        );
         assert_eq!(named("Sale", "$purchase"), Named::Purchase("$purchase".to_owned()));
         assert_eq!(named("Sale", "account.sale"), Named::Other("account.sale".to_owned()));
     }

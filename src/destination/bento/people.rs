@@ -9,7 +9,7 @@ use super::answer;
 use super::entry::Entry;
 use super::json::Object;
 use super::mapping::mapped;
-use super::site::Site;
+use super::site::{Request, Site};
 use crate::config::resolve::BentoSettings;
 use crate::destination::receiver::Answer;
 use crate::events::Event;
@@ -112,30 +112,41 @@ impl People {
         number == 0 && !self.profiles.is_empty()
     }
 
-    /// Makes the call of a number: profiles all at once, and then what is said of each person, in order.
+    /// Makes the call of a number.
     pub(super) fn make(&self, number: usize, site: &mut Site) -> Answer {
-        if self.is_about_profiles(number) {
-            let request = site.request("batch/subscribers", |body| self.write_profiles(body));
-            return answer::of_profiles(site.post(&request), self.profiles.len() as u64, site);
-        }
-        let Some(command) = self.commands.get(number - usize::from(!self.profiles.is_empty())) else {
+        let Some(request) = self.request(number, site) else {
             // Nothing is left to say.
             return Answer::Delivered;
         };
-        let request = match command.what {
+        let reached = site.post(&request);
+        match self.is_about_profiles(number) {
+            true => answer::of_profiles(reached, self.profiles.len() as u64, site),
+            false => answer::of_person(request.path, reached, site),
+        }
+    }
+
+    /// The call of a number: profiles all at once, and then what is said of each person, in order.
+    fn request(&self, number: usize, site: &Site) -> Option<Request> {
+        if self.is_about_profiles(number) {
+            return Some(site.request("batch/subscribers", |body| self.write_profiles(body)));
+        }
+        let command = self.commands.get(number - usize::from(!self.profiles.is_empty()))?;
+        Some(match command.what {
             What::Person => site.request("fetch/subscribers", |body| {
                 body.object("subscriber", |subscriber| subscriber.text("email", &command.email));
             }),
             What::Tag(_) | What::Field(_) => site.request("fetch/commands", |body| {
                 body.object("command", |object| command.write(object));
             }),
-        };
-        answer::of_person(request.path, site.post(&request), site)
+        })
     }
 
     /// Adds to the profile of an address; later values win.
     fn add_profile(&mut self, email: &str, fields: Vec<(String, String)>) {
-        let place = *self.profile_of.entry(email.to_lowercase()).or_insert(self.profiles.len());
+        let place = *self
+            .profile_of
+            .entry(email.to_lowercase())
+            .or_insert(self.profiles.len());
         let Some(profile) = self.profiles.get_mut(place) else {
             let email = email.to_owned();
             self.profiles.push(Profile { email, fields });
@@ -196,5 +207,114 @@ impl Command {
                 });
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::destination::bento::tests::{an_event, pairs, settings};
+
+    fn calls(settings: &BentoSettings, events: &[(&str, &str, &str)]) -> Vec<String> {
+        let mut people = People::new(settings);
+        for (name, email, body) in events {
+            let event = Event {
+                event: name,
+                ..an_event()
+            };
+            people.add(&event, email, &Entry::of(body).expect("an object"));
+        }
+        let site = Site::open(settings).expect("settings that are right");
+        let request = |number| {
+            let request = people.request(number, &site).expect("a call");
+            let body = request
+                .body
+                .strip_prefix(r#"{"site_uuid":"site-1","#)
+                .expect("the site");
+            format!("{} {{{body}", request.path)
+        };
+        assert!(people.request(people.calls(), &site).is_none());
+        let calls = (0..people.calls()).map(request).collect();
+        people.clear();
+        assert_eq!(people.calls(), 0);
+        calls
+    }
+
+    #[test]
+    fn nobody_asks() {
+        assert!(calls(&settings(), &[("Registered", "ada@example.com", "{}")]).is_empty());
+    }
+
+    #[test]
+    fn profiles_are_of_people() {
+        let settings = BentoSettings {
+            profile: pairs(&[("name", "name"), ("/address/city", "city"), ("id", "email")]),
+            ..settings()
+        };
+        let found = calls(
+            &settings,
+            &[
+                (
+                    "Registered",
+                    "ada@example.com",
+                    r#"{"name":"Ada","address":{"city":"Bonn"}}"#,
+                ),
+                ("Viewed Product", "bob@example.com", r#"{"name":null}"#),
+                ("Viewed Product", "Ada@Example.COM", r#"{"name":"Ada L","id":7}"#),
+                ("Viewed Product", "cy@example.com", r#"{"name":5.00}"#),
+            ],
+        );
+        assert_eq!(
+            found,
+            [concat!(
+                r#"batch/subscribers {"subscribers":[{"email":"ada@example.com","name":"Ada L","city":"Bonn"},"#,
+                r#"{"email":"cy@example.com","name":5.00}]}"#
+            )]
+        );
+    }
+
+    #[test]
+    fn commands_are_in_order_and_given_once() {
+        let settings = BentoSettings {
+            profile: pairs(&[("name", "name")]),
+            tags: vec![
+                ("Registered".to_owned(), vec!["customer".to_owned(), "new".to_owned()]),
+                ("Sale".to_owned(), vec!["customer".to_owned()]),
+            ],
+            set_fields: vec![(
+                "Registered".to_owned(),
+                pairs(&[("/name", "name"), ("none", "none"), ("list", "list")]),
+            )],
+            ..settings()
+        };
+        let found = calls(
+            &settings,
+            &[
+                ("Registered", "ada@example.com", r#"{"name":"Ada","list":[1]}"#),
+                ("Sale", "bob@example.com", "{}"),
+                ("Sale", "ADA@example.com", "{}"),
+                ("Registered", "ADA@example.com", r#"{"name":"Ada L"}"#),
+                ("Other", "cy@example.com", "{}"),
+            ],
+        );
+        let tag = |email: &str, tag: &str| {
+            format!(r#"fetch/commands {{"command":{{"command":"add_tag","email":"{email}","query":"{tag}"}}}}"#)
+        };
+        assert_eq!(
+            found,
+            [
+                r#"batch/subscribers {"subscribers":[{"email":"ada@example.com","name":"Ada L"}]}"#.to_owned(),
+                r#"fetch/subscribers {"subscriber":{"email":"ada@example.com"}}"#.to_owned(),
+                tag("ada@example.com", "customer"),
+                tag("ada@example.com", "new"),
+                concat!(
+                    r#"fetch/commands {"command":{"command":"add_field","email":"ada@example.com","#,
+                    r#""query":{"key":"name","value":"Ada L"}}}"#
+                )
+                .to_owned(),
+                r#"fetch/subscribers {"subscriber":{"email":"bob@example.com"}}"#.to_owned(),
+                tag("bob@example.com", "customer"),
+            ]
+        );
     }
 }

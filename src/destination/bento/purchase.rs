@@ -49,14 +49,21 @@ impl<'a> Purchase<'a> {
         };
         // An order that names a currency in a way nobody knows is not one in the default currency.
         let total = match entry.get("total").filter(|total| !is_blank(*total)) {
-            Some(total) => Some(total.text().ok_or_else(|| not_an_amount("it is not a decimal number"))?),
+            Some(total) => Some(
+                total
+                    .text()
+                    .ok_or_else(|| not_an_amount("it is not a decimal number"))?,
+            ),
             None => in_cart("total").and_then(Value::text),
         };
         let worth = match (&currency, total) {
             (Some(currency), Some(total)) => Some(currency.minor_units(&total).map_err(not_an_amount)?),
             _ => None,
         };
-        let value = currency.clone().zip(worth).map(|(currency, minor_units)| Worth { currency, minor_units });
+        let value = currency
+            .clone()
+            .zip(worth)
+            .map(|(currency, minor_units)| Worth { currency, minor_units });
         if value.is_some() {
             said.extend(["total", "currency"]);
         }
@@ -122,7 +129,7 @@ impl<'a> Purchase<'a> {
             item.json("product_price", &price);
             said.extend(["product_price", "price"]);
         }
-        write_others(product, &said, item, Value::is_scalar);
+        write_others(product, &said, item, |value| value.is_scalar());
     }
 
     /// A product's price in minor units, if it has one and its currency is known.
@@ -198,20 +205,37 @@ mod tests {
     fn values() {
         let check = |members: &str, default: Option<&str>, expect: Option<&str>| {
             let written = details(None, &format!(r#"{{"orderId":"1",{members}}}"#), default).expect("an order");
-            let value = Entry::of(&written).and_then(|entry| entry.get("value").map(|value| value.as_json().to_owned()));
+            let value =
+                Entry::of(&written).and_then(|entry| entry.get("value").map(|value| value.as_json().to_owned()));
             assert_eq!(value.as_deref(), expect, "{members}");
         };
         let euros = Some(r#"{"currency":"EUR","amount":798}"#);
         check(r#""total":7.98,"cart":{"currency":"EUR"}"#, None, euros);
-        check(r#""total":"7.98","cart":{"currency":"eur"},"currency":"USD""#, Some("GBP"), euros);
+        check(
+            r#""total":"7.98","cart":{"currency":"eur"},"currency":"USD""#,
+            Some("GBP"),
+            euros,
+        );
         check(r#""total":7.980,"currency":"EUR","cart":{}"#, Some("GBP"), euros);
         check(r#""total":7.98"#, Some("EUR"), euros);
         check(r#""cart":{"currency":"EUR","total":7.98}"#, None, euros);
         check(r#""total":null,"cart":{"currency":"EUR","total":7.98}"#, None, euros);
         check(r#""total":"","cart":{"currency":"EUR","total":7.98}"#, None, euros);
-        check(r#""total":1200,"currency":"JPY""#, None, Some(r#"{"currency":"JPY","amount":1200}"#));
-        check(r#""total":1.5,"currency":"KWD""#, None, Some(r#"{"currency":"KWD","amount":1500}"#));
-        check(r#""total":-5.00,"currency":"EUR""#, None, Some(r#"{"currency":"EUR","amount":-500}"#));
+        check(
+            r#""total":1200,"currency":"JPY""#,
+            None,
+            Some(r#"{"currency":"JPY","amount":1200}"#),
+        );
+        check(
+            r#""total":1.5,"currency":"KWD""#,
+            None,
+            Some(r#"{"currency":"KWD","amount":1500}"#),
+        );
+        check(
+            r#""total":-5.00,"currency":"EUR""#,
+            None,
+            Some(r#"{"currency":"EUR","amount":-500}"#),
+        );
         check(r#""total":7.98"#, None, None);
         check(r#""total":7.98,"currency":"€""#, Some("EUR"), None);
         check(r#""total":7.98,"cart":{"currency":{}}"#, Some("EUR"), None);
@@ -249,7 +273,10 @@ mod tests {
         check("[]", "");
         check("null", "");
         check("{}", r#","cart":{}"#);
-        check(r#"{"products":{"sku":"1"},"x":[1]}"#, r#","cart":{"products":{"sku":"1"},"x":[1]}"#);
+        check(
+            r#"{"products":{"sku":"1"},"x":[1]}"#,
+            r#","cart":{"products":{"sku":"1"},"x":[1]}"#,
+        );
         check(r#"{"products":[]}"#, r#","cart":{"items":[]}"#);
         check(r#"{"products":[1,null,[],"x"],"items":7}"#, r#","cart":{"items":[]}"#);
         check(r#"{"products":[{}]}"#, r#","cart":{"items":[{"quantity":1}]}"#);

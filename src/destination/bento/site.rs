@@ -77,7 +77,10 @@ impl Site {
 
     /// Makes a request, once.
     pub(super) fn post(&mut self, request: &Request) -> Reached {
-        let to = self.wire.base().below(&format!("/{}", request.path), &[("site_uuid", &self.uuid)]);
+        let to = self
+            .wire
+            .base()
+            .below(&format!("/{}", request.path), &[("site_uuid", &self.uuid)]);
         // Only requests with a body say what it is.
         let mut headers = self.headers.clone();
         if let Err(reason) = headers.set("Content-Type", "application/json") {
@@ -88,7 +91,10 @@ impl Site {
 
     /// Asks for something, and changes nothing.
     pub(super) fn get(&self, path: &str) -> Reached {
-        let from = self.wire.base().below(&format!("/{path}"), &[("site_uuid", &self.uuid)]);
+        let from = self
+            .wire
+            .base()
+            .below(&format!("/{path}"), &[("site_uuid", &self.uuid)]);
         self.wire.get(&from, &self.headers)
     }
 

@@ -11,7 +11,7 @@ use crate::destination::receiver::Answer;
 
 /// Asks for the site's tags, and says which of those that events are mapped to are not among them. That is no fault: Bento
 /// makes a tag when it is given first. It may be a slip of the pen, though.
-pub(super) fn check(settings: &BentoSettings) -> Result<(), Reply> {
+pub(in crate::destination) fn check(settings: &BentoSettings) -> Result<(), Reply> {
     let site = Site::open(settings)?;
     let response = answer::taken("fetch/tags", site.get("fetch/tags"), &site).map_err(of_answer)?;
     let text = String::from_utf8_lossy(&response.body);
@@ -28,10 +28,16 @@ pub(super) fn check(settings: &BentoSettings) -> Result<(), Reply> {
         match known.0.get(tag.as_str()) {
             Some(Standing::Kept) => {}
             Some(Standing::Discarded) => {
-                tracing::info!(tag = tag.as_str(), "a tag that events are mapped to was discarded in Bento");
+                tracing::info!(
+                    tag = tag.as_str(),
+                    "a tag that events are mapped to was discarded in Bento"
+                );
             }
             None => {
-                tracing::info!(tag = tag.as_str(), "Bento does not know a tag that events are mapped to; it makes it when it is given first");
+                tracing::info!(
+                    tag = tag.as_str(),
+                    "Bento does not know a tag that events are mapped to; it makes it when it is given first"
+                );
             }
         }
     }
@@ -82,5 +88,30 @@ fn of_answer(answer: Answer) -> Reply {
         Answer::Delivered | Answer::Verdicts(_) | Answer::Unidentified { .. } => Reply::Unavailable {
             reason: "`fetch/tags` was not answered".to_owned(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_by_name() {
+        let body = r#"{"data":[
+            {"id":"1","type":"tags","attributes":{"name":"customer","discarded_at":null}},
+            {"id":"2","type":"tags","attributes":{"name":"gone","discarded_at":"2024-05-22T22:00:00Z"}},
+            {"id":"3","type":"tags","attributes":{"name":"back"}},
+            {"id":"4","type":"tags","attributes":{"name":"back","discarded_at":"2024-05-22T22:00:00Z"}},
+            {"id":"5"},7,null,{"attributes":{"name":{}}}]}"#;
+        let tags = Tags::of(&Entry::of(body).expect("an object"));
+        let check = |name: &str, expect: Option<Standing>| assert_eq!(tags.0.get(name).copied(), expect, "{name}");
+        check("customer", Some(Standing::Kept));
+        check("gone", Some(Standing::Discarded));
+        check("back", Some(Standing::Kept));
+        check("new", None);
+        assert_eq!(tags.0.len(), 3);
+        for body in ["{}", r#"{"data":null}"#, r#"{"data":{}}"#] {
+            assert!(Tags::of(&Entry::of(body).expect("an object")).0.is_empty());
+        }
     }
 }
