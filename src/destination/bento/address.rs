@@ -28,7 +28,10 @@ pub(super) fn masked(text: &str) -> String {
     let mut masked = String::with_capacity(text.len());
     for piece in text.split_inclusive(ends_an_address) {
         let word = piece.trim_end_matches(ends_an_address);
-        if ["@", "%40", "\u{ff20}", "&#64;"].iter().any(|at| word.contains(at)) {
+        if ["@", "%40", "\\u0040", "\u{ff20}", "&#64"]
+            .iter()
+            .any(|at| word.contains(at))
+        {
             masked.push_str("***");
             masked.push_str(&piece[word.len()..]);
         } else {
@@ -80,6 +83,7 @@ mod tests {
         check("ada@example.com is no address", "*** is no address");
         check("email <ada@example.com>, bob@b.co: taken", "email <***>, ***: taken");
         check("?email=ada%40example.com&x", "?email=***");
+        check(r#"{"email":"ada\u0040example.com"}"#, r#"{"email":"***"}"#);
         check("'ada@x' and \"bob@x\"", "'***' and \"***\"");
         check("ada@example.com", "***");
     }

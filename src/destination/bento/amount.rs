@@ -139,6 +139,8 @@ fn are_digits(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn units(text: &str, code: &str) -> Result<i64, &'static str> {
@@ -170,6 +172,20 @@ mod tests {
         check("0.000000000000000000000000000001e32", "EUR", 10_000);
         check("5.00", "ZZZ", 500);
         check("5.00", "eur", 500);
+    }
+
+    proptest! {
+        #[test]
+        fn every_amount_comes_back(minor in any::<i64>(), zeros in 0..40usize) {
+            let sign = if minor < 0 { "-" } else { "" };
+            let digits = minor.unsigned_abs();
+            let plain = format!("{sign}{}.{:02}{}", digits / 100, digits % 100, "0".repeat(zeros));
+            prop_assert_eq!(units(&plain, "EUR"), Ok(minor));
+            // All of them behind the point, and the point moved back.
+            let moved = digits.to_string().len() + zeros;
+            let shifted = format!("{sign}0.{}{digits}e+{moved}", "0".repeat(zeros));
+            prop_assert_eq!(units(&shifted, "JPY"), Ok(minor));
+        }
     }
 
     #[test]

@@ -116,7 +116,10 @@ pub(super) fn taken(path: &str, reached: Reached, site: &Site) -> Result<Respons
         ),
         404 => barred("see that `url` is Bento's: it ends in `/api/v1`"),
         300..400 => barred(&match &response.location {
-            Some(location) => format!("it points to {location}; see that `url` is Bento's own"),
+            Some(location) => format!(
+                "it points to {}; see that `url` is Bento's own",
+                address::masked(location)
+            ),
             None => "see that `url` is Bento's own".to_owned(),
         }),
         // It was too slow for them, or comes too soon or too often: none of it is about what was sent.
@@ -139,7 +142,7 @@ fn said(path: &str, response: &Response, complaint: &str, site: &Site) -> String
 }
 
 /// A 2xx that is not Bento's.
-fn no_json(path: &str, response: &Response, site: &Site) -> Answer {
+pub(super) fn no_json(path: &str, response: &Response, site: &Site) -> Answer {
     let complaint = match is_page(response) {
         true => String::new(),
         false => String::from_utf8_lossy(&response.body).into_owned(),
@@ -154,7 +157,7 @@ fn no_json(path: &str, response: &Response, site: &Site) -> Answer {
 }
 
 /// The body, if all of it is there and is an object.
-fn object(response: &Response) -> Option<Entry<'_>> {
+pub(super) fn object(response: &Response) -> Option<Entry<'_>> {
     let text = std::str::from_utf8(&response.body).ok().filter(|_| response.is_whole)?;
     Entry::of(text)
 }

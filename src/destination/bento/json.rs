@@ -42,6 +42,19 @@ impl Object<'_> {
         object.end();
     }
 
+    /// A member that is an array, of elements that are JSON already.
+    pub(super) fn array<'e>(&mut self, name: &str, elements: impl Iterator<Item = &'e str>) {
+        self.name(name);
+        self.into.push('[');
+        for (index, element) in elements.enumerate() {
+            if index > 0 {
+                self.into.push(',');
+            }
+            self.into.push_str(element);
+        }
+        self.into.push(']');
+    }
+
     /// A member that is an array of objects.
     pub(super) fn objects<T>(
         &mut self,
@@ -116,7 +129,11 @@ mod tests {
         object.object("c", |_| ());
         object.objects("d", [1, 2], |object, n| object.display("n", n));
         object.objects("e", [(); 0], |_, ()| ());
+        object.array("f", ["1.0", "null"].into_iter());
         object.end();
-        assert_eq!(json, r#"{"a":5.00,"b":"x\"","c":{},"d":[{"n":"1"},{"n":"2"}],"e":[]}"#);
+        assert_eq!(
+            json,
+            r#"{"a":5.00,"b":"x\"","c":{},"d":[{"n":"1"},{"n":"2"}],"e":[],"f":[1.0,null]}"#
+        );
     }
 }

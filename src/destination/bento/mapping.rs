@@ -143,7 +143,7 @@ impl Mapping {
             let is_said = PLACED.contains(&name)
                 || fields.iter().any(|field| field.is_of(name))
                 || match order {
-                    Order::Purchase(purchase) => purchase.says(name),
+                    Order::Purchase(purchase) => purchase.says(name, value),
                     Order::Status(_) => name == "orderId",
                     Order::None => false,
                 };
@@ -225,6 +225,8 @@ fn set<'a>(fields: &mut Vec<Field<'a>>, field: Field<'a>) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::destination::bento::tests::{an_event, pairs, settings};
 
@@ -384,6 +386,13 @@ mod tests {
                 r#""source":"event_history_20191118170500.json.zip","entry_key":"00ff-12"}}"#
             ))
         );
+        let dearer = Event {
+            body: r#"{"orderId":"1","total":7.98,"currency":"USD","cart":{"currency":"EUR","total":7.98}}"#,
+            ..order
+        };
+        let dearer = push(&settings, &dearer).expect("an event");
+        let details = r#""value":{"currency":"EUR","amount":798},"cart":{},"currency":"USD","source""#;
+        assert!(dearer.contains(details), "{dearer}");
         // What is called an order by hand is one; an order that is called otherwise is none.
         let sale = Event {
             event: "Sale",
@@ -400,6 +409,96 @@ mod tests {
             placed.contains(r#""details":{"orderId":"0006000384","total":7.98,"cart":"?""#),
             "{placed}"
         );
+    }
+
+    /// A JSON text, with keys that mean something here and keys that do not.
+    fn any_json(depth: u32) -> BoxedStrategy<String> {
+        let scalar = prop_oneof![
+            Just("null".to_owned()),
+            any::<bool>().prop_map(|value| value.to_string()),
+            r"-?(0|[1-9][0-9]{0,3})(\.[0-9]{1,3})?([eE][+-]?[0-9]{1,12})?",
+            any::<String>().prop_map(|text| serde_json::to_string(&text).expect("a text")),
+            Just(r#""\ud83d\\\udc00""#.to_owned()),
+        ];
+        if depth == 0 {
+            return scalar.boxed();
+        }
+        prop_oneof![
+            2 => scalar,
+            1 => any_object(depth - 1),
+            1 => prop::collection::vec(any_json(depth - 1), 0..4).prop_map(|elements| format!("[{}]", elements.join(","))),
+        ]
+        .boxed()
+    }
+
+    fn any_object(depth: u32) -> BoxedStrategy<String> {
+        let key = prop_oneof![
+            3 => prop::sample::select(vec![
+                "orderId", "total", "currency", "cart", "products", "sku", "id", "name", "price", "quantity", "items",
+                "unique", "value", "source", "feed_source", "entry_key", "bypass_workflows", "city", "order_id", "event",
+                "$serde_json::private::RawValue", "product_sku",
+            ]).prop_map(|key| format!("\"{key}\"")),
+            1 => any::<String>().prop_map(|key| serde_json::to_string(&key).expect("a text")),
+        ];
+        let member = (key, any_json(depth)).prop_map(|(key, value)| format!("{key} : {value}"));
+        prop::collection::vec(member, 0..12)
+            .prop_map(|members| format!("{{{}}}", members.join(" , ")))
+            .boxed()
+    }
+
+    /// A key that an object has twice, at the root or in `details`: which one counts would be anybody's guess.
+    fn twice(json: &str) -> Option<String> {
+        // Written again, an object has each key once.
+        let once = |json: &str| {
+            let mut again = String::new();
+            let mut object = Object::begin(&mut again);
+            Entry::of(json)?
+                .members()
+                .for_each(|(name, value)| object.json(name, value.as_json()));
+            object.end();
+            Some(again)
+        };
+        let details = Entry::of(json)?.get("details")?.as_json().to_owned();
+        [json, &details]
+            .into_iter()
+            .find(|json| once(json).as_deref() != Some(json))
+            .map(str::to_owned)
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_in_an_entry(
+            body in any_object(3),
+            name in prop::sample::select(vec!["Completed Order", "Changed Order Status", "Viewed Product"]),
+        ) {
+            let body = crate::destination::bento::entry::whole_characters(&body).into_owned();
+            let settings = BentoSettings {
+                currency: Some("EUR".to_owned()),
+                fields: pairs(&[("city", "city"), ("/cart/products/0/sku", "first_sku")]),
+                ..settings()
+            };
+            let event = Event { event: name, body: &body, ..an_event() };
+            let Ok(json) = push(&settings, &event) else {
+                // An order may be refused, nothing else may.
+                prop_assert_eq!(name, "Completed Order");
+                return Ok(());
+            };
+            let entry = Entry::of(&json).expect("an object");
+            let details = entry.get("details").and_then(Value::entry).expect("details");
+            let text = |entry: &Entry<'_>, name: &str| entry.get(name).and_then(Value::text).map(|text| text.into_owned());
+            prop_assert_eq!(text(&details, "source"), Some(event.archive.to_owned()));
+            prop_assert_eq!(text(&details, "entry_key"), Some("00ff-12".to_owned()));
+            prop_assert!(!details.has("bypass_workflows"));
+            prop_assert_eq!(twice(&json), None);
+            let fields = entry.get("fields").and_then(Value::entry);
+            if let Some(fields) = fields {
+                prop_assert!(fields.members().all(|(_, value)| value.is_scalar()));
+            }
+            if name == "Completed Order" {
+                let unique = details.get("unique").and_then(Value::entry).expect("what makes it unique");
+                prop_assert!(text(&unique, "key").is_some());
+            }
+        }
     }
 
     #[test]

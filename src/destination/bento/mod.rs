@@ -69,11 +69,10 @@ impl Bento {
         })
     }
 
-    /// The body's events, as JSON with commas between.
-    fn events(&self, range: Range<usize>) -> String {
+    /// Events of the parcel, as Bento wants them.
+    fn events(&self, range: Range<usize>) -> impl Iterator<Item = &str> {
         let begin = |index: usize| index.checked_sub(1).map_or(0, |previous| self.ends[previous]);
-        let events: Vec<&str> = range.map(|index| &self.text[begin(index)..self.ends[index]]).collect();
-        events.join(",")
+        range.map(move |index| &self.text[begin(index)..self.ends[index]])
     }
 }
 
@@ -87,6 +86,8 @@ impl Receiver for Bento {
 
     fn clear(&mut self) {
         self.text.clear();
+        // A single event may be far larger than a parcel is meant to be: its room is not kept for ever.
+        self.text.shrink_to(BATCH_BYTES);
         self.ends.clear();
         self.people.clear();
     }
@@ -132,9 +133,7 @@ impl Receiver for Bento {
             Call::Before(number) => self.people.make(*number, &mut self.site),
             Call::Parcel(range) => {
                 let events = self.events(range.clone());
-                let request = self
-                    .site
-                    .request("batch/events", |body| body.json("events", &format!("[{events}]")));
+                let request = self.site.request("batch/events", |body| body.array("events", events));
                 let reached = self.site.post(&request);
                 answer::of_events(reached, range.len() as u64, &self.site)
             }
@@ -220,8 +219,9 @@ mod tests {
         assert!(matches!(bento.add(&order), Added::Refused { .. }));
         assert_eq!(bento.bytes(), bytes);
         assert_eq!(bento.add(&an_event()), Added::Taken);
-        assert_eq!(bento.events(1..2), bento.events(0..1));
-        assert_eq!(bento.events(0..2), format!("{0},{0}", bento.events(0..1)));
+        let events: Vec<&str> = bento.events(0..2).collect();
+        assert_eq!(events[0], events[1]);
+        assert_eq!(bento.events(1..2).collect::<Vec<_>>(), events[1..]);
         bento.clear();
         assert_eq!((bento.bytes(), bento.calls_before()), (0, 0));
     }

@@ -17,8 +17,6 @@ pub(super) struct Purchase<'a> {
     cart: Option<Entry<'a>>,
     /// Currency of prices that name none themselves.
     currency: Option<Currency>,
-    /// Keys at the entry's root that are said here.
-    said: Vec<&'static str>,
 }
 
 /// A value.
@@ -37,11 +35,7 @@ impl<'a> Purchase<'a> {
             Some(unit) => format!("{unit}:{order}"),
             None => order.into_owned(),
         };
-        let mut said = vec!["orderId"];
         let cart = entry.get("cart").and_then(Value::entry);
-        if cart.is_some() {
-            said.push("cart");
-        }
         let in_cart = |name| cart.as_ref().and_then(|cart| cart.get(name));
         let currency = match in_cart("currency").or_else(|| entry.get("currency")) {
             Some(given) => given.text().and_then(|code| Currency::of(&code)),
@@ -64,21 +58,21 @@ impl<'a> Purchase<'a> {
             .clone()
             .zip(worth)
             .map(|(currency, minor_units)| Worth { currency, minor_units });
-        if value.is_some() {
-            said.extend(["total", "currency"]);
-        }
         Ok(Purchase {
             key,
             value,
             cart,
             currency,
-            said,
         })
     }
 
-    /// Whether a key at the entry's root is said here.
-    pub(super) fn says(&self, name: &str) -> bool {
-        self.said.contains(&name)
+    /// Whether what a member of the entry's root says is said here.
+    pub(super) fn says(&self, name: &str, value: Value<'_>) -> bool {
+        match name {
+            "orderId" => true,
+            "cart" => self.cart.is_some(),
+            _ => self.value.as_ref().is_some_and(|worth| worth.says(name, value)),
+        }
     }
 
     /// Writes it into an event's details.
@@ -96,17 +90,17 @@ impl<'a> Purchase<'a> {
     }
 
     fn write_cart(&self, cart: &Entry<'_>, object: &mut Object<'_>) {
-        let mut said = Vec::new();
-        if let Some(products) = cart.get("products").and_then(Value::elements) {
+        let products = cart.get("products").and_then(Value::elements);
+        let has_items = products.is_some();
+        if let Some(products) = products {
             // One that is no object has nothing to map.
             let products = products.into_iter().filter_map(Value::entry);
             object.objects("items", products, |item, product| self.write_item(&product, item));
-            said.extend(["products", "items"]);
         }
-        if self.value.is_some() {
-            said.extend(["total", "currency"]);
-        }
-        write_others(cart, &said, object, |_| true);
+        write_others(cart, object, |name, value| match name {
+            "products" | "items" => !has_items,
+            _ => !self.value.as_ref().is_some_and(|worth| worth.says(name, value)),
+        });
     }
 
     fn write_item(&self, product: &Entry<'_>, item: &mut Object<'_>) {
@@ -129,7 +123,7 @@ impl<'a> Purchase<'a> {
             item.json("product_price", &price);
             said.extend(["product_price", "price"]);
         }
-        write_others(product, &said, item, |value| value.is_scalar());
+        write_others(product, item, |name, value| !said.contains(&name) && value.is_scalar());
     }
 
     /// A product's price in minor units, if it has one and its currency is known.
@@ -142,10 +136,22 @@ impl<'a> Purchase<'a> {
     }
 }
 
-/// Writes the members that are not said yet, as they are.
-fn write_others(entry: &Entry<'_>, said: &[&str], object: &mut Object<'_>, wanted: impl Fn(Value<'_>) -> bool) {
+impl Worth {
+    /// Whether a `total` or a `currency` is no other than this one.
+    fn says(&self, name: &str, value: Value<'_>) -> bool {
+        let Some(text) = value.text() else { return false };
+        match name {
+            "total" => self.currency.minor_units(&text) == Ok(self.minor_units),
+            "currency" => Currency::of(&text).as_ref() == Some(&self.currency),
+            _ => false,
+        }
+    }
+}
+
+/// Writes the other members, as they are.
+fn write_others(entry: &Entry<'_>, object: &mut Object<'_>, wanted: impl Fn(&str, Value<'_>) -> bool) {
     for (name, value) in entry.members() {
-        if !said.contains(&name) && wanted(value) {
+        if wanted(name, value) {
             object.json(name, value.as_json());
         }
     }
@@ -259,6 +265,24 @@ mod tests {
                 r#"{"product_sku":"AB1234","product_name":"Cap","product_id":"1","quantity":1,"product_price":1099,"#,
                 r#""category":"Hats","currency":"EUR"},"#,
                 r#"{"product_sku":"2","product_name":"2","product_id":"2","quantity":2,"product_price":1757}]}}"#,
+            ),
+        );
+    }
+
+    #[test]
+    fn what_a_cart_says_otherwise_is_kept() {
+        check(
+            r#"{"orderId":"1","total":10,"cart":{"currency":"EUR","total":"10.00","coupon":"X","products":[]}}"#,
+            concat!(
+                r#"{"unique":{"key":"DE:1"},"value":{"currency":"EUR","amount":1000},"#,
+                r#""cart":{"items":[],"coupon":"X"}}"#
+            ),
+        );
+        check(
+            r#"{"orderId":"1","total":12.50,"cart":{"currency":"EUR","total":10.00}}"#,
+            concat!(
+                r#"{"unique":{"key":"DE:1"},"value":{"currency":"EUR","amount":1250},"#,
+                r#""cart":{"total":10.00}}"#
             ),
         );
     }

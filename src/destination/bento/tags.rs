@@ -14,13 +14,12 @@ use crate::destination::receiver::Answer;
 pub(in crate::destination) fn check(settings: &BentoSettings) -> Result<(), Reply> {
     let site = Site::open(settings)?;
     let response = answer::taken("fetch/tags", site.get("fetch/tags"), &site).map_err(of_answer)?;
-    let text = String::from_utf8_lossy(&response.body);
-    let Some(body) = Entry::of(&text) else {
-        return Err(Reply::Unavailable {
-            reason: "`fetch/tags` was not answered with JSON, as Bento does: most likely the network in front of it answered; \
-                     see that `url` is Bento's"
-                .to_owned(),
-        });
+    if !response.is_whole && response.body.starts_with(b"{") {
+        // More tags than are worth reading: what was to be known of keys and site is known.
+        return Ok(());
+    }
+    let Some(body) = answer::object(&response) else {
+        return Err(of_answer(answer::no_json("fetch/tags", &response, &site)));
     };
     let known = Tags::of(&body);
     let mapped: BTreeSet<&String> = settings.tags.iter().flat_map(|(_, tags)| tags).collect();

@@ -204,7 +204,7 @@ fn answers_to_the_dial() {
     check(Script::status(429), "unavailable: `fetch/tags` answered 429");
     check(
         Script::ok("<html>"),
-        "unavailable: `fetch/tags` was not answered with JSON",
+        "unavailable: `fetch/tags` answered 200 with a web page",
     );
     check(Script::CutBefore, "unavailable: asking http://127.0.0.1:");
 }
