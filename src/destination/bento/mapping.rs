@@ -16,6 +16,7 @@
 use super::address;
 use super::amount::Currency;
 use super::entry::{Entry, Value};
+use super::fields::{self, Field};
 use super::json::Object;
 use super::name::Named;
 use super::purchase::Purchase;
@@ -56,20 +57,8 @@ impl Mapping {
 
     /// Appends Bento's event, and gives the person's address. `Err` is why there is none; what was appended then is rubbish.
     pub(super) fn push<'e>(&self, into: &mut String, event: &Event<'e>, entry: &Entry<'_>) -> Result<&'e str, Added> {
-        let refused = |reason: String| Added::Refused { reason };
-        let (name, order) = match Named::of(event) {
-            Named::Purchase(name) => {
-                let purchase = Purchase::of(event, entry, self.currency.as_ref()).map_err(refused)?;
-                (name, Order::Purchase(purchase))
-            }
-            Named::OrderStatus(name) => match entry.get("orderId").and_then(Value::text) {
-                Some(order) => (name, Order::Status(order.into_owned())),
-                None => (name, Order::None),
-            },
-            Named::Other(name) => (name, Order::None),
-            Named::Dropped => return Err(Added::Dropped),
-            Named::Refused(reason) => return Err(refused(reason)),
-        };
+        let refused = |reason| Added::Refused { reason };
+        let named = Named::of(event).ok_or(Added::Dropped)?;
         let email = event.email.ok_or_else(|| self.without_email())?;
         if !address::is_taken(email) {
             return Err(refused(
@@ -78,6 +67,7 @@ impl Mapping {
                     .to_owned(),
             ));
         }
+        let (name, order) = self.order(named, event, entry).map_err(refused)?;
         let mut date = String::new();
         push_utc(&mut date, event.at);
         if date.starts_with(['+', '-']) {
@@ -87,7 +77,7 @@ impl Mapping {
         object.text("type", &name);
         object.text("email", email);
         object.text("date", &date);
-        let fields = self.fields(event, entry);
+        let fields = fields::of_event(event, entry, &self.fields);
         if !fields.is_empty() {
             object.object("fields", |object| {
                 fields.iter().for_each(|field| object.json(field.name, &field.json));
@@ -110,20 +100,20 @@ impl Mapping {
         }
     }
 
-    /// What is written to the person's profile: ours, and then the operator's, which win.
-    fn fields<'s>(&'s self, event: &Event<'_>, entry: &Entry<'_>) -> Vec<Field<'s>> {
-        let mut fields = Vec::new();
-        for (name, value) in [("external_id", event.user_id), ("business_unit", event.business_unit)] {
-            if let Some(value) = value {
-                let mut json = String::new();
-                super::json::push_text(&mut json, value);
-                set(&mut fields, Field { place: "", name, json });
+    /// The type, and the order that the event is about. `Err` says why it cannot be sent.
+    fn order<'e>(&self, named: Named, event: &Event<'_>, entry: &Entry<'e>) -> Result<(String, Order<'e>), String> {
+        Ok(match named {
+            Named::Purchase(name) => {
+                let purchase = Purchase::of(event, entry, self.currency.as_ref())?;
+                (name, Order::Purchase(purchase))
             }
-        }
-        for field in mapped(&self.fields, entry) {
-            set(&mut fields, field);
-        }
-        fields
+            Named::OrderStatus(name) => match entry.get("orderId").and_then(Value::text) {
+                Some(order) => (name, Order::Status(order.into_owned())),
+                None => (name, Order::None),
+            },
+            Named::Other(name) => (name, Order::None),
+            Named::Refused(reason) => return Err(reason),
+        })
     }
 
     fn write_details(
@@ -178,48 +168,6 @@ fn is_ours(name: &str, value: Value<'_>, order: &Order<'_>) -> bool {
         "cart" => is_purchase,
         "order_id" => matches!(order, Order::Status(_)),
         _ => false,
-    }
-}
-
-/// A field of a profile.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Field<'a> {
-    /// Where in the entry it is from; empty: from what every event has.
-    place: &'a str,
-    /// What Bento calls it.
-    pub(super) name: &'a str,
-    /// Its value.
-    pub(super) json: String,
-}
-
-impl Field<'_> {
-    /// Whether it is the whole of a key at the entry's root.
-    fn is_of(&self, name: &str) -> bool {
-        match self.place.strip_prefix('/') {
-            None => self.place == name && !name.is_empty(),
-            Some(step) => !step.contains('/') && step.replace("~1", "/").replace("~0", "~") == name,
-        }
-    }
-}
-
-/// What an operator maps (place in the entry, field), as far as the entry has it. What is not a scalar is left out, for Bento
-/// wants profiles flat; and so is null, which would empty a field that was never meant.
-pub(super) fn mapped<'s>(places: &'s [(String, String)], entry: &Entry<'_>) -> Vec<Field<'s>> {
-    let mut fields = Vec::new();
-    for (place, name) in places {
-        if let Some(value) = entry.at(place).filter(|value| value.is_scalar()) {
-            let json = value.as_json().to_owned();
-            set(&mut fields, Field { place, name, json });
-        }
-    }
-    fields
-}
-
-/// Sets a field; the last one of a name counts.
-fn set<'a>(fields: &mut Vec<Field<'a>>, field: Field<'a>) {
-    match fields.iter_mut().find(|known| known.name == field.name) {
-        Some(known) => *known = field,
-        None => fields.push(field),
     }
 }
 
@@ -530,6 +478,16 @@ mod tests {
         check(&without(WithoutEmail::Drop), nobody, "dropped");
         let event = |event: &'static str| Event { event, ..an_event() };
         check(&settings(), event("Ordered Item"), "dropped");
+        let unsent = Event {
+            event: "Ordered Item",
+            ..nobody
+        };
+        check(&without(WithoutEmail::Hold), unsent, "dropped");
+        let no_order = Event {
+            event: "Completed Order",
+            ..nobody
+        };
+        check(&without(WithoutEmail::Drop), no_order, "dropped");
         check(
             &settings(),
             event("Unsubscribe"),

@@ -11,7 +11,7 @@
 //! |---|---|
 //! | `name` | what an event is to Bento, and what it never becomes by accident |
 //! | `mapping`, `purchase`, `amount` | an entry as Bento's event; orders; money |
-//! | `people` | what is said of people beside their events |
+//! | `fields`, `people` | what is written to a profile; what is said of people beside their events |
 //! | `site`, `answer`, `tags` | requests; what answers mean; the dial |
 //! | `address`, `entry`, `json` | e-mail addresses; entries as they are spelt; writing |
 
@@ -19,6 +19,7 @@ mod address;
 mod amount;
 mod answer;
 mod entry;
+mod fields;
 mod json;
 mod mapping;
 mod name;

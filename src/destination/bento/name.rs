@@ -30,30 +30,31 @@ pub(super) enum Named {
     OrderStatus(String),
     /// It is sent with this type.
     Other(String),
-    /// It is not sent: what it says is in another event already.
-    Dropped,
     /// It cannot be sent under this name: why, and what to do.
     Refused(String),
 }
 
 impl Named {
-    /// By the event's name, or by what the operator calls it.
-    pub(super) fn of(event: &Event<'_>) -> Named {
+    /// By the event's name, or by what the operator calls it. `None`: it is not sent, since another event says the same.
+    pub(super) fn of(event: &Event<'_>) -> Option<Named> {
         if let Some(renamed) = event.renamed {
             // What is written by hand is meant.
-            return match renamed.trim().to_lowercase() == PURCHASE {
+            return Some(match renamed.trim().to_lowercase() == PURCHASE {
                 true => Named::Purchase(renamed.to_owned()),
                 false => Named::Other(renamed.to_owned()),
-            };
+            });
         }
         match event.event {
-            "Completed Order" => return Named::Purchase(PURCHASE.to_owned()),
-            "Changed Order Status" => return Named::OrderStatus(ORDER_STATUS_CHANGED.to_owned()),
+            "Completed Order" => Some(Named::Purchase(PURCHASE.to_owned())),
+            "Changed Order Status" => Some(Named::OrderStatus(ORDER_STATUS_CHANGED.to_owned())),
             // The order's own event has each of its products: sent as well, they would double it.
-            "Ordered Item" => return Named::Dropped,
-            _ => {}
+            "Ordered Item" => None,
+            name => Some(Named::as_given(name)),
         }
-        let words = snake_case(event.event);
+    }
+
+    fn as_given(name: &str) -> Named {
+        let words = snake_case(name);
         if words.is_empty() {
             return Named::Refused(
                 "its name has neither a letter nor a digit to make a type of; give it one under `rename`".to_owned(),
@@ -101,7 +102,7 @@ mod tests {
                 event: name,
                 ..an_event()
             });
-            assert_eq!(named, Named::Other(expect.to_owned()), "{name:?}");
+            assert_eq!(named, Some(Named::Other(expect.to_owned())), "{name:?}");
         };
         check("Subscribed Newsletter", "$subscribed_newsletter");
         check("subscribedNewsletter", "$subscribed_newsletter");
@@ -126,12 +127,12 @@ mod tests {
                 ..an_event()
             })
         };
-        assert_eq!(named("Completed Order"), Named::Purchase("$purchase".to_owned()));
+        assert_eq!(named("Completed Order"), Some(Named::Purchase("$purchase".to_owned())));
         assert_eq!(
             named("Changed Order Status"),
-            Named::OrderStatus("$order_status_changed".to_owned())
+            Some(Named::OrderStatus("$order_status_changed".to_owned()))
         );
-        assert_eq!(named("Ordered Item"), Named::Dropped);
+        assert_eq!(named("Ordered Item"), None);
     }
 
     #[test]
@@ -140,7 +141,7 @@ mod tests {
             event: name,
             ..an_event()
         }) {
-            Named::Refused(reason) => assert!(
+            Some(Named::Refused(reason)) => assert!(
                 reason.contains(expect) && reason.contains("`rename`"),
                 "{name}: {reason}"
             ),
@@ -172,17 +173,23 @@ mod tests {
         };
         assert_eq!(
             named("Opted Out", "$unsubscribe"),
-            Named::Other("$unsubscribe".to_owned())
+            Some(Named::Other("$unsubscribe".to_owned()))
         );
         assert_eq!(
             named("Ordered Item", "$ordered_item"),
-            Named::Other("$ordered_item".to_owned())
+            Some(Named::Other("$ordered_item".to_owned()))
         );
         assert_eq!(
             named("Completed Order", "$OrderPlaced"),
-            Named::Other("$OrderPlaced".to_owned())
+            Some(Named::Other("$OrderPlaced".to_owned()))
         );
-        assert_eq!(named("Sale", "$purchase"), Named::Purchase("$purchase".to_owned()));
-        assert_eq!(named("Sale", "account.sale"), Named::Other("account.sale".to_owned()));
+        assert_eq!(
+            named("Sale", "$purchase"),
+            Some(Named::Purchase("$purchase".to_owned()))
+        );
+        assert_eq!(
+            named("Sale", "account.sale"),
+            Some(Named::Other("account.sale".to_owned()))
+        );
     }
 }

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 
 use super::answer;
 use super::entry::Entry;
+use super::fields::mapped;
 use super::json::Object;
-use super::mapping::mapped;
 use super::site::{Request, Site};
 use crate::config::resolve::BentoSettings;
 use crate::destination::receiver::Answer;

@@ -21,24 +21,9 @@ pub(in crate::destination) fn check(settings: &BentoSettings) -> Result<(), Repl
     let Some(body) = answer::object(&response) else {
         return Err(of_answer(answer::no_json("fetch/tags", &response, &site)));
     };
-    let known = Tags::of(&body);
-    let mapped: BTreeSet<&String> = settings.tags.iter().flat_map(|(_, tags)| tags).collect();
-    for tag in mapped {
-        match known.0.get(tag.as_str()) {
-            Some(Standing::Kept) => {}
-            Some(Standing::Discarded) => {
-                tracing::info!(
-                    tag = tag.as_str(),
-                    "a tag that events are mapped to was discarded in Bento"
-                );
-            }
-            None => {
-                tracing::info!(
-                    tag = tag.as_str(),
-                    "Bento does not know a tag that events are mapped to; it makes it when it is given first"
-                );
-            }
-        }
+    for remark in Tags::of(&body).remarks(settings) {
+        // `check` shows no log below this.
+        tracing::warn!("{remark}");
     }
     Ok(())
 }
@@ -75,6 +60,23 @@ impl Tags {
         }
         Tags(tags)
     }
+
+    /// What is to be said of the tags that events are mapped to.
+    fn remarks(&self, settings: &BentoSettings) -> Vec<String> {
+        let mapped: BTreeSet<&String> = settings.tags.iter().flat_map(|(_, tags)| tags).collect();
+        mapped
+            .into_iter()
+            .filter_map(|tag| match self.0.get(tag) {
+                Some(Standing::Kept) => None,
+                Some(Standing::Discarded) => Some(format!(
+                    "the tag `{tag}` was discarded in Bento, and will be there again"
+                )),
+                None => Some(format!(
+                    "Bento does not know the tag `{tag}` yet, and will make it when it is given first"
+                )),
+            })
+            .collect()
+    }
 }
 
 /// What an answer comes to where nothing was sent.
@@ -93,6 +95,7 @@ fn of_answer(answer: Answer) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::destination::bento::tests::settings;
 
     #[test]
     fn tags_by_name() {
@@ -109,6 +112,21 @@ mod tests {
         check("back", Some(Standing::Kept));
         check("new", None);
         assert_eq!(tags.0.len(), 3);
+        let named = |tags: &[&str]| tags.iter().map(|tag| (*tag).to_owned()).collect();
+        let settings = BentoSettings {
+            tags: vec![
+                ("a".to_owned(), named(&["new", "customer", "gone"])),
+                ("b".to_owned(), named(&["new", "back"])),
+            ],
+            ..settings()
+        };
+        assert_eq!(
+            tags.remarks(&settings),
+            [
+                "the tag `gone` was discarded in Bento, and will be there again",
+                "Bento does not know the tag `new` yet, and will make it when it is given first",
+            ]
+        );
         for body in ["{}", r#"{"data":null}"#, r#"{"data":{}}"#] {
             assert!(Tags::of(&Entry::of(body).expect("an object")).0.is_empty());
         }
