@@ -1,8 +1,8 @@
-//! An event as one line of JSON: what `feedgate events` prints and the `file` destination keeps.
+//! An event as one line of JSON: what `feedgate events` prints and the `file` destination keeps, and what `http` sends.
 
 use std::io::Write;
 
-use super::Event;
+use super::{Event, push_utc};
 
 /// Appends `{"id","import","archive","index","event","body"}` and a line feed. The body comes last and as given; where it
 /// is spread over several lines, the white space between its tokens goes, so that it fits on one.
@@ -15,6 +15,22 @@ pub fn push_line(into: &mut Vec<u8>, event: &Event<'_>) {
     into.extend_from_slice(br#","body":"#);
     push_on_one_line(into, event.body.as_bytes());
     into.extend_from_slice(b"}\n");
+}
+
+/// Appends `{"id","source","import","archive","index","event","time","body"}`, without a line feed. To whom it is sent has
+/// only this: so it says where it is from, and when it happened, as ISO 8601 in UTC.
+pub fn push_message(into: &mut Vec<u8>, event: &Event<'_>) {
+    write!(into, r#"{{"id":"{}","source":"#, event.id).ok();
+    push_string(into, event.source);
+    write!(into, r#","import":{},"archive":"#, event.import).ok();
+    push_string(into, event.archive);
+    write!(into, r#","index":{},"event":"#, event.index).ok();
+    push_string(into, event.name());
+    let mut time = String::with_capacity(24);
+    push_utc(&mut time, event.at);
+    write!(into, r#","time":"{time}","body":"#).ok();
+    push_on_one_line(into, event.body.as_bytes());
+    into.push(b'}');
 }
 
 fn push_string(into: &mut Vec<u8>, text: &str) {
@@ -101,9 +117,8 @@ mod tests {
         check_body("\n\"", "\"");
     }
 
-    #[test]
-    fn keys_in_the_promised_order() {
-        let event = Event {
+    fn an_event() -> Event<'static> {
+        Event {
             id: EventId { key: "0123", index: 7 },
             import: 3,
             source: "acme",
@@ -116,13 +131,34 @@ mod tests {
             business_unit: None,
             at: 0,
             body: "{\"event\":\n\"x\"}",
-        };
+        }
+    }
+
+    #[test]
+    fn keys_in_the_promised_order() {
         let mut line = Vec::new();
-        push_line(&mut line, &event);
+        push_line(&mut line, &an_event());
         assert_eq!(
             String::from_utf8_lossy(&line),
             "{\"id\":\"0123-7\",\"import\":3,\"archive\":\"event_history_20191118170500.json.zip\",\"index\":7,\
              \"event\":\"say \\\"hi\\\"\\n\",\"body\":{\"event\":\"x\"}}\n"
+        );
+    }
+
+    #[test]
+    fn a_message_says_where_it_is_from_and_when_it_happened() {
+        let mut message = Vec::new();
+        let event = Event {
+            renamed: Some("greeting"),
+            at: 1_574_096_700_007,
+            ..an_event()
+        };
+        push_message(&mut message, &event);
+        assert_eq!(
+            String::from_utf8_lossy(&message),
+            "{\"id\":\"0123-7\",\"source\":\"acme\",\"import\":3,\
+             \"archive\":\"event_history_20191118170500.json.zip\",\"index\":7,\"event\":\"greeting\",\
+             \"time\":\"2019-11-18T17:05:00.007Z\",\"body\":{\"event\":\"x\"}}"
         );
     }
 }

@@ -12,7 +12,7 @@ mod utc;
 
 pub use batch::{Batch, Event, Names};
 pub use id::{EventId, key};
-pub use line::push_line;
+pub use line::{push_line, push_message};
 pub use read::{Bounds, Events, EventsError};
 pub use utc::{push_date, push_utc};
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use ureq::Body;
+use ureq::http::StatusCode;
 use ureq::http::header::{LOCATION, RETRY_AFTER};
 
 /// Most bytes of an answer's body that are read. A verdict for each of some thousand events fits; what is longer is cut,
@@ -33,6 +34,15 @@ impl Response {
     /// Whether it is a 2xx.
     pub(in crate::destination) fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
+    }
+
+    /// Its status with the usual words for it: `404 Not Found`.
+    pub(in crate::destination) fn status_shown(&self) -> String {
+        let known = StatusCode::from_u16(self.status).ok();
+        match known.and_then(|status| status.canonical_reason()) {
+            Some(words) => format!("{} {words}", self.status),
+            None => self.status.to_string(),
+        }
     }
 
     pub(super) fn read(answer: ureq::http::Response<Body>) -> io::Result<Response> {

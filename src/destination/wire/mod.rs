@@ -40,6 +40,10 @@ const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// an answer.
 const IDLE_MAX: Duration = Duration::from_secs(4);
 
+/// What is sent in one piece. The deadline is looked at between two pieces: with larger ones somebody who reads by the drop
+/// could stretch it.
+const PIECE_BYTES: usize = 16 * 1024;
+
 /// Largest head of an answer.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
@@ -103,6 +107,7 @@ impl Wire {
             .timeout_global(Some(endpoint.timeout))
             .timeout_resolve(Some(connect))
             .timeout_connect(Some(connect))
+            .output_buffer_size(PIECE_BYTES)
             .max_response_header_size(HEAD_BYTES_MAX)
             .max_idle_connections(1)
             .max_idle_connections_per_host(1)
@@ -110,10 +115,10 @@ impl Wire {
             .build();
         Ok(Wire {
             agent: config.into(),
+            secrets: base.secrets(),
             base,
             timeout: endpoint.timeout,
             proxy: proxy_shown,
-            secrets: Vec::new(),
             asks_first: false,
         })
     }
@@ -152,8 +157,11 @@ impl Wire {
         let mut request = headers.request(Method::POST, to);
         request.headers_mut().insert(header::CONTENT_LENGTH, body.len().into());
         if self.asks_first {
-            let value = header::HeaderValue::from_static("100-continue");
-            request.headers_mut().insert(header::EXPECT, value);
+            let value = |text| header::HeaderValue::from_static(text);
+            request.headers_mut().insert(header::EXPECT, value("100-continue"));
+            // An answer in place of `100 Continue` is only looked at once more comes or the connection is closed (ureq
+            // 3.5): so let it be closed.
+            request.headers_mut().insert(header::CONNECTION, value("close"));
         }
         let (parts, ()) = request.into_parts();
         let answer = self
@@ -213,8 +221,8 @@ impl Wire {
         if let (Some(proxy), Stage::Head) = (&self.proxy, stage) {
             reason.push_str(&format!(", by way of the proxy {proxy}, as the environment says"));
         }
-        if reason::is_about_trust(error) {
-            reason.push_str("; if that certificate is meant, name the one of its authority as `ca_file`");
+        if let Some(advice) = reason::of_distrust(error) {
+            reason.push_str(advice);
             return Reached::Untrusted { reason };
         }
         match stage {

@@ -54,19 +54,27 @@ pub(super) fn one_line(text: &str) -> String {
     }
 }
 
-/// Whether what failed is the proof of who the far end is, or our means to judge it.
-pub(super) fn is_about_trust(error: &Error) -> bool {
-    // The type behind is another crate's; its texts are what there is, and a test holds them.
-    let is_about_trust = |text: &str| {
-        text.starts_with("invalid peer certificate")
-            || text.starts_with("peer sent no certificates")
-            || text.contains("No CA certificates were loaded")
+/// What to do, if what failed is the proof of who the far end is, or our means to judge it.
+pub(super) fn of_distrust(error: &Error) -> Option<&'static str> {
+    // The type behind is another crate's; its texts are what there is, and tests hold them.
+    let text = match error {
+        Error::Rustls(error) => error.to_string(),
+        Error::Io(error) => error.get_ref()?.to_string(),
+        _ => return None,
     };
-    match error {
-        Error::Rustls(error) => is_about_trust(&error.to_string()),
-        Error::Io(error) => error.get_ref().is_some_and(|inner| is_about_trust(&inner.to_string())),
-        _ => false,
+    if text.contains("No CA certificates were loaded") {
+        return Some("; install the system's certificates, or name the receiver's authority in `ca_file`");
     }
+    if !text.starts_with("invalid peer certificate") && !text.starts_with("peer sent no certificates") {
+        return None;
+    }
+    if text.contains("expired") || text.contains("not valid yet") {
+        return Some("; it has to be renewed there, unless the clock here is wrong");
+    }
+    if text.contains("not valid for name") {
+        return Some("; `url` has to name a host that the certificate is for");
+    }
+    Some("; if it is to be trusted, put its authority's certificate into `ca_file`")
 }
 
 /// What an error means, in words.

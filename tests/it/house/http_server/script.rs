@@ -20,7 +20,8 @@ pub enum Script {
         /// Whether the connection is closed without a word of warning once it is sent.
         close: bool,
     },
-    /// An answer that is sent as soon as the request's head is there; its body is read and thrown away. Not stored.
+    /// An answer that is sent as soon as the request's head is there; its body is read and thrown away, or not sent at all by
+    /// who asked first (`Expect: 100-continue`). Not stored.
     AnswerEarly(u16),
     /// The connection is closed once the request was read. Not stored.
     CutBefore,

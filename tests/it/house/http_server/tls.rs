@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, date_time_ymd,
+};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::PrivateKeyDer;
@@ -27,6 +29,9 @@ pub(super) struct Identity {
 impl Identity {
     pub(super) fn new(certificate: Certificate) -> Identity {
         let mut authority = CertificateParams::default();
+        // By a name of its own: of two with one name, the wrong one would be tried.
+        let name = format!("Authority {:016x}", fastrand::u64(..));
+        authority.distinguished_name.push(DnType::CommonName, name);
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority_key = KeyPair::generate().expect("a key");
         let ca_pem = authority.self_signed(&authority_key).expect("a certificate").pem();
