@@ -16,6 +16,7 @@ use crate::feed::Options;
 
 mod close;
 mod deliveries;
+pub mod letters;
 pub mod listing;
 mod log;
 pub mod moves;
