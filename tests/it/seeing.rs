@@ -1,0 +1,1 @@
+//! Destinations and dead letters.
