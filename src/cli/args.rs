@@ -173,10 +173,10 @@ pub struct RetryArgs {
     #[arg(long, value_name = "DEST", group = "what")]
     pub dead_letters: Option<String>,
     /// With --dead-letters: ranges of kind unidentified as well, though most of their events were taken and come twice then
-    #[arg(long, requires = "dead_letters")]
+    #[arg(long, requires = "dead_letters", conflicts_with_all = ["which", "failed"])]
     pub unidentified: bool,
     /// With --dead-letters: only this one, by its number; may be repeated
-    #[arg(long = "id", value_name = "N", requires = "dead_letters")]
+    #[arg(long = "id", value_name = "N", requires = "dead_letters", conflicts_with_all = ["which", "failed"])]
     pub ids: Vec<i64>,
     /// Print JSON
     #[arg(long)]
