@@ -9,7 +9,7 @@ COPY Cargo.toml Cargo.lock ./
 COPY src src
 COPY tests tests
 # The demo stays out: it is a server, and a container needs none.
-RUN cargo build --release --locked --no-default-features --features vendored-openssl \
+RUN cargo build --release --locked --no-default-features --features vendored-openssl,parquet \
     && strip --strip-debug target/release/feedgate \
     && install -d -o 65532 -g 65532 /state
 

@@ -43,6 +43,9 @@
 //! | put away | write the receipt, rename into the processed directory, then note it |
 //! | disposition | where the archive ended up: moved, left, deleted, pending |
 //! | turn, batch | one pass over a source or a destination; what goes through it at a time |
+//! | store, receiver | a destination that keeps events, and says how far it has got; one that is sent them, and answers |
+//! | parcel, call, answer | events that are sent together; a request; what came of it, or that nothing did |
+//! | verdict | of an event that was sent: delivered, deferred or refused |
 //! | cursor, dead letter | how far a destination has got; an event it refused, kept for `retry` |
 //!
 //! # When things go wrong

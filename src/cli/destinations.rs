@@ -50,7 +50,10 @@ fn table(destinations: &[DestinationReport]) -> Table {
             destination.delivered.to_string(),
             destination.lag_events.to_string(),
             behind_for(destination).unwrap_or_default(),
-            rate(destination).unwrap_or_default(),
+            // How fast it was when it had something to do says nothing of one that has everything.
+            rate(destination)
+                .filter(|_| destination.lag_imports > 0)
+                .unwrap_or_default(),
             destination.dead_letters.to_string(),
             destination.retry_at.as_deref().map(to_the_second).unwrap_or_default(),
         ]);

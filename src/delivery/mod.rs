@@ -18,13 +18,21 @@ use crate::config::resolve::DestinationSettings;
 use crate::destination::Reply;
 use crate::events::EventsError;
 use crate::ledger::{self, Cursor, DestinationState, Import, Ledger, LedgerError, Standing};
+use courier::Courier;
 use pace::{Failure, Pace};
-use stint::{Ending, Stint, Worker};
+use rate::Rate;
+use stint::Worker;
 
+mod courier; // a receiver at work
+mod narrow; // which events of a parcel are at fault
 mod open;
 pub mod pace;
+mod parcel; // events that are sent together, and what became of each
+mod rate; // how fast it goes
 mod reader;
+mod receivers; // the turn of a destination that is sent events
 mod stint;
+mod stores; // the turn of a destination that keeps events
 
 /// Imports that are looked up at a time, and at most taken into one stint: small ones share a commit.
 const IMPORTS_MAX: usize = 256;
@@ -40,15 +48,30 @@ pub struct Delivery {
     ledger: Ledger,
     spool_dir: PathBuf,
     settings: DestinationSettings,
-    /// `None` until the first attempt, and after each that failed: a destination is opened anew then.
-    worker: Option<Worker>,
+    clock: Clock,
+    /// `None` until the first attempt, and after most that failed: a destination is opened anew then.
+    hand: Option<Hand>,
     pace: Pace,
+    rate: Rate,
     /// What the ledger was told last.
     noted: Option<(Cursor, Standing)>,
     /// The destination stood elsewhere than was thought, and nothing was delivered since.
     moved: bool,
     /// Events delivered since this began.
     delivered: u64,
+    /// Parcels in a row that were refused whole.
+    refused_parcels: u32,
+    /// Events delivered by parcels and not said yet, and when some were said last.
+    unsaid: (u64, Option<Instant>),
+}
+
+/// Tells the time, in UTC milliseconds.
+pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// A destination at work.
+enum Hand {
+    Store(Worker),
+    Receiver(Box<Courier>),
 }
 
 /// What [`Delivery::once`] came to.
@@ -68,12 +91,16 @@ enum Turn {
     Idle,
     /// It failed; there is nothing to do before this time, UTC milliseconds.
     Wait { until: i64, reason: String },
+    /// All is well; the budget allows the next call at this time, UTC milliseconds.
+    Paced { until: i64 },
 }
 
 /// Why a turn failed.
 struct Trouble {
     state: DestinationState,
     reason: String,
+    /// When the destination wants to be tried again, if it said so, UTC milliseconds.
+    not_before: Option<i64>,
 }
 
 impl Delivery {
@@ -83,12 +110,25 @@ impl Delivery {
             ledger,
             spool_dir,
             settings,
-            worker: None,
+            clock: Arc::new(ledger::now),
+            hand: None,
             pace: Pace::default(),
+            rate: Rate::default(),
             noted: None,
             moved: false,
             delivered: 0,
+            refused_parcels: 0,
+            unsaid: (0, None),
         }
+    }
+
+    /// Goes by another clock than the system's.
+    pub fn with_clock(self, clock: Clock) -> Delivery {
+        Delivery { clock, ..self }
+    }
+
+    fn now(&self) -> i64 {
+        (self.clock)()
     }
 
     /// Delivers until told to stop; then the batch in hand is finished. `committed` is notified whenever something was
@@ -104,11 +144,11 @@ impl Delivery {
                 Turn::Idle => {
                     tokio::select! {
                         () = stop.cancelled() => {}
-                        () = tokio::time::sleep(LOOK_AGAIN) => {}
+                        () = tokio::time::sleep(self.look_again()) => {}
                         () = more => {}
                     }
                 }
-                Turn::Wait { until, .. } => {
+                Turn::Wait { until, .. } | Turn::Paced { until } => {
                     tokio::select! {
                         () = stop.cancelled() => {}
                         () = self.wait(until) => {}
@@ -125,6 +165,10 @@ impl Delivery {
             match self.turn(&stop).await {
                 Turn::More => {}
                 Turn::Idle => break,
+                Turn::Paced { until } => {
+                    self.say_paced(until);
+                    break;
+                }
                 Turn::Wait { reason, .. } => {
                     trouble = Some(reason);
                     break;
@@ -146,80 +190,25 @@ impl Delivery {
     }
 
     async fn try_turn(&mut self, stop: &CancellationToken) -> Result<Turn, Trouble> {
-        let mut worker = match self.worker.take() {
-            Some(worker) => worker,
+        let hand = match self.hand.take() {
+            Some(hand) => hand,
             None => self.open().await?,
         };
-        let sources = self.settings.sources.clone();
-        let ahead = self.ledger.ahead(worker.handed(), sources, IMPORTS_MAX).await?;
-        if ahead.imports.is_empty() {
-            worker.pass_over(ahead.end);
-            self.record(worker.confirmed(), 0, Standing::well(DestinationState::Idle))
-                .await?;
-            self.succeeded();
-            self.worker = Some(worker);
-            return Ok(Turn::Idle);
+        match hand {
+            Hand::Store(worker) => self.store_turn(worker, stop).await,
+            Hand::Receiver(courier) => self.receiver_turn(courier).await,
         }
-        let is_all = ahead.imports.last().is_some_and(|import| import.end() == ahead.end);
-        let imports: Vec<Arc<Import>> = ahead.imports.into_iter().map(Arc::new).collect();
-        let (before, began, stop) = (worker.confirmed(), Instant::now(), stop.clone());
-        let (worker, stint) = off_the_runtime(move || {
-            let stint = worker.stint(&imports, &stop);
-            (worker, stint)
-        })
-        .await?;
-
-        if worker.confirmed() > before {
-            let state = match stint.ending {
-                Ending::Done if is_all => DestinationState::Idle,
-                _ => DestinationState::Delivering,
-            };
-            self.record(worker.confirmed(), stint.delivered, Standing::well(state))
-                .await?;
-            self.moved &= matches!(stint.ending, Ending::Moved);
-            self.succeeded();
-            self.say_delivered(&stint, began);
-        }
-        self.go_on(worker, stint.ending).await
     }
 
-    /// What follows from how a stint ended.
-    async fn go_on(&mut self, worker: Worker, ending: Ending) -> Result<Turn, Trouble> {
-        match ending {
-            Ending::Done | Ending::Paused => {}
-            Ending::Moved if self.moved => return Err(Trouble::waiting(TWO_WRITERS)),
-            Ending::Moved => {
-                self.moved = true;
-                warn!(
-                    destination = self.settings.name,
-                    seq = worker.confirmed().seq,
-                    index = worker.confirmed().index,
-                    "the destination is elsewhere than it was left; going on from there"
-                );
-            }
-            Ending::Unavailable(reason) => return Err(Trouble::waiting(reason)),
-            Ending::Barred(reason) => return Err(Trouble::barred(reason)),
-            Ending::Unreadable(_, error) if error.is_transient() => return Err(Trouble::waiting(error.to_string())),
-            Ending::Unreadable(import, error) => return self.pass_a_gap(worker, import, error).await,
-        }
-        self.worker = Some(worker);
-        Ok(Turn::More)
-    }
-
-    /// An import cannot be read again. The destination is behind, and says so, until somebody asks for another delivery;
-    /// then it goes on after the gap.
-    async fn pass_a_gap(
-        &mut self,
-        mut worker: Worker,
-        import: Arc<Import>,
-        error: EventsError,
-    ) -> Result<Turn, Trouble> {
+    /// An import cannot be read again. The destination is behind, and says so, until somebody asks for another delivery:
+    /// then this says how it stands, and the import may be passed over.
+    async fn leave_to_pass(&mut self, import: &Import, error: &EventsError) -> Result<Standing, Trouble> {
         let row = self.ledger.destination(&self.settings.name).await?;
         let asked = row
             .map(|row| row.standing)
             .filter(|standing| standing.state == DestinationState::Behind && standing.retry_at.is_some());
         let Some(standing) = asked else {
-            return Err(self.behind(&import, &error).await?);
+            return Err(self.behind(import, error).await?);
         };
         warn!(
             destination = self.settings.name,
@@ -229,21 +218,7 @@ impl Delivery {
             reason = %error,
             "passed over a gap, as was asked for"
         );
-        let (worker, stint) = off_the_runtime(move || {
-            let stint = worker.skip(&import);
-            (worker, stint)
-        })
-        .await?;
-        // The leave holds for the whole gap: it ends with the next import that is delivered.
-        self.record(worker.confirmed(), stint.delivered, standing).await?;
-        match stint.ending {
-            Ending::Unavailable(reason) => Err(Trouble::waiting(reason)),
-            Ending::Barred(reason) => Err(Trouble::barred(reason)),
-            _ => {
-                self.worker = Some(worker);
-                Ok(Turn::More)
-            }
-        }
+        Ok(standing)
     }
 
     /// Names the gap, and how to go on.
@@ -263,6 +238,7 @@ impl Delivery {
         Ok(Trouble {
             state: DestinationState::Behind,
             reason: format!("{what}; `feedgate retry --dead-letters {name}` goes on without them"),
+            not_before: None,
         })
     }
 
@@ -273,8 +249,13 @@ impl Delivery {
         if delivered == 0 && self.noted == noted {
             return Ok(());
         }
+        let now = self.now();
+        let rate = match delivered {
+            0 => None,
+            _ => self.rate.delivered(delivered, now),
+        };
         self.ledger
-            .advance(&self.settings.name, cursor, delivered, standing, ledger::now())
+            .advance(&self.settings.name, cursor, delivered, standing, rate, now)
             .await?;
         self.noted = noted;
         Ok(())
@@ -282,12 +263,12 @@ impl Delivery {
 
     /// Counts a failure, writes it down, says it where it is worth saying, and tells when to try again.
     async fn failed(&mut self, trouble: Trouble) -> Turn {
-        self.worker = None;
         let failure = match trouble.state {
             DestinationState::Barred | DestinationState::Behind => Failure::Barred,
             _ => Failure::Unavailable,
         };
-        let next = self.pace.failed(failure, ledger::now(), fastrand::f64());
+        let mut next = self.pace.failed(failure, self.now(), fastrand::f64());
+        next.retry_at = trouble.not_before.unwrap_or(next.retry_at);
         let retry_at = (trouble.state != DestinationState::Behind).then_some(next.retry_at);
         if next.say {
             self.say_failed(&trouble, next);
@@ -300,7 +281,7 @@ impl Delivery {
         };
         match self
             .ledger
-            .note(&self.settings.name, standing.clone(), ledger::now())
+            .note(&self.settings.name, standing.clone(), self.now())
             .await
         {
             Ok(()) => self.noted = self.noted.take().map(|(cursor, _)| (cursor, standing)),
@@ -315,13 +296,13 @@ impl Delivery {
 
     /// Returns at the time of the next try, or sooner if somebody asked for it.
     async fn wait(&mut self, until: i64) {
-        while ledger::now() < until {
-            let left = Duration::from_millis((until - ledger::now()).max(0) as u64);
+        while self.now() < until {
+            let left = Duration::from_millis((until - self.now()).max(0) as u64);
             tokio::time::sleep(left.min(ASK_AGAIN)).await;
             let row = self.ledger.destination(&self.settings.name).await;
             let asked = row.is_ok_and(|row| {
                 row.and_then(|row| row.standing.retry_at)
-                    .is_some_and(|at| at <= ledger::now())
+                    .is_some_and(|at| at <= self.now())
             });
             if asked {
                 return;
@@ -329,8 +310,17 @@ impl Delivery {
         }
     }
 
+    /// An idle destination looks by itself after this long.
+    fn look_again(&self) -> Duration {
+        match self.hand {
+            // Somebody may ask for its dead letters, or they may be due.
+            Some(Hand::Receiver(_)) => ASK_AGAIN,
+            _ => LOOK_AGAIN,
+        }
+    }
+
     fn succeeded(&mut self) {
-        if let Some(over) = self.pace.succeeded(ledger::now()) {
+        if let Some(over) = self.pace.succeeded(self.now()) {
             info!(
                 destination = self.settings.name,
                 attempts = over.attempts,
@@ -340,21 +330,9 @@ impl Delivery {
         }
     }
 
-    fn say_delivered(&self, stint: &Stint, began: Instant) {
-        let Some(import) = &stint.last else { return };
-        info!(
-            destination = self.settings.name,
-            import = import.id,
-            archive = import.archive,
-            events = stint.delivered,
-            elapsed_ms = began.elapsed().as_millis() as u64,
-            "delivered"
-        );
-    }
-
     fn say_failed(&self, trouble: &Trouble, next: pace::Next) {
         let (destination, reason) = (&self.settings.name, &trouble.reason);
-        let retry_in_ms = next.retry_at - ledger::now();
+        let retry_in_ms = next.retry_at - self.now();
         match trouble.state {
             DestinationState::Barred => {
                 error!(
@@ -377,14 +355,12 @@ impl Delivery {
     }
 }
 
-const TWO_WRITERS: &str =
-    "the destination's own cursor moves while nothing is delivered from here; is another feedgate writing to it?";
-
 impl Trouble {
     fn waiting(reason: impl Into<String>) -> Trouble {
         Trouble {
             state: DestinationState::Waiting,
             reason: reason.into(),
+            not_before: None,
         }
     }
 
@@ -392,6 +368,7 @@ impl Trouble {
         Trouble {
             state: DestinationState::Barred,
             reason: reason.into(),
+            not_before: None,
         }
     }
 

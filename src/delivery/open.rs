@@ -5,34 +5,104 @@
 
 use tracing::info;
 
+use super::courier::Courier;
+use super::narrow::Narrow;
 use super::pace::Pace;
 use super::reader::Reader;
+use super::receivers::allowance;
 use super::stint::Worker;
-use super::{Delivery, Trouble, off_the_runtime};
+use super::{Delivery, Hand, IMPORTS_MAX, Trouble, off_the_runtime};
 use crate::config::resolve::Start;
-use crate::destination::{self, Mark, Opened, Position, Reply};
+use crate::destination::receiver::Call;
+use crate::destination::{self, Mark, Opened, Position, Receiver, Store};
 use crate::events;
-use crate::ledger::{self, Cursor, DestinationRow, LedgerError, Registration};
+use crate::ledger::{Cursor, DestinationRow, LedgerError, Registration};
+
+/// A destination that was just opened, and where it says it is.
+enum At {
+    Store(Box<dyn Store>, Position),
+    Receiver(Box<dyn Receiver>),
+}
 
 impl Delivery {
     /// Opens the destination, and finds out where it is.
-    pub(super) async fn open(&mut self) -> Result<Worker, Trouble> {
+    pub(super) async fn open(&mut self) -> Result<Hand, Trouble> {
         let row = self.registered().await?;
         let settings = self.settings.clone();
-        let (store, position) = off_the_runtime(move || {
-            let Opened::Store(mut store) = destination::open(&settings)? else {
-                return Err(Reply::Barred {
-                    reason: "receivers are not delivered to yet".to_owned(),
-                });
-            };
-            let position = store.position()?;
-            Ok((store, position))
+        let opened = off_the_runtime(move || {
+            Ok(match destination::open(&settings)? {
+                Opened::Store(mut store) => {
+                    let position = store.position()?;
+                    At::Store(store, position)
+                }
+                Opened::Receiver(receiver) => At::Receiver(receiver),
+            })
         })
         .await?
         .map_err(Trouble::of_reply)?;
-        let at = self.cursor_of(&row, position).await?;
         let reader = Reader::new(&self.spool_dir, &self.settings);
-        Ok(Worker::new(store, reader, at))
+        match opened {
+            At::Store(store, position) => {
+                let at = self.cursor_of(&row, position).await?;
+                Ok(Hand::Store(Worker::new(store, reader, at)))
+            }
+            At::Receiver(receiver) => {
+                let courier = Courier::new(receiver, reader, row.cursor);
+                Ok(Hand::Receiver(self.resume(courier).await?))
+            }
+        }
+    }
+
+    /// Takes up what was in flight when the program ended, or when the destination was opened anew.
+    async fn resume(&mut self, mut courier: Courier) -> Result<Box<Courier>, Trouble> {
+        let name = &self.settings.name;
+        let allowances = [Call::Before(0), Call::Parcel(0..1)]
+            .iter()
+            .filter_map(|call| courier.receiver().budget(call).map(allowance))
+            .collect();
+        self.ledger.allow(name, allowances).await?;
+        courier.letters = self.ledger.letters_count(name).await?;
+        let Some(flight) = self.ledger.flight(name).await? else {
+            return Ok(Box::new(courier));
+        };
+        courier.letters_unsure = flight.letters.is_some() && (flight.sent_at.is_some() || flight.unanswered > 0);
+        // Dead letters are due still. Events of another place than the cursor's were in flight for another configuration.
+        if flight.letters.is_some() || flight.begin != courier.at {
+            return Ok(Box::new(courier));
+        }
+        let ahead = self
+            .ledger
+            .ahead(courier.at, self.settings.sources.clone(), IMPORTS_MAX)
+            .await?;
+        courier.look(ahead);
+        let (mut courier, filled) = off_the_runtime(move || {
+            let filled = courier.fill(Some(flight.end));
+            (courier, filled.map(|()| flight))
+        })
+        .await?;
+        let calls_before = courier.receiver().calls_before();
+        // What cannot be read is told by the turn, which comes upon it as well.
+        if let (Ok(flight), Some(parcel)) = (filled, &mut courier.parcel) {
+            parcel.calls_before = usize::try_from(flight.calls_before).unwrap_or(usize::MAX);
+            parcel.narrow = Narrow {
+                calls: flight.narrowed,
+                suspects: flight
+                    .suspects
+                    .and_then(|suspects| usize::try_from(suspects).ok())
+                    .filter(|suspects| (1..=parcel.len()).contains(suspects)),
+            };
+            let was_the_parcel = parcel.calls_before >= calls_before;
+            parcel.is_unsure = was_the_parcel && (flight.sent_at.is_some() || flight.unanswered > 0);
+            parcel.unanswered = flight.unanswered + u32::from(was_the_parcel && flight.sent_at.is_some());
+            if parcel.is_unsure {
+                info!(
+                    destination = self.settings.name,
+                    events = flight.events,
+                    "the last call has no answer written down: its events are sent again, with the same ids"
+                );
+            }
+        }
+        Ok(Box::new(courier))
     }
 
     /// Makes the destination known to the ledger before it is opened: one that is down holds its share of the spool.
@@ -48,7 +118,7 @@ impl Delivery {
             start: self.settings.start,
             was: self.settings.was.clone(),
         };
-        let row = self.ledger.register(registration, ledger::now()).await?;
+        let row = self.ledger.register(registration, self.now()).await?;
         self.pace = Pace::resumed(row.standing.attempts, row.since_at);
         self.noted = Some((row.cursor, row.standing.clone()));
         Ok(row)

@@ -69,7 +69,13 @@ impl Reader {
         self.left_over = None;
     }
 
-    fn next(&mut self, import: &Arc<Import>, at: Cursor) -> Result<Batch, EventsError> {
+    /// Calls events what the destination calls them.
+    pub(super) fn rename(&self, batch: &mut Batch) {
+        batch.rename(Arc::clone(&self.names));
+    }
+
+    /// The batch that begins at a cursor.
+    pub(super) fn next(&mut self, import: &Arc<Import>, at: Cursor) -> Result<Batch, EventsError> {
         if let Some(batch) = self.left_over.take()
             && batch.begin == at
         {
@@ -80,7 +86,7 @@ impl Reader {
             _ => Events::open(Arc::clone(import), &self.spool_dir, at.index)?,
         };
         let mut batch = reading.next_batch(BATCH, &self.only)?;
-        batch.rename(Arc::clone(&self.names));
+        self.rename(&mut batch);
         if !batch.last {
             self.reading = Some(reading);
         }

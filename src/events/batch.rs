@@ -129,6 +129,11 @@ impl Batch {
         self.text.len() + self.rows.len() * size_of::<Row>()
     }
 
+    /// The event of this number, from 0.
+    pub fn get(&self, number: usize) -> Option<Event<'_>> {
+        self.rows.get(number).map(|row| self.event(row))
+    }
+
     /// The events, in the order of the feed.
     pub fn events(&self) -> impl ExactSizeIterator<Item = Event<'_>> {
         self.rows.iter().map(|row| self.event(row))

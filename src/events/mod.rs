@@ -13,7 +13,7 @@ mod utc;
 pub use batch::{Batch, Event, Names};
 pub use id::{EventId, key};
 pub use line::push_line;
-pub use read::{Bounds, Events, EventsError};
+pub use read::{Bounds, Events, EventsError, one};
 pub use utc::{push_date, push_utc};
 
 /// An import of nothing, for the tests of rooms that need one.

@@ -107,6 +107,19 @@ impl EventsError {
     }
 }
 
+/// One entry of an import, of which somebody kept a copy, as a batch. `None` if the copy is no entry any more.
+pub fn one(import: &Arc<Import>, index: u64, body: &str) -> Option<Batch> {
+    let key = super::key(&import.source, &import.archive, &import.sha256).into();
+    let at = Cursor { seq: import.seq, index };
+    let mut batch = Batch::empty(Arc::clone(import), key, at);
+    let array = b"[".chain(body.as_bytes()).chain(&b"]"[..]);
+    let mut walk = Walk::new(array, &import.reading.options);
+    let entry = walk.next().ok()??;
+    let keys = feed::extract(&entry, &import.reading.options);
+    batch.push(index, entry.raw, &keys);
+    Some(batch)
+}
+
 impl Events {
     /// Opens an import for reading, from the entry number `from` on.
     pub fn open(import: Arc<Import>, spool_dir: &Path, from: u64) -> Result<Events, EventsError> {

@@ -165,11 +165,17 @@ impl Ledger {
                 adopt(ledger, was, name, kind)?;
             }
             let cursor = start_of(ledger, *start)?;
+            let is_another = ledger
+                .query_row("SELECT type <> ?2 FROM destinations WHERE name = ?1", params![name, kind], |row| row.get(0))
+                .optional()?;
+            if is_another == Some(true) {
+                ledger.execute("DELETE FROM in_flight WHERE destination = ?1", [name])?;
+            }
             ledger.execute(
                 "INSERT INTO destinations (name, type, seq, \"index\", state, since_at, created_at)
                  VALUES (?1, ?2, ?3, ?4, 'idle', ?5, ?5)
                  ON CONFLICT (name) DO UPDATE
-                    SET type = ?2, seq = ?3, \"index\" = ?4, delivered = 0, state = 'idle', reason = NULL, since_at = ?5,
+                    SET type = ?2, seq = ?3, \"index\" = ?4, delivered = 0, dropped = 0, resent = 0, rate = NULL, site = NULL, state = 'idle', reason = NULL, since_at = ?5,
                         attempts = 0, retry_at = NULL, delivered_at = NULL, created_at = ?5
                     WHERE type <> ?2",
                 params![name, kind, cursor.seq, cursor.index as i64, now],
@@ -258,16 +264,17 @@ impl Ledger {
         cursor: Cursor,
         delivered: u64,
         standing: Standing,
+        rate: Option<f64>,
         now: i64,
     ) -> Result<(), LedgerError> {
         let name = name.to_owned();
         self.write("noting what was delivered", move |ledger| {
             ledger
                 .prepare_cached(
-                    "UPDATE destinations SET seq = ?2, \"index\" = ?3, delivered = delivered + ?4,
+                    "UPDATE destinations SET seq = ?2, \"index\" = ?3, delivered = delivered + ?4, rate = coalesce(?6, rate),
                         delivered_at = CASE WHEN ?4 > 0 THEN ?5 ELSE delivered_at END WHERE name = ?1",
                 )?
-                .execute(params![name, cursor.seq, cursor.index, delivered, now])?;
+                .execute(params![name, cursor.seq, cursor.index, delivered, now, rate])?;
             note(ledger, &name, &standing, now)
         })
         .await
@@ -362,10 +369,12 @@ fn adopt(ledger: &Connection, was: &str, name: &str, kind: &str) -> rusqlite::Re
         params![was, name, kind],
     )?;
     if adopted > 0 {
-        ledger.execute(
-            "UPDATE dead_letters SET destination = ?2 WHERE destination = ?1",
-            params![was, name],
-        )?;
+        for table in ["dead_letters", "in_flight"] {
+            ledger.execute(
+                &format!("UPDATE {table} SET destination = ?2 WHERE destination = ?1"),
+                params![was, name],
+            )?;
+        }
     }
     Ok(())
 }
@@ -386,7 +395,7 @@ fn start_of(ledger: &Connection, start: Start) -> rusqlite::Result<Cursor> {
     Ok(Cursor { seq, index: 0 })
 }
 
-fn note(ledger: &Connection, name: &str, standing: &Standing, now: i64) -> rusqlite::Result<()> {
+pub(super) fn note(ledger: &Connection, name: &str, standing: &Standing, now: i64) -> rusqlite::Result<()> {
     ledger
         .prepare_cached(
             "UPDATE destinations SET since_at = CASE WHEN state = ?2 THEN since_at ELSE ?6 END,
@@ -431,6 +440,13 @@ fn destination_row(row: &Row<'_>) -> rusqlite::Result<DestinationRow> {
         since_at: row.get(9)?,
         delivered_at: row.get(10)?,
     })
+}
+
+/// One import, by its id.
+pub(super) fn import_by_id(ledger: &Connection, id: i64) -> rusqlite::Result<Import> {
+    ledger
+        .prepare_cached(&format!("{SELECT_IMPORT} WHERE id = ?1"))?
+        .query_row([id], import)
 }
 
 /// The imports of a query: all of them, or fewer where their sets of rejects are large.
@@ -480,6 +496,10 @@ fn import(row: &Row<'_>) -> rusqlite::Result<Import> {
 }
 
 /// A column that does not hold what this program writes there.
-fn damaged(column: usize, kind: Type, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> rusqlite::Error {
+pub(super) fn damaged(
+    column: usize,
+    kind: Type,
+    error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, kind, error.into())
 }

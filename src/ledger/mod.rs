@@ -15,7 +15,9 @@ use crate::archive::{Limits, Member};
 use crate::feed::Options;
 
 mod close;
+mod dead_letters;
 mod deliveries;
+mod flight;
 pub mod letters;
 pub mod listing;
 mod log;
@@ -29,7 +31,9 @@ pub mod retry;
 mod tests;
 
 pub use close::Closed;
+pub use dead_letters::{DueLetter, LetterEntry, LetterKind, LetterRange, NewLetter};
 pub use deliveries::{Ahead, DestinationRow, DestinationState, Gap, Registration, Standing, Wanted};
+pub use flight::{Allowance, Flight, Leave, Sending, Settlement};
 pub use log::LogLine;
 pub use open::SCHEMA_VERSION;
 

@@ -223,7 +223,7 @@ CREATE TABLE dead_letters (
     body            TEXT    NOT NULL,                  -- the entry as given; of a range: a line for each, as `feedgate events` prints them
     reason          TEXT    NOT NULL,                  -- the last one
     attempts        INTEGER NOT NULL DEFAULT 1,
-    history         TEXT    NOT NULL DEFAULT '[]',     -- JSON: the last attempts, [{"at", "reason"}]
+    history         TEXT    NOT NULL DEFAULT '[]',     -- JSON: the last attempts, [{"at", "reason"}], times as text (RFC 3339)
     refused_at      INTEGER NOT NULL,                  -- first
     retry_at        INTEGER                            -- to be delivered again from then on; NULL: when somebody asks
 ) STRICT;

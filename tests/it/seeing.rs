@@ -284,7 +284,7 @@ fn every_state() -> World {
     world.sql(&format!(
         "UPDATE destinations SET reason = 'answered 503 Service Unavailable', retry_at = {LATER} + 7123, rate = 13.94, site = 's',
             delivered = 5311, delivered_at = {THEN}, attempts = 3, dropped = 12, resent = 100 WHERE name = 'crm';
-         UPDATE destinations SET delivered = 12512, delivered_at = {THEN} WHERE name = 'events';
+         UPDATE destinations SET delivered = 12512, delivered_at = {THEN}, rate = 99.0 WHERE name = 'events';
          UPDATE destinations SET reason = 'one import left the spool' WHERE name = 'lake';
          UPDATE destinations SET reason = 'answered 401: is the token right?', retry_at = {LATER} WHERE name = 'partners';
          INSERT INTO budgets VALUES ('s', 'batch', 500, 10, {LATER}), ('s', 'fetch', 3600, 10, NULL)"
@@ -398,8 +398,9 @@ fn with_letters() -> World {
     world.letter(3, "crm", "deferred", "answered 429");
     world.letter(4, "crm", "unidentified", "3 of 100 failed");
     world.sql(&format!(
-        "UPDATE dead_letters SET attempts = 2, history = json_array(json_object('at', {THEN}, 'reason', 'answered 422'),
-            json_object('at', {THEN} + 60000, 'reason', reason)) WHERE id = 1;
+        "UPDATE dead_letters SET attempts = 2, history = json_array(
+            json_object('at', '2026-01-02T03:04:05.678Z', 'reason', 'answered 422'),
+            json_object('at', '2026-01-02T03:05:05.678Z', 'reason', reason)) WHERE id = 1;
          UPDATE dead_letters SET retry_at = {LATER} WHERE id = 3;
          UPDATE dead_letters SET last_import = 1, last_index = 103, events = 100, failed = 3 WHERE id = 4"
     ));

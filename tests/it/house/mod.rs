@@ -3,5 +3,6 @@
 pub mod archives; // archives from readable text, honest and hostile
 pub mod far_end; // an SFTP server that does as a test tells it
 pub mod gate; // the feedgate binary, its state directory and its configuration
+pub mod http_server; // an HTTP server that stores what it is sent and does as a test tells it
 pub mod proxy; // a TCP proxy on loopback that stalls, cuts and delays
 pub mod sshd; // OpenSSH's own sshd on loopback

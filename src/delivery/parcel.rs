@@ -1,0 +1,352 @@
+//! A parcel: events that are sent to a receiver together, and what has become of each so far.
+//!
+//! It remembers what the receiver forgets: where each event is from, and its body, should it become a dead letter. Verdicts
+//! come in order, from the front; [`Part`] is what follows from some of them, for the ledger.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::narrow::Narrow;
+use crate::destination::receiver::{Added, Verdict};
+use crate::events::{Batch, Event, EventId, push_line};
+use crate::ledger::{Cursor, Import, LetterKind, LetterRange, NewLetter};
+
+/// An event that a receiver wants later is sent again after this long, in milliseconds.
+const DEFERRED_MS: i64 = 10 * 60 * 1_000;
+
+/// What is said of a dead letter whose copy of the event is none.
+const UNREADABLE: &str =
+    "the copy of the event in the ledger cannot be read; `feedgate events` has it while the spool does";
+
+/// Events that are sent together.
+pub(super) struct Parcel {
+    /// Where it begins, if it is of events ahead.
+    pub(super) begin: Cursor,
+    /// The cursor once all of it has its verdict.
+    pub(super) end: Cursor,
+    /// The dead letters in it; `None`: it is of events ahead.
+    pub(super) letters: Option<Vec<i64>>,
+    /// The one dead letter, of a range of events, that it is of.
+    range_letter: Option<i64>,
+    /// Dead letters whose copy cannot be read.
+    lost: Vec<i64>,
+    /// Of the calls that go before it, those that were answered.
+    pub(super) calls_before: usize,
+    /// The search for events at fault.
+    pub(super) narrow: Narrow,
+    /// The next call was made before, and no answer came.
+    pub(super) is_unsure: bool,
+    /// Times that no answer came.
+    pub(super) unanswered: u32,
+    /// Whether no more events fit into it.
+    pub(super) is_full: bool,
+    /// Events the receiver took in any call.
+    pub(super) delivered: u64,
+    /// What was taken into the receiver's parcel, in order.
+    items: Vec<Item>,
+    /// What was not, and why: each with the number of items before it.
+    asides: Vec<(usize, Aside)>,
+    /// Items that have their verdict.
+    settled: usize,
+    /// Bodies, one after the other.
+    text: String,
+}
+
+/// An event of the parcel.
+struct Item {
+    import: Arc<Import>,
+    key: Arc<str>,
+    index: u64,
+    event: String,
+    body: Range<usize>,
+    /// The dead letter it is from, if that is of this event alone.
+    letter: Option<i64>,
+}
+
+/// An event that is not sent.
+enum Aside {
+    Dropped(Option<i64>),
+    Buried(Box<Item>, LetterKind, String),
+}
+
+/// What follows from some verdicts.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Part {
+    pub(super) cursor: Option<Cursor>,
+    pub(super) delivered: u64,
+    pub(super) dropped: u64,
+    pub(super) letters: Vec<NewLetter>,
+    pub(super) letters_gone: Vec<i64>,
+    pub(super) letters_kept: Vec<(i64, LetterKind, String, Option<i64>)>,
+}
+
+impl Parcel {
+    /// Of events ahead, from a cursor on. Nothing is in it yet.
+    pub(super) fn ahead(begin: Cursor) -> Parcel {
+        Parcel {
+            begin,
+            end: begin,
+            letters: None,
+            range_letter: None,
+            lost: Vec::new(),
+            calls_before: 0,
+            narrow: Narrow::default(),
+            is_unsure: false,
+            unanswered: 0,
+            is_full: false,
+            delivered: 0,
+            items: Vec::new(),
+            asides: Vec::new(),
+            settled: 0,
+            text: String::new(),
+        }
+    }
+
+    /// Of dead letters; `range_letter` is the only one, where it has several events.
+    pub(super) fn of_letters(at: Cursor, letters: Vec<i64>, range_letter: Option<i64>) -> Parcel {
+        Parcel {
+            letters: Some(letters),
+            range_letter,
+            ..Parcel::ahead(at)
+        }
+    }
+
+    /// Puts an event in, or aside, as the receiver said. `letter` is the dead letter that is of this event alone.
+    pub(super) fn put(&mut self, batch: &Batch, event: &Event<'_>, added: Added, letter: Option<i64>) {
+        let (kind, reason) = match added {
+            Added::Taken => {
+                let item = self.item(batch, event, letter);
+                self.items.push(item);
+                return;
+            }
+            Added::Dropped => {
+                self.asides.push((self.items.len(), Aside::Dropped(letter)));
+                return;
+            }
+            Added::Held { reason } => (LetterKind::Held, reason),
+            Added::Refused { reason } => (LetterKind::Refused, reason),
+        };
+        let item = self.item(batch, event, letter);
+        let aside = Aside::Buried(Box::new(item), kind, reason);
+        self.asides.push((self.items.len(), aside));
+    }
+
+    /// A dead letter's copy cannot be read: it stays, and says so.
+    pub(super) fn lose(&mut self, letter: i64) {
+        self.range_letter = self.range_letter.filter(|range| *range != letter);
+        self.lost.push(letter);
+    }
+
+    /// Number of events that are sent.
+    pub(super) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Number of events looked at for it.
+    pub(super) fn looked_at(&self) -> usize {
+        self.items.len() + self.asides.len()
+    }
+
+    /// Bytes of bodies in it.
+    pub(super) fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Events that have their verdict.
+    pub(super) fn settled(&self) -> usize {
+        self.settled
+    }
+
+    /// Whether all have their verdict.
+    pub(super) fn is_done(&self) -> bool {
+        self.settled == self.items.len()
+    }
+
+    /// The next events have these verdicts.
+    pub(super) fn judge(&mut self, verdicts: &[Verdict], now: i64) -> Part {
+        let mut part = Part::default();
+        for verdict in verdicts {
+            self.set_aside(&mut part);
+            let item = &self.items[self.settled];
+            let (kind, reason, retry_at) = match verdict {
+                Verdict::Delivered => {
+                    part.delivered += 1;
+                    part.letters_gone.extend(item.letter);
+                    self.settled += 1;
+                    continue;
+                }
+                Verdict::Deferred { reason } => (LetterKind::Deferred, reason, Some(now + DEFERRED_MS)),
+                Verdict::Refused { reason } => (LetterKind::Refused, reason, None),
+            };
+            self.bury(item, kind, reason, retry_at, &mut part);
+            self.settled += 1;
+        }
+        match verdicts.iter().all(|verdict| *verdict == Verdict::Delivered) {
+            true => self.narrow.settled(verdicts.len()),
+            false => self.narrow.found(),
+        }
+        self.close(part)
+    }
+
+    /// Of the next `count` events so many were not taken, and nobody says which.
+    pub(super) fn judge_unidentified(&mut self, count: usize, failed: u64, reason: &str, now: i64) -> Part {
+        if failed >= count as u64 {
+            let refused = Verdict::Refused {
+                reason: reason.to_owned(),
+            };
+            return self.judge(&vec![refused; count], now);
+        }
+        let range = self.settled..self.settled + count;
+        let letter = self.unidentified(range, failed, reason);
+        let mut part = self.judge(&vec![Verdict::Delivered; count], now);
+        part.delivered -= failed;
+        part.letters.push(letter);
+        part
+    }
+
+    /// What is left is refused as a whole.
+    pub(super) fn give_up(&mut self, reason: &str, now: i64) -> Part {
+        let refused = Verdict::Refused {
+            reason: reason.to_owned(),
+        };
+        self.judge(&vec![refused; self.items.len() - self.settled], now)
+    }
+
+    /// What is left at the end, where nothing of it was sent.
+    pub(super) fn finish(&mut self) -> Part {
+        self.close(Part::default())
+    }
+
+    /// Where everything before has its verdict.
+    pub(super) fn at(&self) -> Cursor {
+        match self.items.get(self.settled) {
+            _ if self.settled == 0 => self.begin,
+            Some(next) => next.cursor(),
+            None => self.end,
+        }
+    }
+
+    /// Brings a part up to date with what lies behind the last verdict.
+    fn close(&mut self, mut part: Part) -> Part {
+        self.delivered += part.delivered;
+        if self.is_done() {
+            self.set_aside(&mut part);
+            // It goes when all of its events have their verdict; those refused anew have letters of their own.
+            part.letters_gone.extend(self.range_letter.take());
+            self.lost.dedup();
+            let lost = std::mem::take(&mut self.lost).into_iter();
+            part.letters_kept
+                .extend(lost.map(|id| (id, LetterKind::Refused, UNREADABLE.to_owned(), None)));
+        }
+        if self.letters.is_none() {
+            part.cursor = Some(self.at());
+        }
+        part
+    }
+
+    /// Writes down what was put aside before the next event.
+    fn set_aside(&mut self, part: &mut Part) {
+        let count = self
+            .asides
+            .iter()
+            .take_while(|(before, _)| *before <= self.settled)
+            .count();
+        let asides: Vec<(usize, Aside)> = self.asides.drain(..count).collect();
+        for (_, aside) in asides {
+            match aside {
+                Aside::Dropped(letter) => {
+                    part.dropped += 1;
+                    part.letters_gone.extend(letter);
+                }
+                Aside::Buried(item, kind, reason) => self.bury(&item, kind, &reason, None, part),
+            }
+        }
+    }
+
+    fn bury(&self, item: &Item, kind: LetterKind, reason: &str, retry_at: Option<i64>, part: &mut Part) {
+        match item.letter {
+            Some(id) => part.letters_kept.push((id, kind, reason.to_owned(), retry_at)),
+            None => part.letters.push(NewLetter {
+                kind,
+                place: (item.import.id, item.index),
+                event_id: item.id().to_string(),
+                event: item.event.clone(),
+                range: None,
+                body: self.text[item.body.clone()].to_owned(),
+                reason: reason.to_owned(),
+                retry_at,
+            }),
+        }
+    }
+
+    fn unidentified(&self, range: Range<usize>, failed: u64, reason: &str) -> NewLetter {
+        let items = &self.items[range];
+        let (first, last) = (&items[0], &items[items.len() - 1]);
+        let mut lines = Vec::new();
+        for item in items {
+            push_line(&mut lines, &self.event(item));
+        }
+        NewLetter {
+            kind: LetterKind::Unidentified,
+            place: (first.import.id, first.index),
+            event_id: first.id().to_string(),
+            event: first.event.clone(),
+            range: Some(LetterRange {
+                last: (last.import.id, last.index),
+                events: items.len() as u64,
+                failed,
+            }),
+            // Lines of events are UTF-8, as the events are.
+            body: String::from_utf8(lines).unwrap_or_default(),
+            reason: reason.to_owned(),
+            retry_at: None,
+        }
+    }
+
+    fn item(&mut self, batch: &Batch, event: &Event<'_>, letter: Option<i64>) -> Item {
+        let start = self.text.len();
+        self.text.push_str(event.body);
+        Item {
+            import: Arc::clone(&batch.import),
+            key: Arc::clone(&batch.key),
+            index: event.index,
+            event: event.event.to_owned(),
+            body: start..self.text.len(),
+            letter,
+        }
+    }
+
+    /// As much of the event as its line needs.
+    fn event<'a>(&'a self, item: &'a Item) -> Event<'a> {
+        Event {
+            id: item.id(),
+            import: item.import.id,
+            source: &item.import.source,
+            archive: &item.import.archive,
+            index: item.index,
+            event: &item.event,
+            renamed: None,
+            user_id: None,
+            email: None,
+            business_unit: None,
+            at: item.import.imported_at,
+            body: &self.text[item.body.clone()],
+        }
+    }
+}
+
+impl Item {
+    fn id(&self) -> EventId<'_> {
+        EventId {
+            key: &self.key,
+            index: self.index,
+        }
+    }
+
+    fn cursor(&self) -> Cursor {
+        Cursor {
+            seq: self.import.seq,
+            index: self.index,
+        }
+    }
+}

@@ -1,0 +1,415 @@
+//! The turn of a destination that is sent events: one call, and the ledger told of it, before and after.
+//!
+//! Before a call the ledger is told what is sent, and takes it from the budget; after it, what came of each event. So a crash
+//! at any moment leaves one of three things: a parcel that was not sent, which is filled anew; a call with no answer written
+//! down, whose events are sent again, the same ones with the same ids; or the next parcel.
+
+use std::time::{Duration, Instant};
+
+use tracing::{info, warn};
+
+use super::courier::Courier;
+use super::narrow::CALLS_MAX;
+use super::parcel::{Parcel, Part};
+use super::{Delivery, Hand, IMPORTS_MAX, Trouble, Turn, off_the_runtime};
+use crate::destination::receiver::{Answer, Budget, Call, Verdict};
+use crate::ledger::{Allowance, DestinationState, Flight, Leave, Sending, Settlement, Standing};
+
+/// So many parcels in a row that are refused whole are hardly a matter of single events: the destination is barred, and
+/// spoils another parcel only now and then.
+const REFUSED_PARCELS_MAX: u32 = 10;
+
+/// A destination that delivers without a pause says so once in this time.
+const SAY_AGAIN: Duration = Duration::from_secs(1);
+
+impl Delivery {
+    /// One call, if there is something to send.
+    pub(super) async fn receiver_turn(&mut self, courier: Box<Courier>) -> Result<Turn, Trouble> {
+        let mut courier = match courier.parcel {
+            Some(_) => courier,
+            None => match self.pack(courier).await? {
+                Packed::Parcel(courier) => courier,
+                Packed::Nothing(courier) => return self.rest(courier).await,
+            },
+        };
+        let Some(mut parcel) = courier.parcel.take() else {
+            self.hand = Some(Hand::Receiver(courier));
+            return Ok(Turn::More);
+        };
+        if parcel.is_done() {
+            let part = parcel.finish();
+            return self.settle(courier, parcel, part).await;
+        }
+        let Some(call) = courier.next_call(&parcel) else {
+            let reason = format!(
+                "the parcel it was in was refused, and {CALLS_MAX} more calls did not tell which events are at fault"
+            );
+            let part = parcel.give_up(&reason, self.now());
+            return self.settle(courier, parcel, part).await;
+        };
+        let sending = self.sending(&courier, &parcel, &call);
+        if let Leave::NotBefore(until) = self.ledger.begin_call(sending, self.now()).await? {
+            courier.parcel = Some(parcel);
+            return self.keep_to_the_budget(courier, until).await;
+        }
+        if let Call::Parcel(_) = call {
+            parcel.narrow.count_call();
+        }
+        let made = call.clone();
+        let (courier, answer) = off_the_runtime(move || {
+            let answer = courier.make(&made);
+            (courier, answer)
+        })
+        .await?;
+        match call {
+            Call::Before(number) => self.answered_before(courier, parcel, number, answer).await,
+            Call::Parcel(range) => self.answered(courier, parcel, range.len(), answer).await,
+        }
+    }
+
+    /// Fills a parcel: with dead letters that are due, or else with events ahead.
+    async fn pack(&mut self, mut courier: Box<Courier>) -> Result<Packed, Trouble> {
+        let bounds = courier.receiver().bounds();
+        let name = &self.settings.name;
+        let due = self
+            .ledger
+            .due_letters(name, self.now(), bounds.events, bounds.bytes)
+            .await?;
+        if !due.is_empty() {
+            self.rate.busy(self.now());
+            let courier = off_the_runtime(move || {
+                courier.fill_with_letters(&due);
+                courier
+            })
+            .await?;
+            return Ok(Packed::Parcel(courier));
+        }
+        if courier.letters >= self.settings.dead_letters_max {
+            courier.letters = self.ledger.letters_count(name).await?;
+            if courier.letters >= self.settings.dead_letters_max {
+                return Err(self.too_many_letters(courier.letters));
+            }
+        }
+        if courier.wants_imports() {
+            let ahead = self
+                .ledger
+                .ahead(courier.at, self.settings.sources.clone(), IMPORTS_MAX)
+                .await?;
+            courier.look(ahead);
+        }
+        if !courier.has_imports() {
+            return Ok(Packed::Nothing(courier));
+        }
+        self.rate.busy(self.now());
+        let (mut courier, filled) = off_the_runtime(move || {
+            let filled = courier.fill(None);
+            (courier, filled)
+        })
+        .await?;
+        match filled {
+            Ok(()) => Ok(Packed::Parcel(courier)),
+            Err((_, error)) if error.is_transient() => Err(Trouble::waiting(error.to_string())),
+            Err((import, error)) => {
+                // The leave holds for the whole gap: it ends with the next parcel that is delivered.
+                let standing = self.leave_to_pass(&import, &error).await?;
+                courier.skip(&import);
+                self.record(courier.at, 0, standing).await?;
+                Ok(Packed::Parcel(courier))
+            }
+        }
+    }
+
+    /// Nothing is left to send.
+    async fn rest(&mut self, courier: Box<Courier>) -> Result<Turn, Trouble> {
+        self.rate.idle();
+        self.record(courier.at, 0, Standing::well(DestinationState::Idle))
+            .await?;
+        self.succeeded();
+        self.say_sent(true);
+        self.hand = Some(Hand::Receiver(courier));
+        Ok(Turn::Idle)
+    }
+
+    /// What the ledger is to write down before a call.
+    fn sending(&self, courier: &Courier, parcel: &Parcel, call: &Call) -> Sending {
+        let events = match call {
+            Call::Before(_) => 0,
+            Call::Parcel(range) => range.len() as u64,
+        };
+        Sending {
+            name: self.settings.name.clone(),
+            flight: Flight {
+                events,
+                ..flight(parcel)
+            },
+            allowance: courier.receiver().budget(call).map(allowance),
+            resent: if parcel.is_unsure { events } else { 0 },
+        }
+    }
+
+    /// Waits for the budget. What comes meanwhile is sent too, where there is room for it and nothing was sent yet.
+    async fn keep_to_the_budget(&mut self, mut courier: Box<Courier>, until: i64) -> Result<Turn, Trouble> {
+        let may_be_filled_anew = courier.parcel.as_ref().is_some_and(|parcel| {
+            !parcel.is_full
+                && !parcel.is_unsure
+                && parcel.settled() == 0
+                && parcel.calls_before == 0
+                && !parcel.narrow.has_begun()
+        });
+        let at = courier.at;
+        if may_be_filled_anew {
+            courier.unpack();
+        }
+        let standing = Standing {
+            reason: Some("keeping to the budget of calls".to_owned()),
+            retry_at: Some(until),
+            ..Standing::well(DestinationState::Delivering)
+        };
+        self.record(at, 0, standing).await?;
+        self.say_sent(true);
+        self.hand = Some(Hand::Receiver(courier));
+        Ok(Turn::Paced { until })
+    }
+
+    /// What came of a call that goes before the parcel.
+    async fn answered_before(
+        &mut self,
+        mut courier: Box<Courier>,
+        mut parcel: Parcel,
+        number: usize,
+        answer: Answer,
+    ) -> Result<Turn, Trouble> {
+        match answer {
+            Answer::Delivered | Answer::Verdicts(_) => {}
+            // It adds to a profile, and the events go all the same: what is wrong in it is for the log.
+            Answer::Refused { reason } | Answer::TooLarge { reason } | Answer::Unidentified { reason, .. } => {
+                warn!(
+                    destination = self.settings.name,
+                    reason, "a call that goes before the events was refused"
+                );
+            }
+            Answer::Unavailable { .. } | Answer::Unanswered { .. } | Answer::Barred { .. } => {
+                return self.in_vain(courier, parcel, &Call::Before(number), answer).await;
+            }
+        }
+        parcel.calls_before = number + 1;
+        self.ledger
+            .settle(self.settlement(Part::default(), Some(flight(&parcel))), self.now())
+            .await?;
+        self.succeeded();
+        courier.parcel = Some(parcel);
+        self.hand = Some(Hand::Receiver(courier));
+        Ok(Turn::More)
+    }
+
+    /// What came of sending the next `count` events.
+    async fn answered(
+        &mut self,
+        mut courier: Box<Courier>,
+        mut parcel: Parcel,
+        count: usize,
+        answer: Answer,
+    ) -> Result<Turn, Trouble> {
+        let now = self.now();
+        let part = match answer {
+            Answer::Delivered => parcel.judge(&vec![Verdict::Delivered; count], now),
+            Answer::Verdicts(verdicts) if verdicts.len() == count => parcel.judge(&verdicts, now),
+            Answer::Verdicts(_) => {
+                let reason = "the destination gave another number of verdicts than it was sent events".to_owned();
+                return self
+                    .in_vain(courier, parcel, &Call::Parcel(0..count), Answer::Barred { reason })
+                    .await;
+            }
+            Answer::Unidentified { failed, reason } => parcel.judge_unidentified(count, failed, &reason, now),
+            Answer::Refused { reason } | Answer::TooLarge { reason } if count == 1 => {
+                parcel.judge(&[Verdict::Refused { reason }], now)
+            }
+            Answer::Refused { .. } => {
+                parcel.narrow.refused(count);
+                Part::default()
+            }
+            Answer::TooLarge { .. } => {
+                courier.limit = count / 2;
+                Part::default()
+            }
+            Answer::Unavailable { .. } | Answer::Unanswered { .. } | Answer::Barred { .. } => {
+                return self.in_vain(courier, parcel, &Call::Parcel(0..count), answer).await;
+            }
+        };
+        parcel.is_unsure = false;
+        parcel.unanswered = 0;
+        self.settle(courier, parcel, part).await
+    }
+
+    /// Writes down what came of a part of the parcel.
+    async fn settle(&mut self, mut courier: Box<Courier>, parcel: Parcel, part: Part) -> Result<Turn, Trouble> {
+        courier.at = part.cursor.unwrap_or(courier.at);
+        courier.letters += part.letters.len() as u64;
+        self.say_buried(&part);
+        let is_done = parcel.is_done();
+        if is_done && parcel.len() > 0 {
+            self.refused_parcels = match parcel.delivered {
+                0 => self.refused_parcels.saturating_add(1),
+                _ => 0,
+            };
+        }
+        let (delivered, now) = (part.delivered, self.now());
+        let settlement = Settlement {
+            standing: Some(Standing::well(DestinationState::Delivering)),
+            rate: self.rate.delivered(delivered, now),
+            ..self.settlement(part, (!is_done).then(|| flight(&parcel)))
+        };
+        self.noted = settlement.standing.clone().map(|standing| (courier.at, standing));
+        self.ledger.settle(settlement, now).await?;
+        self.delivered += delivered;
+        self.unsaid.0 += delivered;
+        self.succeeded();
+        self.say_sent(false);
+        let is_refused = is_done && parcel.len() > 0 && parcel.delivered == 0;
+        courier.parcel = (!is_done).then_some(parcel);
+        self.hand = Some(Hand::Receiver(courier));
+        match is_refused && self.refused_parcels >= REFUSED_PARCELS_MAX {
+            // The next try is another parcel: it goes on, slowly.
+            true => Err(self.refuses_everything()),
+            false => Ok(Turn::More),
+        }
+    }
+
+    /// Nothing was taken, or nobody knows: the parcel stays, and is tried again later.
+    async fn in_vain(
+        &mut self,
+        mut courier: Box<Courier>,
+        mut parcel: Parcel,
+        call: &Call,
+        answer: Answer,
+    ) -> Result<Turn, Trouble> {
+        let now = self.now();
+        let mut blocked = None;
+        let trouble = match answer {
+            Answer::Unavailable { reason, retry_after } => {
+                let until =
+                    retry_after.map(|wait| now + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX).max(1_000));
+                blocked = until.zip(courier.receiver().budget(call).map(allowance));
+                Trouble {
+                    not_before: until,
+                    ..Trouble::waiting(reason)
+                }
+            }
+            Answer::Unanswered { reason } => {
+                let is_parcel = matches!(call, Call::Parcel(_));
+                parcel.is_unsure |= is_parcel;
+                parcel.unanswered += u32::from(is_parcel);
+                Trouble::waiting(reason)
+            }
+            Answer::Barred { reason } => Trouble::barred(reason),
+            _ => Trouble::waiting("nothing came of the last call"),
+        };
+        let settlement = Settlement {
+            blocked: blocked.map(|(until, allowance)| (allowance, until)),
+            ..self.settlement(Part::default(), Some(flight(&parcel)))
+        };
+        self.ledger.settle(settlement, now).await?;
+        courier.parcel = Some(parcel);
+        self.hand = Some(Hand::Receiver(courier));
+        Err(trouble)
+    }
+
+    fn settlement(&self, part: Part, flight: Option<Flight>) -> Settlement {
+        Settlement {
+            name: self.settings.name.clone(),
+            cursor: part.cursor,
+            delivered: part.delivered,
+            dropped: part.dropped,
+            letters: part.letters,
+            letters_gone: part.letters_gone,
+            letters_kept: part.letters_kept,
+            flight,
+            standing: None,
+            rate: None,
+            blocked: None,
+        }
+    }
+
+    fn refuses_everything(&self) -> Trouble {
+        let name = &self.settings.name;
+        Trouble::barred(format!(
+            "the last {} parcels were refused whole, so it is hardly a matter of single events: see `feedgate dead-letters {name}` \
+             for what it says, mend the settings, and then `feedgate retry --dead-letters {name}`",
+            self.refused_parcels
+        ))
+    }
+
+    fn too_many_letters(&self, letters: u64) -> Trouble {
+        let name = &self.settings.name;
+        Trouble::barred(format!(
+            "there are {letters} dead letters, and `dead_letters_max` is {}: see `feedgate dead-letters {name}`, and deliver them \
+             again or discard them",
+            self.settings.dead_letters_max
+        ))
+    }
+
+    /// Says how much was delivered, now and then.
+    fn say_sent(&mut self, at_once: bool) {
+        let (events, said) = self.unsaid;
+        let is_due = at_once || said.is_none_or(|said| said.elapsed() >= SAY_AGAIN);
+        if events == 0 || !is_due {
+            return;
+        }
+        self.unsaid = (0, Some(Instant::now()));
+        info!(destination = self.settings.name, events, "delivered");
+    }
+
+    fn say_buried(&self, part: &Part) {
+        let Some(first) = part.letters.first() else { return };
+        warn!(
+            destination = self.settings.name,
+            letters = part.letters.len(),
+            kind = first.kind.as_str(),
+            import = first.place.0,
+            index = first.place.1,
+            reason = first.reason,
+            "events became dead letters"
+        );
+    }
+
+    pub(super) fn say_paced(&self, until: i64) {
+        info!(
+            destination = self.settings.name,
+            resume_in_ms = until - self.now(),
+            "the budget of calls is used up for now; the rest waits"
+        );
+    }
+}
+
+/// What came of filling a parcel.
+enum Packed {
+    /// There is one, or the next turn makes one.
+    Parcel(Box<Courier>),
+    /// There is nothing to send.
+    Nothing(Box<Courier>),
+}
+
+/// What the ledger is to know of a parcel.
+fn flight(parcel: &Parcel) -> Flight {
+    Flight {
+        letters: parcel.letters.clone(),
+        begin: parcel.at(),
+        end: parcel.end,
+        events: (parcel.len() - parcel.settled()) as u64,
+        calls_before: parcel.calls_before as u64,
+        narrowed: parcel.narrow.calls,
+        suspects: parcel.narrow.suspects.map(|suspects| suspects as u64),
+        sent_at: None,
+        unanswered: parcel.unanswered,
+    }
+}
+
+/// A receiver's budget, in the ledger's words.
+pub(super) fn allowance(budget: Budget) -> Allowance {
+    Allowance {
+        site: budget.site,
+        kind: budget.kind,
+        per_hour: budget.per_hour,
+        burst: budget.burst,
+    }
+}

@@ -1,0 +1,413 @@
+//! What is on its way to a receiver, what its calls count against, and what came of them.
+//!
+//! The order is always the same: [`Ledger::begin_call`] writes down what is about to be sent, in the transaction that takes
+//! the call from the budget; the call is made; [`Ledger::settle`] writes down what came of it, all in one transaction. A crash
+//! between the two leaves a row in `in_flight` whose `sent_at` is set: a call of which nobody knows whether it was answered.
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use super::dead_letters::{LetterKind, NewLetter, bury, put_back};
+use super::deliveries::note;
+use super::{Cursor, Ledger, LedgerError, Standing};
+
+/// An hour, in milliseconds.
+const HOUR_MS: i64 = 3_600_000;
+
+/// A parcel on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Flight {
+    /// The dead letters in it; `None`: it is of events ahead.
+    pub letters: Option<Vec<i64>>,
+    /// It begins here: everything before has its verdict.
+    pub begin: Cursor,
+    /// It ends before this.
+    pub end: Cursor,
+    /// Events in the call in hand.
+    pub events: u64,
+    /// Of the calls that go before it, those that were answered.
+    pub calls_before: u64,
+    /// Calls made to find the events at fault.
+    pub narrowed: u32,
+    /// So many of its first events hold one at fault.
+    pub suspects: Option<u64>,
+    /// When a call was sent that no answer is written down of, UTC milliseconds.
+    pub sent_at: Option<i64>,
+    /// Times that no answer came.
+    pub unanswered: u32,
+}
+
+/// What calls count against, as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowance {
+    /// The site whose budget it is.
+    pub site: String,
+    /// Which one: `batch`, `fetch`.
+    pub kind: &'static str,
+    /// Calls in any hour.
+    pub per_hour: u32,
+    /// Calls that may follow each other at once.
+    pub burst: u32,
+}
+
+/// A call that is about to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sending {
+    /// The destination.
+    pub name: String,
+    /// What is on its way.
+    pub flight: Flight,
+    /// What the call counts against.
+    pub allowance: Option<Allowance>,
+    /// How many of its events were sent before, and no answer came.
+    pub resent: u64,
+}
+
+/// Whether a call may be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    /// Now. It is written down, and counts.
+    Granted,
+    /// Not before this time, UTC milliseconds. Nothing is written down.
+    NotBefore(i64),
+}
+
+/// What came of a call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settlement {
+    /// The destination.
+    pub name: String,
+    /// The next event to deliver, if it is another than before.
+    pub cursor: Option<Cursor>,
+    /// Events that were taken.
+    pub delivered: u64,
+    /// Events that nothing is sent for.
+    pub dropped: u64,
+    /// New dead letters.
+    pub letters: Vec<NewLetter>,
+    /// Dead letters that are none any more.
+    pub letters_gone: Vec<i64>,
+    /// Dead letters that were not taken this time either: kind, reason, and when they are tried again by themselves.
+    pub letters_kept: Vec<(i64, LetterKind, String, Option<i64>)>,
+    /// What is still on its way.
+    pub flight: Option<Flight>,
+    /// How the destination stands now; `None`: as before.
+    pub standing: Option<Standing>,
+    /// Events delivered a second, lately.
+    pub rate: Option<f64>,
+    /// The site asked not to be called before this time, UTC milliseconds.
+    pub blocked: Option<(Allowance, i64)>,
+}
+
+impl Ledger {
+    /// What is on its way to a destination, as far as was written down.
+    pub async fn flight(&self, name: &str) -> Result<Option<Flight>, LedgerError> {
+        let name = name.to_owned();
+        self.read("looking for what is in flight", move |ledger| flight(ledger, &name))
+            .await
+    }
+
+    /// Asks for leave to make a call; if it is granted, the call is in the ledger, and counts.
+    pub async fn begin_call(&self, sending: Sending, now: i64) -> Result<Leave, LedgerError> {
+        self.write("noting what is sent", move |ledger| {
+            let Sending {
+                name,
+                flight,
+                allowance,
+                resent,
+            } = &sending;
+            if let Some(allowance) = allowance {
+                if let Some(at) = not_before(ledger, allowance, now)? {
+                    return Ok(Leave::NotBefore(at));
+                }
+                ledger
+                    .prepare_cached("INSERT INTO calls (site, kind, at) VALUES (?1, ?2, ?3)")?
+                    .execute(params![allowance.site, allowance.kind, now])?;
+            }
+            let flight = Flight {
+                sent_at: Some(now),
+                ..flight.clone()
+            };
+            put_flight(ledger, name, Some(&flight))?;
+            if *resent > 0 {
+                ledger
+                    .prepare_cached("UPDATE destinations SET resent = resent + ?2 WHERE name = ?1")?
+                    .execute(params![name, resent])?;
+            }
+            Ok(Leave::Granted)
+        })
+        .await
+    }
+
+    /// Writes down what came of a call.
+    pub async fn settle(&self, settlement: Settlement, now: i64) -> Result<(), LedgerError> {
+        self.write("noting what came of a delivery", move |ledger| {
+            let name = &settlement.name;
+            ledger
+                .prepare_cached(
+                    "UPDATE destinations SET seq = coalesce(?2, seq), \"index\" = coalesce(?3, \"index\"),
+                        delivered = delivered + ?4, dropped = dropped + ?5, rate = coalesce(?6, rate),
+                        delivered_at = CASE WHEN ?4 > 0 THEN ?7 ELSE delivered_at END WHERE name = ?1",
+                )?
+                .execute(params![
+                    name,
+                    settlement.cursor.map(|cursor| cursor.seq),
+                    settlement.cursor.map(|cursor| cursor.index),
+                    settlement.delivered,
+                    settlement.dropped,
+                    settlement.rate,
+                    now
+                ])?;
+            for letter in &settlement.letters {
+                bury(ledger, name, letter, now)?;
+            }
+            for id in &settlement.letters_gone {
+                ledger
+                    .prepare_cached("DELETE FROM dead_letters WHERE id = ?1")?
+                    .execute([id])?;
+            }
+            for (id, kind, reason, retry_at) in &settlement.letters_kept {
+                put_back(ledger, *id, *kind, reason, *retry_at, now)?;
+            }
+            if let Some((allowance, until)) = &settlement.blocked {
+                ledger
+                    .prepare_cached("UPDATE budgets SET blocked_until = ?3 WHERE site = ?1 AND kind = ?2")?
+                    .execute(params![allowance.site, allowance.kind, until])?;
+            }
+            put_flight(ledger, name, settlement.flight.as_ref())?;
+            match &settlement.standing {
+                Some(standing) => note(ledger, name, standing, now),
+                None => Ok(()),
+            }
+        })
+        .await
+    }
+
+    /// Notes whose budgets a destination's calls count against, and how large they are.
+    pub async fn allow(&self, name: &str, allowances: Vec<Allowance>) -> Result<(), LedgerError> {
+        let name = name.to_owned();
+        self.write("noting a destination's budgets", move |ledger| {
+            ledger.execute(
+                "UPDATE destinations SET site = ?2 WHERE name = ?1",
+                params![name, allowances.first().map(|allowance| &allowance.site)],
+            )?;
+            for allowance in &allowances {
+                ledger.execute(
+                    "INSERT INTO budgets (site, kind, per_hour, burst) VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT (site, kind) DO UPDATE SET per_hour = ?3, burst = ?4",
+                    params![allowance.site, allowance.kind, allowance.per_hour, allowance.burst],
+                )?;
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// When the next call is allowed; `None`: now.
+///
+/// Two windows slide over the calls of the last hour: `per_hour` calls to an hour, and `burst` calls to the share of the hour
+/// that so many take. The first is the promise, the second spreads them.
+fn not_before(ledger: &Transaction<'_>, allowance: &Allowance, now: i64) -> rusqlite::Result<Option<i64>> {
+    let Allowance {
+        site,
+        kind,
+        per_hour,
+        burst,
+    } = allowance;
+    // Calls of a time to come were made before somebody set the clock back: by more than an hour, and they say nothing.
+    ledger
+        .prepare_cached("DELETE FROM calls WHERE site = ?1 AND kind = ?2 AND (at <= ?3 OR at > ?4)")?
+        .execute(params![site, kind, now - HOUR_MS, now + HOUR_MS])?;
+    let blocked: Option<i64> = ledger
+        .prepare_cached("SELECT blocked_until FROM budgets WHERE site = ?1 AND kind = ?2")?
+        .query_row(params![site, kind], |row| row.get(0))
+        .optional()?
+        .flatten();
+    let mut not_before = blocked.unwrap_or(now);
+    let burst_ms = HOUR_MS * i64::from(*burst) / i64::from((*per_hour).max(1));
+    for (most, window_ms) in [(*per_hour, HOUR_MS), (*burst, burst_ms.min(HOUR_MS))] {
+        // The call that must leave the window before another may be made in it.
+        let last: Option<i64> = ledger
+            .prepare_cached("SELECT at FROM calls WHERE site = ?1 AND kind = ?2 ORDER BY at DESC LIMIT 1 OFFSET ?3")?
+            .query_row(params![site, kind, most.max(1) - 1], |row| row.get(0))
+            .optional()?;
+        if let Some(last) = last {
+            not_before = not_before.max(last + window_ms);
+        }
+    }
+    Ok((not_before > now).then_some(not_before))
+}
+
+fn flight(ledger: &Connection, name: &str) -> rusqlite::Result<Option<Flight>> {
+    ledger
+        .prepare_cached(
+            "SELECT letters, seq, \"index\", end_seq, end_index, events, calls_before, narrowed, suspects, sent_at, unanswered
+             FROM in_flight WHERE destination = ?1",
+        )?
+        .query_row([name], |row| {
+            let letters: Option<String> = row.get(0)?;
+            Ok(Flight {
+                // Written by this program; what is no list is treated as an empty one: the letters themselves are due still.
+                letters: letters.map(|ids| serde_json::from_str(&ids).unwrap_or_default()),
+                begin: Cursor {
+                    seq: row.get(1)?,
+                    index: row.get(2)?,
+                },
+                end: Cursor {
+                    seq: row.get(3)?,
+                    index: row.get(4)?,
+                },
+                events: row.get(5)?,
+                calls_before: row.get(6)?,
+                narrowed: row.get(7)?,
+                suspects: row.get(8)?,
+                sent_at: row.get(9)?,
+                unanswered: row.get(10)?,
+            })
+        })
+        .optional()
+}
+
+fn put_flight(ledger: &Connection, name: &str, flight: Option<&Flight>) -> rusqlite::Result<()> {
+    let Some(flight) = flight else {
+        ledger
+            .prepare_cached("DELETE FROM in_flight WHERE destination = ?1")?
+            .execute([name])?;
+        return Ok(());
+    };
+    let letters = flight.letters.as_ref().map(|ids| serde_json::json!(ids).to_string());
+    ledger
+        .prepare_cached(
+            "INSERT OR REPLACE INTO in_flight (destination, letters, seq, \"index\", end_seq, end_index, events, calls_before,
+                narrowed, suspects, sent_at, unanswered) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        )?
+        .execute(params![
+            name,
+            letters,
+            flight.begin.seq,
+            flight.begin.index,
+            flight.end.seq,
+            flight.end.index,
+            flight.events,
+            flight.calls_before,
+            flight.narrowed,
+            flight.suspects,
+            flight.sent_at,
+            flight.unanswered
+        ])?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ledger() -> (Ledger, tempfile::TempDir) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let ledger = Ledger::open(&dir.path().join("ledger.db")).expect("a ledger");
+        (ledger, dir)
+    }
+
+    fn sending(per_hour: u32, burst: u32) -> Sending {
+        Sending {
+            name: "bento".to_owned(),
+            flight: Flight::default(),
+            allowance: Some(Allowance {
+                site: "a".to_owned(),
+                kind: "batch",
+                per_hour,
+                burst,
+            }),
+            resent: 0,
+        }
+    }
+
+    /// Makes calls as soon as they are allowed, and returns when each was made.
+    async fn calls(ledger: &Ledger, sending: &Sending, mut now: i64, count: usize) -> Vec<i64> {
+        let mut made = Vec::new();
+        while made.len() < count {
+            match ledger.begin_call(sending.clone(), now).await.expect("the ledger") {
+                Leave::Granted => made.push(now),
+                Leave::NotBefore(at) => {
+                    assert!(at > now, "{at} is not after {now}");
+                    now = at;
+                }
+            }
+        }
+        made
+    }
+
+    #[tokio::test]
+    async fn a_burst_and_then_an_even_pace() {
+        let (ledger, _dir) = ledger();
+        let made = calls(&ledger, &sending(360, 3), 1_000_000, 8).await;
+        let after: Vec<i64> = made.iter().map(|at| at - 1_000_000).collect();
+        assert_eq!(after, [0, 0, 0, 30_000, 30_000, 30_000, 60_000, 60_000]);
+    }
+
+    #[tokio::test]
+    async fn never_more_than_the_hour_allows_whatever_the_window() {
+        let (ledger, _dir) = ledger();
+        for (per_hour, burst) in [(20, 6), (7, 1), (5, 100)] {
+            let mut sending = sending(per_hour, burst);
+            sending.allowance.as_mut().unwrap().site = format!("{per_hour}-{burst}");
+            let made = calls(&ledger, &sending, 5_000_000, per_hour as usize * 4).await;
+            for window in made.windows(per_hour as usize + 1) {
+                let spread = window[window.len() - 1] - window[0];
+                assert!(spread >= HOUR_MS, "{per_hour} an hour, burst {burst}: {spread} ms");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn budgets_of_other_sites_and_kinds_are_their_own_and_outlive_the_program() {
+        let (ledger, dir) = ledger();
+        let first = sending(1, 1);
+        assert_eq!(ledger.begin_call(first.clone(), 10).await.unwrap(), Leave::Granted);
+        let mut other = first.clone();
+        other.allowance.as_mut().unwrap().site = "b".to_owned();
+        assert_eq!(ledger.begin_call(other, 10).await.unwrap(), Leave::Granted);
+        drop(ledger);
+        let again = Ledger::open(&dir.path().join("ledger.db")).unwrap();
+        let leave = again.begin_call(first.clone(), 20).await.unwrap();
+        assert_eq!(leave, Leave::NotBefore(10 + HOUR_MS));
+        assert_eq!(again.begin_call(first, 10 + HOUR_MS).await.unwrap(), Leave::Granted);
+    }
+
+    #[tokio::test]
+    async fn a_clock_set_back_does_not_stop_deliveries_for_a_day() {
+        let (ledger, _dir) = ledger();
+        let one = sending(1, 1);
+        let day = 24 * HOUR_MS;
+        assert_eq!(ledger.begin_call(one.clone(), day).await.unwrap(), Leave::Granted);
+        assert_eq!(ledger.begin_call(one, 0).await.unwrap(), Leave::Granted);
+    }
+
+    #[tokio::test]
+    async fn what_is_in_flight_is_read_back() {
+        let (ledger, _dir) = ledger();
+        let flight = Flight {
+            letters: Some(vec![3, 5]),
+            begin: Cursor { seq: 2, index: 7 },
+            end: Cursor { seq: 4, index: 0 },
+            events: 9,
+            calls_before: 2,
+            narrowed: 1,
+            suspects: Some(4),
+            sent_at: None,
+            unanswered: 1,
+        };
+        let sending = Sending {
+            flight: flight.clone(),
+            allowance: None,
+            ..sending(1, 1)
+        };
+        ledger.begin_call(sending, 77).await.unwrap();
+        let expected = Flight {
+            sent_at: Some(77),
+            ..flight
+        };
+        assert_eq!(ledger.flight("bento").await.unwrap(), Some(expected));
+        assert_eq!(ledger.flight("other").await.unwrap(), None);
+    }
+}
