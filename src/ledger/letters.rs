@@ -148,3 +148,20 @@ fn log_discarded(
     };
     log::note(ledger, None, &line, now)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::LetterKind;
+    use crate::ledger::dead_letters::put_back;
+
+    #[tokio::test]
+    async fn a_letter_given_up_just_before_its_call_does_not_disturb_the_delivery() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let ledger = Ledger::open(&dir.path().join("ledger.db")).expect("a ledger");
+        let kept = ledger.write("settling", |ledger| {
+            put_back(ledger, 7, LetterKind::Refused, "no", None, 0)
+        });
+        kept.await.expect("nothing to write down");
+    }
+}

@@ -5,10 +5,12 @@ use serde::Serialize;
 
 use super::{Ledger, LedgerError};
 use crate::verdict::{Position, Reason, Violation, Warning};
-pub use destinations::{BudgetReport, DestinationReport, InFlightReport, LettersByKind, ToCome};
+pub use ahead::ToCome;
+pub use destinations::{BudgetReport, DestinationReport, InFlightReport, LettersByKind};
 pub use letters::{Attempt, LetterReport, LettersWanted, RangeReport};
 use rows::{IMPORT, LATEST_OF_NAME, counts, rejects, report, violations, warnings};
 
+mod ahead; // what lies ahead of a cursor
 mod destinations; // how far each has got, and what it waits for
 mod letters; // dead letters, one by one
 mod rows; // rows of the ledger as reports

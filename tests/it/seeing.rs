@@ -169,6 +169,17 @@ fn lag_is_what_lies_ahead_of_the_cursor() {
     check(3, 0, (1, 30), 10..600);
     check(4, 31, (1, 0), 10..600);
     check(5, 0, (0, 0), 0..1);
+    // What was rejected was never to be delivered, and of what is behind the cursor it is no part.
+    let mut set = Vec::new();
+    let rejected: roaring::RoaringTreemap = [0, 1, 2, 25].into_iter().collect();
+    rejected.serialize_into(&mut set).expect("a set");
+    let sql = "UPDATE imports SET entries = 34, rejected = 4, rejected_set = ?1 WHERE seq = 4";
+    world.ledger.execute(sql, [set]).expect("rejects");
+    check(4, 0, (1, 30), 10..600);
+    check(4, 3, (1, 30), 10..600);
+    check(4, 4, (1, 29), 10..600);
+    check(4, 26, (1, 8), 10..600);
+    check(4, 34, (1, 0), 10..600);
     // A clock that was set back makes nobody early.
     world.import(6, "acme", 1, -3_600);
     check(5, 0, (1, 1), 0..1);

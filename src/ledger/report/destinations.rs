@@ -3,9 +3,10 @@
 //! All of it is read in one transaction, so that a cursor and what lies ahead of it belong together. What lies ahead is
 //! summed up from an index alone: a destination may be a million imports behind, and `status` is asked all the time.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row};
 use serde::Serialize;
 
+use super::ahead::{oldest_at, to_come};
 use super::time;
 use crate::ledger::{Cursor, Ledger, LedgerError};
 
@@ -46,7 +47,7 @@ pub struct DestinationReport {
     pub resent: u64,
     /// Imports it has not finished.
     pub lag_imports: u64,
-    /// Events in these that it has not got, at most.
+    /// Events in these that it has not got, at most: those that it filters out are among them.
     pub lag_events: u64,
     /// How long ago the oldest of these was imported; 0 if there is none.
     pub lag_seconds: u64,
@@ -134,46 +135,18 @@ impl Ledger {
         })
         .await
     }
-
-    /// What lies ahead of a cursor, of the sources given (none given: of all).
-    pub async fn to_come(&self, of: Cursor, sources: Vec<String>) -> Result<ToCome, LedgerError> {
-        self.read("counting what is to be delivered", move |connection| {
-            if sources.is_empty() {
-                let Ahead { imports, events, .. } = Ahead::of(connection, of.seq, of.index)?;
-                return Ok(ToCome { imports, events });
-            }
-            let sources = serde_json::Value::from(sources).to_string();
-            // Of the import that the cursor is in, what is behind it does not count: if that is of these sources.
-            connection
-                .prepare_cached(
-                    "SELECT count(*), coalesce(sum(CASE seq WHEN ?1 THEN max(accepted - ?2, 0) ELSE accepted END), 0)
-                     FROM imports WHERE imported = 1 AND seq >= ?1 AND source IN (SELECT value FROM json_each(?3))",
-                )?
-                .query_row(params![of.seq, of.index, sources], |row| {
-                    Ok(ToCome {
-                        imports: row.get(0)?,
-                        events: row.get(1)?,
-                    })
-                })
-        })
-        .await
-    }
-}
-
-/// What lies ahead of a cursor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ToCome {
-    /// Imports that took events in.
-    pub imports: u64,
-    /// Events in these that are ahead, at most.
-    pub events: u64,
 }
 
 fn destination(ledger: &Connection, row: &Row<'_>, now: i64) -> rusqlite::Result<DestinationReport> {
     let name: String = row.get("name")?;
     let state: String = row.get("state")?;
     let retry_at: Option<i64> = row.get("retry_at")?;
-    let ahead = Ahead::of(ledger, row.get("seq")?, row.get("index")?)?;
+    let cursor = Cursor {
+        seq: row.get("seq")?,
+        index: row.get("index")?,
+    };
+    let ahead = to_come(ledger, cursor, &[])?;
+    let oldest_at = oldest_at(ledger, cursor.seq)?;
     // A rate that is no number, or none at all, says nothing.
     let rate = row
         .get::<_, Option<f64>>("rate")?
@@ -189,17 +162,15 @@ fn destination(ledger: &Connection, row: &Row<'_>, now: i64) -> rusqlite::Result
         since_at: time(row.get("since_at")?),
         attempts: row.get("attempts")?,
         retry_at: retry_at.map(time),
-        seq: row.get("seq")?,
-        index: row.get("index")?,
+        seq: cursor.seq,
+        index: cursor.index,
         delivered: row.get("delivered")?,
         delivered_at: row.get::<_, Option<i64>>("delivered_at")?.map(time),
         dropped: row.get("dropped")?,
         resent: row.get("resent")?,
         lag_imports: ahead.imports,
         lag_events: ahead.events,
-        lag_seconds: ahead
-            .oldest_at
-            .map_or(0, |at| u64::try_from((now - at) / 1_000).unwrap_or(0)),
+        lag_seconds: oldest_at.map_or(0, |at| u64::try_from((now - at) / 1_000).unwrap_or(0)),
         rate,
         estimated_end,
         budgets: match row.get::<_, Option<String>>("site")? {
@@ -212,34 +183,6 @@ fn destination(ledger: &Connection, row: &Row<'_>, now: i64) -> rusqlite::Result
         name,
         state,
     })
-}
-
-/// What a destination has not got yet.
-struct Ahead {
-    imports: u64,
-    events: u64,
-    /// When the first of them was closed.
-    oldest_at: Option<i64>,
-}
-
-impl Ahead {
-    /// Counted from an index alone; of its first import a destination may have some already.
-    fn of(ledger: &Connection, seq: i64, index: u64) -> rusqlite::Result<Ahead> {
-        let (imports, events): (u64, u64) = ledger
-            .prepare_cached(
-                "SELECT count(*), coalesce(sum(accepted), 0) FROM imports WHERE imported = 1 AND seq >= ?1",
-            )?
-            .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let oldest_at: Option<Option<i64>> = ledger
-            .prepare_cached("SELECT closed_at FROM imports WHERE imported = 1 AND seq >= ?1 ORDER BY seq LIMIT 1")?
-            .query_row([seq], |row| row.get(0))
-            .optional()?;
-        Ok(Ahead {
-            imports,
-            events: events.saturating_sub(index),
-            oldest_at: oldest_at.flatten(),
-        })
-    }
 }
 
 fn estimated_end(events: u64, rate: Option<f64>, retry_at: Option<i64>, now: i64) -> Option<String> {
