@@ -10,7 +10,9 @@ pub fn print_all(out: &mut Out, destinations: &[DestinationReport]) -> anyhow::R
         let mut remarks = Vec::new();
         remarks.extend(destination.reason.clone());
         remarks.extend(letters(destination.dead_letters_by_kind).map(|letters| format!("dead letters: {letters}")));
-        remarks.extend(destination.budgets.iter().map(budget));
+        // One that nobody has called on says nothing.
+        let drawn_on = |of: &&BudgetReport| of.left < of.per_hour || of.blocked_until.is_some();
+        remarks.extend(destination.budgets.iter().filter(drawn_on).map(budget));
         remarks.extend(
             (destination.estimated_end.as_deref()).map(|end| format!("has everything about {}", to_the_second(end))),
         );

@@ -319,7 +319,6 @@ warehouse    http    delivering          0      200       3 min                 
   crm: answered 503 Service Unavailable
   crm: dead letters: 1 refused, 1 held, 1 unidentified
   crm: 500 of 500 batch calls left in this hour, and none before 2100-01-01T00:00:00Z, as the site asked
-  crm: 3600 of 3600 fetch calls left in this hour
   crm: has everything about 2100-01-01T00:00:07Z
   lake: one import left the spool
   partners: answered 401: is the token right?

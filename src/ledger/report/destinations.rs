@@ -170,7 +170,7 @@ fn destination(ledger: &Connection, row: &Row<'_>, now: i64) -> rusqlite::Result
         resent: row.get("resent")?,
         lag_imports: ahead.imports,
         lag_events: ahead.events,
-        lag_seconds: oldest_at.map_or(0, |at| u64::try_from((now - at) / 1_000).unwrap_or(0)),
+        lag_seconds: oldest_at.map_or(0, |at| u64::try_from(now.saturating_sub(at) / 1_000).unwrap_or(0)),
         rate,
         estimated_end,
         budgets: match row.get::<_, Option<String>>("site")? {
