@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::deliveries::import_by_id;
 use super::{Import, Ledger, LedgerError};
@@ -220,9 +220,12 @@ pub(super) fn put_back(
     retry_at: Option<i64>,
     now: i64,
 ) -> rusqlite::Result<()> {
-    let history: String = ledger
+    let history: Option<String> = ledger
         .prepare_cached("SELECT history FROM dead_letters WHERE id = ?1")?
-        .query_row([id], |row| row.get(0))?;
+        .query_row([id], |row| row.get(0))
+        .optional()?;
+    // It was given up (`feedgate dead-letters --discard`) after it was read, and before its call was written down.
+    let Some(history) = history else { return Ok(()) };
     ledger
         .prepare_cached(
             "UPDATE dead_letters SET kind = ?2, reason = ?3, attempts = attempts + 1, history = ?4, retry_at = ?5 WHERE id = ?1",

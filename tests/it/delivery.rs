@@ -13,6 +13,7 @@ use feedgate::config::resolve::{DestinationKind, DestinationSettings, FileFormat
 use feedgate::delivery::{Delivery, Outcome};
 use feedgate::feed::{DuplicateKeys, Options};
 use feedgate::intake::{Rules, take_in};
+use feedgate::ledger::letters::{AgainCount, Letters};
 use feedgate::ledger::listing::{Claim, Seen};
 use feedgate::ledger::outcome::{Action, Disposal, Outcome as Imported};
 use feedgate::ledger::{DestinationRow, DestinationState, Ledger, Stored, Wanted};
@@ -679,13 +680,27 @@ async fn what_left_the_spool_is_a_gap_with_a_name() {
     );
 
     assert_eq!(
-        world.ledger.deliver_again("people", 1).await.expect("the ledger"),
-        Some(0)
+        world
+            .ledger
+            .deliver_again("people", Letters::default(), 1)
+            .await
+            .expect("the ledger"),
+        Some(AgainCount {
+            letters: 0,
+            left_unidentified: 0
+        })
     );
     assert_eq!(world.deliver(&settings).await, delivered(8));
     assert_eq!(world.ask("people", "SELECT DISTINCT import FROM events"), ["1", "4"]);
     assert_eq!(world.row("people").await.standing.state, DestinationState::Idle);
-    assert_eq!(world.ledger.deliver_again("nobody", 1).await.expect("the ledger"), None);
+    assert_eq!(
+        world
+            .ledger
+            .deliver_again("nobody", Letters::default(), 1)
+            .await
+            .expect("the ledger"),
+        None
+    );
 
     let (out, gaps) = world.printed(&Query::default()).await;
     assert_eq!(out.lines().count(), 9);

@@ -14,5 +14,7 @@ mod feeds; // every rule of entries, and the reader against serde_json
 mod http; // what is posted, and what every answer and every absence of one comes to
 mod intake; // one test per rule and per ending, over a directory and over SFTP
 mod kills; // SIGKILL at random moments
+mod seeing; // destinations and dead letters, as `status`, `dead-letters`, `retry` and `check` show them
 mod sources; // one contract over a local directory and SFTP; authentication; host keys
 mod tidy; // rooms that must not know each other
+mod upgrade; // every older ledger opens and equals a fresh one
