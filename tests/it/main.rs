@@ -10,6 +10,8 @@ mod daemon; // its life: signals, two at once, servers that go and come, uploads
 mod delivery; // cursor, batches, restart, a destination that fails
 mod demo; // the demo, as a newcomer runs it
 mod feeds; // every rule of entries, and the reader against serde_json
+#[cfg(feature = "parquet")]
+mod files; // Parquet, read back by DuckDB and by the crate that wrote it
 mod intake; // one test per rule and per ending, over a directory and over SFTP
 mod kills; // SIGKILL at random moments
 mod sources; // one contract over a local directory and SFTP; authentication; host keys
