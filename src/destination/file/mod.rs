@@ -128,7 +128,7 @@ impl Files {
                 temporaries,
                 self.zstd_level,
                 &self.destination,
-                &batch.import,
+                batch,
             )?),
             _ => Box::new(ndjson::Ndjson::new(temporaries, self.zstd_level, self.by_event_date)),
         };

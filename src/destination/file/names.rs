@@ -15,6 +15,9 @@ pub(super) const NDJSON_PLAIN: &str = ".ndjson";
 /// Parquet, compressed inside or not.
 pub(super) const PARQUET: &str = ".parquet";
 
+/// What is set aside while files are written. None is ever called just that: these are temporaries for all their life.
+pub(super) const ASIDE: &str = ".rows";
+
 /// Every form an earlier attempt may have written.
 const ENDINGS: [&str; 3] = [NDJSON_ZSTD, NDJSON_PLAIN, PARQUET];
 
@@ -92,7 +95,8 @@ fn is_temporary(name: &str) -> bool {
     let Some((key, rest)) = name.split_at_checked(KEY_CHARS) else {
         return false;
     };
-    let number = ENDINGS.iter().find_map(|ending| rest.strip_suffix(ending));
+    let endings = ENDINGS.iter().chain([&ASIDE]);
+    let number = endings.into_iter().find_map(|ending| rest.strip_suffix(ending));
     key.bytes().all(|byte| byte.is_ascii_hexdigit()) && number.is_some_and(is_number)
 }
 
@@ -118,6 +122,7 @@ mod tests {
         check(".0123456789abcdef0123456789abcdef.ndjson.part", true);
         check(".0123456789abcdef0123456789abcdef.parquet.part", true);
         check(".0123456789abcdef0123456789abcdef-17.parquet.part", true);
+        check(".0123456789abcdef0123456789abcdef.rows.part", true);
         check(".0123456789abcdef0123456789abcdef-.parquet.part", false);
         check(".0123456789abcdef0123456789abcdef-two.parquet.part", false);
         check(".0123456789abcdef0123456789abcdef2.parquet.part", false);

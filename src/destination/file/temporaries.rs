@@ -19,6 +19,8 @@ pub(super) struct Temporaries {
     dir: PathBuf,
     key: String,
     files: Vec<Temporary>,
+    /// What no file comes of.
+    asides: Vec<PathBuf>,
 }
 
 struct Temporary {
@@ -34,6 +36,7 @@ impl Temporaries {
             dir: dir.to_owned(),
             key: key.to_owned(),
             files: Vec::new(),
+            asides: Vec::new(),
         }
     }
 
@@ -58,6 +61,17 @@ impl Temporaries {
         Ok((temporary, file))
     }
 
+    /// An empty file for what is set aside of a day while the import is written. It is gone when the others are kept.
+    #[cfg(feature = "parquet")]
+    pub(super) fn set_aside(&mut self, day: &str) -> Result<PathBuf, Error> {
+        let dir = self.dir.join(day);
+        make_dir(&dir).map_err(|error| (dir.clone(), error))?;
+        let path = dir.join(names::temporary_name(&names::file_name(&self.key, 1, names::ASIDE)));
+        File::create(&path).map_err(|error| (path.clone(), error))?;
+        self.asides.push(path.clone());
+        Ok(path)
+    }
+
     /// Syncs every file and gives each its name; then they are there for good, names and all. They are written and closed by
     /// now. `everywhere` looks for an earlier attempt's files in all days, and not only in those that there are files for now.
     pub(super) fn keep(mut self, everywhere: bool) -> Result<(), Error> {
@@ -75,7 +89,7 @@ impl Temporaries {
         let mut files = std::mem::take(&mut self.files);
         files.sort_by(|one, other| one.name.cmp(&other.name));
         let renamed = self.rename(&files, everywhere);
-        // What could not be renamed is removed with the others of its kind.
+        // What could not be renamed goes with the others.
         self.files = files;
         renamed
     }
@@ -115,9 +129,9 @@ impl Temporaries {
 
 impl Drop for Temporaries {
     fn drop(&mut self) {
-        for file in &self.files {
-            // Most were renamed; what stays is swept at the next start.
-            fs::remove_file(&file.temporary).ok();
+        for path in self.files.iter().map(|file| &file.temporary).chain(&self.asides) {
+            // Those that were kept have another name by now; what stays is swept at the next start.
+            fs::remove_file(path).ok();
         }
     }
 }

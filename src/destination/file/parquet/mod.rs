@@ -2,9 +2,11 @@
 //!
 //! A Parquet file is written in row groups, column by column, and cannot be opened again to append to it. So rows are
 //! gathered in memory, for all days together, until they are too many; then those of the day that has most become a row group
-//! of its file. A day's file takes no memory but its share of the footer, and few are open at a time: one that was closed to
-//! make room, and whose day goes on, is followed by a further one, `<key>-2.parquet`. All of that follows from the events
-//! and their order alone, so that an import comes to the same files, byte for byte, whenever it is delivered.
+//! of its file. Where days are so many and so mixed that even those are few, they are set aside on disk until the end.
+//!
+//! A file takes no memory but for its footer, and few are open at a time: one that was closed to make room, and whose day
+//! goes on, is followed by a further one, `<key>-2.parquet`. All of that follows from the events and their order alone, so
+//! that an import comes to the same files, byte for byte, whenever it is delivered.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,11 +18,12 @@ use parquet::file::writer::SerializedFileWriter;
 
 use super::temporaries::{Error, Temporaries};
 use super::{Writer, names};
-use crate::events::Event;
-use crate::ledger::Import;
-use rows::Rows;
+use crate::events::{Batch, Event};
+use aside::Aside;
+use rows::{Row, Rows};
 use schema::Shape;
 
+mod aside;
 mod rows;
 mod schema;
 
@@ -29,6 +32,10 @@ const OPEN_MAX: usize = 32;
 
 /// Rows are held in memory up to this many bytes in all, and one row more if that one is larger.
 const HELD_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Fewer bytes make no row group, unless they are a file's last: the share of one day, if as many as may have open files are
+/// evenly mixed.
+const ROW_GROUP_BYTES_MIN: usize = HELD_BYTES_MAX / OPEN_MAX;
 
 /// Most row groups in the files that are open. Each has about 5 KiB in its file's footer, which is in memory until the file is
 /// closed: without a limit memory would grow with the archive.
@@ -49,8 +56,10 @@ pub(super) struct Parquet {
 /// What there is of a day.
 #[derive(Default)]
 struct Day {
-    /// Rows that are in no file yet.
+    /// Rows that are only in memory.
     rows: Rows,
+    /// Rows that were set aside. They come after those that are in a file, and before those in memory.
+    aside: Option<Aside>,
     /// The file that is open.
     open: Option<Open>,
     /// Files begun, that one included.
@@ -71,9 +80,9 @@ impl Parquet {
         temporaries: Temporaries,
         level: i32,
         destination: &str,
-        import: &Import,
+        batch: &Batch,
     ) -> Result<Parquet, Error> {
-        let shape = Shape::new(level, destination, import)
+        let shape = Shape::new(level, destination, &batch.key, &batch.import)
             .map_err(|error| (temporaries.dir().to_owned(), of_parquet(error)))?;
         Ok(Parquet {
             temporaries,
@@ -84,12 +93,57 @@ impl Parquet {
         })
     }
 
-    /// Makes a row group of what the day with the most rows holds.
+    /// Brings to disk what the day with the most rows holds.
     fn relieve(&mut self) -> Result<(), Error> {
         let fullest = self.days.iter().max_by_key(|(_, day)| day.rows.bytes());
-        match fullest.map(|(name, _)| name.clone()) {
-            Some(name) => self.write_rows(&name),
-            None => Ok(()),
+        let Some((name, day)) = fullest else { return Ok(()) };
+        let name = name.clone();
+        match day.aside.is_some() || day.rows.bytes() < ROW_GROUP_BYTES_MIN {
+            true => self.set_aside(&name),
+            false => self.write_rows(&name),
+        }
+    }
+
+    /// Sets aside what a day holds.
+    fn set_aside(&mut self, name: &str) -> Result<(), Error> {
+        let Some(day) = self.days.get_mut(name) else {
+            return Ok(());
+        };
+        let aside = match &mut day.aside {
+            Some(aside) => aside,
+            None => day.aside.insert(Aside {
+                path: self.temporaries.set_aside(name)?,
+            }),
+        };
+        let rows = std::mem::take(&mut day.rows);
+        self.held -= rows.bytes();
+        aside.append(rows).map_err(|error| (aside.path.clone(), error))
+    }
+
+    /// Makes row groups of what was set aside of a day.
+    fn bring_back(&mut self, name: &str) -> Result<(), Error> {
+        let Some(aside) = self.days.get_mut(name).and_then(|day| day.aside.take()) else {
+            return Ok(());
+        };
+        let failed = |error| (aside.path.clone(), error);
+        let mut again = aside.again().map_err(failed)?;
+        while let Some(row) = again.next().map_err(failed)? {
+            if self.held > 0 && self.held + row.bytes() > HELD_BYTES_MAX {
+                self.write_rows(name)?;
+            }
+            self.hold(name, &row);
+        }
+        self.write_rows(name)?;
+        std::fs::remove_file(&aside.path).map_err(failed)
+    }
+
+    fn hold(&mut self, name: &str, row: &Row<'_>) {
+        if !self.days.contains_key(name) {
+            self.days.insert(name.to_owned(), Day::default());
+        }
+        if let Some(day) = self.days.get_mut(name) {
+            day.rows.push(row);
+            self.held += row.bytes();
         }
     }
 
@@ -172,27 +226,30 @@ impl Parquet {
 
 impl Writer for Parquet {
     fn write(&mut self, day: &str, event: &Event<'_>) -> Result<(), Error> {
-        let bytes = rows::bytes_of(event);
-        while self.held > 0 && self.held + bytes > HELD_BYTES_MAX {
+        let row = Row::of(event);
+        while self.held > 0 && self.held + row.bytes() > HELD_BYTES_MAX {
             self.relieve()?;
         }
-        if !self.days.contains_key(day) {
-            self.days.insert(day.to_owned(), Day::default());
-        }
-        if let Some(day) = self.days.get_mut(day) {
-            day.rows.push(event);
-            self.held += bytes;
-        }
+        self.hold(day, &row);
         Ok(())
     }
 
     fn finish(mut self: Box<Self>) -> Result<Temporaries, Error> {
         let names: Vec<String> = self.days.keys().cloned().collect();
-        for name in names {
-            if self.days.get(&name).is_some_and(|day| day.rows.bytes() > 0) {
-                self.write_rows(&name)?;
+        // Nothing is held any more when what was set aside comes back, one day after the other.
+        for name in &names {
+            match &self.days[name] {
+                day if day.rows.bytes() == 0 => {}
+                day if day.aside.is_some() => self.set_aside(name)?,
+                _ => {
+                    self.write_rows(name)?;
+                    self.close(name)?;
+                }
             }
-            self.close(&name)?;
+        }
+        for name in &names {
+            self.bring_back(name)?;
+            self.close(name)?;
         }
         Ok(self.temporaries)
     }

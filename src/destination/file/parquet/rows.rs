@@ -1,6 +1,5 @@
 //! Rows in memory, by column, until they are written as a row group.
 
-use std::fmt::Display;
 use std::io::Write;
 
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int64Type};
@@ -8,66 +7,83 @@ use parquet::errors::ParquetError;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 
 use super::schema::Shape;
-use crate::events::Event;
+use crate::events::{Event, EventId};
 
-/// What a row takes besides its texts: numbers, and where its texts end.
-const ROW_BYTES: usize = 80;
+/// What a row takes besides its texts: numbers, and five handles on texts.
+const ROW_BYTES: usize = 2 * size_of::<i64>() + 5 * size_of::<ByteArray>();
 
-/// Some rows. What is the same for a whole import is not among them.
+/// Texts are gathered in pieces of memory of at least and at most so many bytes. A vector that grows would be copied, and
+/// what it was copied from lie about in holes that the next one does not fit into.
+const PIECE_BYTES: std::ops::RangeInclusive<usize> = 512..=64 * 1024;
+
+/// What of an event is a row's own, and not the same for a whole import.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Row<'a> {
+    pub(super) index: u64,
+    pub(super) time: i64,
+    /// Event, user id, e-mail, business unit, body.
+    pub(super) texts: [Option<&'a [u8]>; 5],
+}
+
+/// Some rows.
 #[derive(Default)]
 pub(super) struct Rows {
-    ids: Texts,
-    events: Texts,
-    user_ids: Texts,
-    emails: Texts,
-    business_units: Texts,
+    indexes: Vec<u64>,
     times: Vec<i64>,
-    indexes: Vec<i64>,
-    bodies: Texts,
+    texts: [Texts; 5],
     bytes: usize,
 }
 
-/// A column of texts, end to end.
+/// A column of texts.
 #[derive(Default)]
 struct Texts {
-    text: Vec<u8>,
-    /// Where each value ends; nulls have none.
+    /// Those whose piece of memory is full.
+    values: Vec<ByteArray>,
+    /// The piece that is being filled.
+    piece: Vec<u8>,
+    /// Where each text in it ends.
     ends: Vec<usize>,
-    /// 1 for each row with a value, 0 for each without.
+    /// 1 for each row with a text, 0 for each without.
     levels: Vec<i16>,
+    bytes: usize,
 }
 
-/// Memory that an event takes as a row, in bytes.
-pub(super) fn bytes_of(event: &Event<'_>) -> usize {
-    let texts = [
-        Some(event.name()),
-        event.user_id,
-        event.email,
-        event.business_unit,
-        Some(event.body),
-    ];
-    let texts: usize = texts.into_iter().flatten().map(str::len).sum();
-    texts + event.id.key.len() + ROW_BYTES
+impl<'a> Row<'a> {
+    /// An event's row.
+    pub(super) fn of(event: &Event<'a>) -> Row<'a> {
+        Row {
+            index: event.index,
+            time: event.at,
+            texts: [
+                Some(event.name().as_bytes()),
+                event.user_id.map(str::as_bytes),
+                event.email.map(str::as_bytes),
+                event.business_unit.map(str::as_bytes),
+                Some(event.body.as_bytes()),
+            ],
+        }
+    }
+
+    /// Memory that it takes, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        ROW_BYTES + self.texts.iter().flatten().map(|text| text.len()).sum::<usize>()
+    }
 }
 
 impl Rows {
-    /// Memory they take, in bytes, as [`bytes_of`] counts; 0 if there are none.
+    /// Memory they take, in bytes; 0 if there are none.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Appends a row.
-    pub(super) fn push(&mut self, event: &Event<'_>) {
-        self.bytes += bytes_of(event);
-        self.ids.push_shown(event.id);
-        self.events.push(Some(event.name()));
-        self.user_ids.push(event.user_id);
-        self.emails.push(event.email);
-        self.business_units.push(event.business_unit);
-        self.times.push(event.at);
-        // No feed has so many entries that this could fail: each takes a byte at least.
-        self.indexes.push(i64::try_from(event.index).unwrap_or(i64::MAX));
-        self.bodies.push(Some(event.body));
+    pub(super) fn push(&mut self, row: &Row<'_>) {
+        self.bytes += row.bytes();
+        self.indexes.push(row.index);
+        self.times.push(row.time);
+        for (column, text) in self.texts.iter_mut().zip(row.texts) {
+            column.push(text);
+        }
     }
 
     /// Writes them as a row group. Each column's memory is given back as soon as it is written.
@@ -76,56 +92,97 @@ impl Rows {
         out: &mut SerializedFileWriter<W>,
         shape: &Shape,
     ) -> Result<(), ParquetError> {
-        let count = self.indexes.len();
+        let Rows {
+            indexes, times, texts, ..
+        } = self;
+        let [events, user_ids, emails, business_units, bodies] = texts;
+        let mut ids = Texts::default();
+        for index in &indexes {
+            let key = shape.key.as_str();
+            ids.push(Some(EventId { key, index: *index }.to_string().as_bytes()));
+        }
+        // No feed has so many entries that this could wrap: each takes a byte at least.
+        let indexes: Vec<i64> = indexes.into_iter().map(u64::cast_signed).collect();
+        let all = |text: &ByteArray| vec![text.clone(); indexes.len()];
         let mut group = out.next_row_group()?;
-        self.ids.write(&mut group)?;
-        self.events.write(&mut group)?;
-        self.user_ids.write_optional(&mut group)?;
-        self.emails.write_optional(&mut group)?;
-        self.business_units.write_optional(&mut group)?;
-        write_column::<Int64Type>(&mut group, &self.times, None)?;
-        write_column::<ByteArrayType>(&mut group, &vec![shape.source.clone(); count], None)?;
-        write_column::<ByteArrayType>(&mut group, &vec![shape.archive.clone(); count], None)?;
-        write_column::<Int64Type>(&mut group, &vec![shape.import; count], None)?;
-        write_column::<Int64Type>(&mut group, &self.indexes, None)?;
-        self.bodies.write(&mut group)?;
+        ids.write(&mut group)?;
+        events.write(&mut group)?;
+        user_ids.write_optional(&mut group)?;
+        emails.write_optional(&mut group)?;
+        business_units.write_optional(&mut group)?;
+        write_column::<Int64Type>(&mut group, &times, None)?;
+        write_column::<ByteArrayType>(&mut group, &all(&shape.source), None)?;
+        write_column::<ByteArrayType>(&mut group, &all(&shape.archive), None)?;
+        write_column::<Int64Type>(&mut group, &vec![shape.import; indexes.len()], None)?;
+        write_column::<Int64Type>(&mut group, &indexes, None)?;
+        bodies.write(&mut group)?;
         group.close()?;
+        Ok(())
+    }
+
+    /// They are handed out in order, to be set aside.
+    pub(super) fn into_rows(self, mut take: impl FnMut(&Row<'_>) -> std::io::Result<()>) -> std::io::Result<()> {
+        let levels = self.texts.each_ref().map(|column| column.levels.clone());
+        let values = self.texts.map(Texts::into_values);
+        let mut next = [0; 5];
+        for (row, (index, time)) in self.indexes.iter().zip(&self.times).enumerate() {
+            let mut texts = [None; 5];
+            for (column, text) in texts.iter_mut().enumerate() {
+                if levels[column][row] == 1 {
+                    *text = Some(values[column][next[column]].data());
+                    next[column] += 1;
+                }
+            }
+            take(&Row {
+                index: *index,
+                time: *time,
+                texts,
+            })?;
+        }
         Ok(())
     }
 }
 
 impl Texts {
-    fn push(&mut self, text: Option<&str>) {
+    fn push(&mut self, text: Option<&[u8]>) {
         self.levels.push(i16::from(text.is_some()));
-        if let Some(text) = text {
-            self.text.extend_from_slice(text.as_bytes());
-            self.ends.push(self.text.len());
+        let Some(text) = text else { return };
+        if self.piece.len() + text.len() > self.piece.capacity() {
+            self.seal();
+            let wanted = self.bytes.clamp(*PIECE_BYTES.start(), *PIECE_BYTES.end());
+            self.piece = Vec::with_capacity(wanted.max(text.len()));
+        }
+        self.piece.extend_from_slice(text);
+        self.ends.push(self.piece.len());
+        self.bytes += text.len();
+    }
+
+    /// The texts of the piece in hand become values that share its memory.
+    fn seal(&mut self) {
+        let piece = ByteArray::from(std::mem::take(&mut self.piece));
+        let mut start = 0;
+        for end in self.ends.drain(..) {
+            self.values.push(piece.slice(start, end - start));
+            start = end;
         }
     }
 
-    fn push_shown(&mut self, shown: impl Display) {
-        // Writing to a vector does not fail.
-        write!(self.text, "{shown}").ok();
-        self.ends.push(self.text.len());
+    fn into_values(mut self) -> Vec<ByteArray> {
+        self.seal();
+        self.values
     }
 
     fn write<W: Write + Send>(self, group: &mut SerializedRowGroupWriter<'_, W>) -> Result<(), ParquetError> {
-        write_column::<ByteArrayType>(group, &values(self.text, &self.ends), None)
+        write_column::<ByteArrayType>(group, &self.into_values(), None)
     }
 
-    fn write_optional<W: Write + Send>(self, group: &mut SerializedRowGroupWriter<'_, W>) -> Result<(), ParquetError> {
-        write_column::<ByteArrayType>(group, &values(self.text, &self.ends), Some(&self.levels))
+    fn write_optional<W: Write + Send>(
+        mut self,
+        group: &mut SerializedRowGroupWriter<'_, W>,
+    ) -> Result<(), ParquetError> {
+        let levels = std::mem::take(&mut self.levels);
+        write_column::<ByteArrayType>(group, &self.into_values(), Some(&levels))
     }
-}
-
-/// The values of a column, which share one memory.
-fn values(text: Vec<u8>, ends: &[usize]) -> Vec<ByteArray> {
-    let text = ByteArray::from(text);
-    let starts = std::iter::once(&0).chain(ends);
-    starts
-        .zip(ends)
-        .map(|(start, end)| text.slice(*start, end - start))
-        .collect()
 }
 
 /// Writes the next column of a row group.

@@ -47,6 +47,7 @@ pub(super) struct Shape {
     pub(super) schema: Arc<Type>,
     pub(super) properties: Arc<WriterProperties>,
     /// What the ids of the import's events begin with.
+    pub(super) key: String,
     pub(super) source: ByteArray,
     pub(super) archive: ByteArray,
     pub(super) import: i64,
@@ -54,10 +55,11 @@ pub(super) struct Shape {
 
 impl Shape {
     /// For one import. Level 0 does not compress.
-    pub(super) fn new(level: i32, destination: &str, import: &Import) -> Result<Shape, ParquetError> {
+    pub(super) fn new(level: i32, destination: &str, key: &str, import: &Import) -> Result<Shape, ParquetError> {
         Ok(Shape {
             schema: Arc::new(parse_message_type(SCHEMA)?),
             properties: Arc::new(properties(level, destination, import)?),
+            key: key.to_owned(),
             source: import.source.as_str().into(),
             archive: import.archive.as_str().into(),
             import: import.id,
