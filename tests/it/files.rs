@@ -330,3 +330,245 @@ async fn every_column_of_every_row() {
     assert_eq!((found.len(), name), (1, &format!("2026-02-03/{key}.parquet")));
     same(name, rows, &expected);
 }
+
+#[tokio::test]
+async fn bodies_of_a_megabyte_and_no_body_too_many_in_memory() {
+    let world = World::new();
+    let mut feed = Feed::new("acme", MONDAY);
+    for _ in 0..6 {
+        feed.timed("2026-02-02T00:00:00Z", 1_769_990_400_000, 1 << 20);
+    }
+    let expected = feed.import(&world).await;
+    for zstd_level in [0, 22] {
+        let mut settings = parquet(&world, false);
+        if let DestinationKind::File { zstd_level: level, .. } = &mut settings.kind {
+            *level = zstd_level;
+        }
+        assert_eq!(world.deliver(&settings).await, delivered(6));
+        let found = read_back(&world);
+        let (name, rows) = found.first_key_value().expect("a file");
+        same(name, rows, &expected);
+        let reader = SerializedFileReader::new(File::open(world.path("lake").join(name)).expect("a file"));
+        let footer = reader.expect("a Parquet file");
+        let groups = footer.metadata().row_groups();
+        assert!(groups.len() > 1, "{} row groups", groups.len());
+        let is_compressed = format!("{}", groups[0].column(10).compression()).contains("ZSTD");
+        assert_eq!(is_compressed, zstd_level > 0);
+        let about = footer
+            .metadata()
+            .file_metadata()
+            .key_value_metadata()
+            .expect("metadata");
+        assert!(
+            about
+                .iter()
+                .any(|pair| pair.key == "feedgate.archive" && pair.value.as_deref() == Some(MONDAY)),
+            "{about:?}"
+        );
+        forget(&world);
+    }
+}
+
+#[tokio::test]
+async fn only_what_is_wanted_by_the_names_it_has_here() {
+    let world = World::new();
+    let mut feed = Feed::new("acme", MONDAY);
+    for name in ["Completed Order", "visit", "Viewed Page"] {
+        let body = format!(r#"{{"event":"{name}","id":"u"}}"#);
+        feed.entry(&body, name, |row| row.user_id = Some("u".to_owned()));
+    }
+    let mut expected = feed.import(&world).await;
+    world.import("acme", TUESDAY, "[]").await;
+    let mut settings = parquet(&world, false);
+    settings.events = vec!["Completed Order".to_owned(), "visit".to_owned()];
+    settings.rename = vec![("Completed Order".to_owned(), "$purchase".to_owned())];
+    assert_eq!(world.deliver(&settings).await, delivered(2));
+    expected.truncate(2);
+    expected[0].event = "$purchase".to_owned();
+    let found = read_back(&world);
+    assert_eq!(found.len(), 1, "an import of nothing is no file");
+    same("all", &found.into_values().flatten().collect::<Vec<_>>(), &expected);
+
+    settings.events = vec!["nobody's".to_owned()];
+    settings.name = "nothing".to_owned();
+    let empty = world.path("nothing");
+    if let DestinationKind::File { dir, .. } = &mut settings.kind {
+        dir.clone_from(&empty);
+    }
+    assert_eq!(world.deliver(&settings).await, delivered(0));
+    let days = fs::read_dir(&empty).expect("a directory");
+    assert_eq!(days.count(), 1, "the owner's mark alone");
+}
+
+/// Delivers by the date of the event, twice, and looks at what lies there.
+async fn filed_by_date(feed: &Feed) -> BTreeMap<String, Vec<Row>> {
+    let world = World::new();
+    let expected = feed.import(&world).await;
+    let count = expected.len() as u64;
+    assert_eq!(world.deliver(&parquet(&world, true)).await, delivered(count));
+    let found = read_back(&world);
+    let temporaries = tree(&world).into_keys().filter(|name| name.ends_with(".part")).count();
+    assert_eq!(temporaries, 0);
+    for (name, rows) in &found {
+        let day = name.split_once('/').expect("a day").0;
+        for row in rows {
+            let mut date = String::new();
+            events::push_date(&mut date, row.time);
+            assert_eq!(date, day);
+        }
+        assert!(rows.is_sorted_by_key(|row| row.index), "{name} is out of order");
+    }
+    same("all", &sorted(found.values().flatten().cloned().collect()), &expected);
+
+    let before = tree(&world);
+    forget(&world);
+    assert_eq!(world.deliver(&parquet(&world, true)).await, delivered(count));
+    assert!(tree(&world) == before, "another delivery came to other files");
+    found
+}
+
+#[tokio::test]
+async fn a_hundred_dates_by_turns_are_a_hundred_files() {
+    let mut feed = Feed::new("acme", MONDAY);
+    // More than is held in memory: what is held of any day is never enough for a row group.
+    for n in 0..4_000 {
+        let (timestamp, time) = day_of_2025(n % 100);
+        feed.timed(&timestamp, time, 4_000);
+    }
+    let found = filed_by_date(&feed).await;
+    assert_eq!(found.len(), 100);
+    assert!(found.values().all(|rows| rows.len() == 40));
+}
+
+#[tokio::test]
+async fn a_date_that_comes_again_when_its_file_is_closed_has_a_second_one() {
+    let mut feed = Feed::new("acme", MONDAY);
+    // Each date has enough for a row group; the first has most, so that its file is begun first, and closed first.
+    for n in (0..60).chain([0]) {
+        let (timestamp, time) = day_of_2025(n);
+        feed.timed(&timestamp, time, if n == 0 { 400_000 } else { 300_000 });
+    }
+    let found = filed_by_date(&feed).await;
+    assert_eq!(found.len(), 61);
+    let of_first: Vec<(&String, usize)> = found
+        .iter()
+        .filter(|(name, _)| name.starts_with("2025-01-01/"))
+        .map(|(name, rows)| (name, rows.len()))
+        .collect();
+    assert!(
+        matches!(of_first[..], [(second, _), (_, _)] if second.ends_with("-2.parquet")),
+        "{of_first:?}"
+    );
+}
+
+#[tokio::test]
+async fn dates_before_1970_and_far_away() {
+    let mut feed = Feed::new("acme", MONDAY);
+    feed.timed("0001-01-01T00:00:00Z", -62_135_596_800_000, 0);
+    feed.timed("1969-12-31T23:59:59.999Z", -1, 0);
+    feed.timed("1970-01-01T00:00:00Z", 0, 0);
+    feed.timed("9999-12-31T23:59:59.999Z", 253_402_300_799_999, 0);
+    let found = filed_by_date(&feed).await;
+    let days: Vec<&str> = found.keys().filter_map(|name| Some(name.split_once('/')?.0)).collect();
+    assert_eq!(days, ["0001-01-01", "1969-12-31", "1970-01-01", "9999-12-31"]);
+}
+
+#[tokio::test]
+async fn a_crash_between_renames_comes_to_the_same_files() {
+    let world = World::new();
+    let mut feed = Feed::new("acme", MONDAY);
+    for n in 0..60 {
+        let (timestamp, time) = day_of_2025(n % 3);
+        feed.timed(&timestamp, time, 1_000);
+    }
+    feed.import(&world).await;
+    let settings = parquet(&world, true);
+    assert_eq!(world.deliver(&settings).await, delivered(60));
+    let whole = tree(&world);
+    let names: Vec<&String> = whole.keys().collect();
+    assert_eq!(names.len(), 3);
+
+    // So many were renamed when the power went; the others have their temporary names, and one is cut short.
+    for renamed in 0..=3 {
+        for (n, name) in names.iter().enumerate().skip(renamed) {
+            let (day, file) = name.split_once('/').expect("a day");
+            let temporary = world.path(&format!("lake/{day}/.{file}.part"));
+            fs::rename(world.path("lake").join(name), &temporary).expect("not renamed yet");
+            if n == 2 {
+                fs::write(&temporary, "PAR1").expect("cut short");
+            }
+        }
+        forget(&world);
+        assert_eq!(world.deliver(&settings).await, delivered(60));
+        assert!(tree(&world) == whole, "after {renamed} renames");
+    }
+}
+
+#[tokio::test]
+async fn what_an_earlier_attempt_left_under_other_names_goes() {
+    let world = World::new();
+    let mut feed = Feed::new("acme", MONDAY);
+    let (timestamp, time) = day_of_2025(0);
+    feed.timed(&timestamp, time, 0);
+    feed.import(&world).await;
+    let settings = parquet(&world, true);
+    assert_eq!(world.deliver(&settings).await, delivered(1));
+    let whole = tree(&world);
+    let name = whole.keys().next().expect("a file");
+    let key = name
+        .strip_prefix("2025-01-01/")
+        .and_then(|file| file.strip_suffix(".parquet"))
+        .expect("its key");
+
+    // It had more files, of other days and of the other form; and whatever is not its own stays.
+    let stays = [
+        "2025-01-01/0123456789abcdef0123456789abcdef.parquet".to_owned(),
+        format!("2025-01-01/{key}.notes"),
+        format!("somebodys/{key}.parquet"),
+    ];
+    let goes = [
+        format!("2025-01-01/{key}-2.parquet"),
+        format!("2025-01-01/{key}-3.parquet"),
+        format!("2025-01-01/{key}.ndjson.zst"),
+        format!("2025-01-01/.{key}.rows.part"),
+        format!("2026-02-03/{key}.ndjson"),
+        format!("2026-02-03/{key}.parquet"),
+    ];
+    for name in stays.iter().chain(&goes) {
+        let path = world.path("lake").join(name);
+        fs::create_dir_all(path.parent().expect("a day")).expect("a directory");
+        fs::write(path, "").expect("a file");
+    }
+    forget(&world);
+    assert_eq!(world.deliver(&settings).await, delivered(1));
+    let mut expected = whole.clone();
+    expected.extend(stays.map(|name| (name, Vec::new())));
+    assert_eq!(
+        tree(&world).keys().collect::<Vec<_>>(),
+        expected.keys().collect::<Vec<_>>()
+    );
+    assert!(tree(&world) == expected);
+}
+
+#[tokio::test]
+async fn files_of_the_form_before_stay() {
+    let world = World::new();
+    let mut monday = Feed::new("acme", MONDAY);
+    monday.timed("2026-02-02T00:00:00Z", 1_769_990_400_000, 0);
+    monday.import(&world).await;
+    let mut settings = parquet(&world, false);
+    if let DestinationKind::File { format, .. } = &mut settings.kind {
+        *format = FileFormat::Ndjson;
+    }
+    assert_eq!(world.deliver(&settings).await, delivered(1));
+    let before = tree(&world);
+
+    let mut tuesday = Feed::new("acme", TUESDAY);
+    tuesday.timed("2026-02-03T00:00:00Z", 1_770_076_800_000, 0);
+    tuesday.import(&world).await;
+    assert_eq!(world.deliver(&parquet(&world, false)).await, delivered(1));
+    let after = tree(&world);
+    let endings = |ending: &str| after.keys().filter(|name| name.ends_with(ending)).count();
+    assert_eq!((after.len(), endings(".ndjson.zst"), endings(".parquet")), (2, 1, 1));
+    assert!(before.iter().all(|(name, bytes)| after.get(name) == Some(bytes)));
+}

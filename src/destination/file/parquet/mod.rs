@@ -31,7 +31,7 @@ mod schema;
 const OPEN_MAX: usize = 32;
 
 /// Rows are held in memory up to this many bytes in all, and one row more if that one is larger.
-const HELD_BYTES_MAX: usize = 8 * 1024 * 1024;
+const HELD_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Fewer bytes make no row group, unless they are a file's last: the share of one day, if as many as may have open files are
 /// evenly mixed.
@@ -186,16 +186,18 @@ impl Parquet {
         Ok(())
     }
 
-    /// Closes the file not written to for longest, if as many are open as may be.
+    /// Closes the file not written to for longest, if as many are open as may be. What is held of its day goes into it first.
     fn make_room(&mut self) -> Result<(), Error> {
         if self.opened().count() < OPEN_MAX {
             return Ok(());
         }
         let oldest = self.opened().min_by_key(|(_, open)| open.used);
-        match oldest.map(|(name, _)| name.clone()) {
-            Some(name) => self.close(&name),
-            None => Ok(()),
+        let Some((name, _)) = oldest else { return Ok(()) };
+        let name = name.clone();
+        if self.days[&name].is_only_held() {
+            self.write_rows(&name)?;
         }
+        self.close(&name)
     }
 
     /// Closes the file with the most row groups, if there are as many as may be.
@@ -252,6 +254,13 @@ impl Writer for Parquet {
             self.close(name)?;
         }
         Ok(self.temporaries)
+    }
+}
+
+impl Day {
+    /// Whether there are rows in memory that nothing set aside must come before.
+    fn is_only_held(&self) -> bool {
+        self.rows.bytes() > 0 && self.aside.is_none()
     }
 }
 
