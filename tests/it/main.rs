@@ -11,6 +11,8 @@ mod daemon; // its life: signals, two at once, servers that go and come, uploads
 mod delivery; // cursor, batches, restart, a destination that fails
 mod demo; // the demo, as a newcomer runs it
 mod feeds; // every rule of entries, and the reader against serde_json
+#[cfg(feature = "parquet")]
+mod files; // Parquet, read back by DuckDB and by the crate that wrote it
 mod http; // what is posted, and what every answer and every absence of one comes to
 mod intake; // one test per rule and per ending, over a directory and over SFTP
 mod kills; // SIGKILL at random moments
