@@ -170,6 +170,26 @@ fn a_body_that_is_cut_off_is_announced_the_next_time() {
 }
 
 #[test]
+fn who_says_yes_before_the_body_is_there_has_taken_nothing() {
+    let server = HttpServer::start();
+    let mut receiver = opened(settings(&server.url()));
+    receiver.add(&event(0, &a_large_body()));
+    let whole = Call::Parcel(0..1);
+    server.next(Script::CutInBody);
+    assert_eq!(kind(&receiver.make(&whole)), "unanswered");
+    server.next(Script::AnswerEarly(200));
+    let answer = receiver.make(&whole);
+    assert_eq!(kind(&answer), "unavailable", "{answer:?}");
+    assert!(
+        reason(&answer).contains("200 OK before any of it was sent"),
+        "{answer:?}"
+    );
+    // It is not asked again.
+    assert_eq!(receiver.make(&whole), Answer::Delivered);
+    assert_eq!(server.stored()[0].header("expect"), None);
+}
+
+#[test]
 fn settings_that_cannot_be_used_are_named() {
     let check = |change: &dyn Fn(&mut HttpSettings), expect: &str| {
         let mut bad = settings("http://127.0.0.1:1");
