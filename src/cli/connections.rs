@@ -30,7 +30,7 @@ struct Checked {
     r#type: Option<&'static str>,
     well: bool,
     message: String,
-    /// What would be sent to a destination; none where there is no ledger to ask.
+    /// What would be sent to a destination; none where the ledger is of an older program.
     #[serde(skip_serializing_if = "Option::is_none")]
     to_come: Option<Sent>,
 }
@@ -73,13 +73,13 @@ pub async fn check(settings: &Settings, json: bool) -> anyhow::Result<Ending> {
     let sources = join_all(settings.sources.iter().map(dial));
     let destinations = join_all(settings.destinations.iter().map(try_destination));
     let (sources, destinations) = join(sources, destinations).await;
-    let ledger = ledger(settings)?;
+    let known = known(settings)?;
     let mut checked = Vec::new();
     for (source, result) in settings.sources.iter().zip(sources) {
         checked.push(of_source(source, result));
     }
     for (destination, result) in settings.destinations.iter().zip(destinations) {
-        checked.push(of_destination(settings, ledger.as_ref(), destination, result).await?);
+        checked.push(of_destination(settings, &known, destination, result).await?);
     }
     let mut out = Out::new();
     if json {
@@ -120,14 +120,20 @@ fn of_source(source: &SourceSettings, result: Result<usize, crate::source::Sourc
 
 async fn of_destination(
     settings: &Settings,
-    ledger: Option<&Ledger>,
+    known: &Known,
     destination: &DestinationSettings,
     result: Result<(), String>,
 ) -> anyhow::Result<Checked> {
     let well = result.is_ok();
-    let to_come = match ledger {
-        Some(ledger) => Some(to_come(ledger, destination).await?),
-        None => None,
+    let to_come = match known {
+        Known::Ledger(ledger) => Some(to_come(ledger, destination).await?),
+        Known::Nothing => Some(Sent {
+            begins: Begins::of(destination.start),
+            was: None,
+            imports: 0,
+            events: 0,
+        }),
+        Known::Older => None,
     };
     let mut message = match (result, &to_come) {
         (Ok(()), Some(sent)) => format!("well, {}", words(sent, destination)),
@@ -180,13 +186,25 @@ fn patience(kind: &DestinationKind) -> Duration {
     timeout.saturating_mul(REQUESTS_MAX) + PATIENCE
 }
 
-/// The ledger, if there is one that can be read as it is: looking at it must not upgrade it beneath the daemon that wrote it.
-fn ledger(settings: &Settings) -> anyhow::Result<Option<Ledger>> {
+/// What there is to ask what would be sent.
+enum Known {
+    /// The ledger.
+    Ledger(Ledger),
+    /// There is none yet: nothing was ever imported.
+    Nothing,
+    /// One that an older program wrote. Looking at it must not upgrade it beneath a daemon that runs.
+    Older,
+}
+
+fn known(settings: &Settings) -> anyhow::Result<Known> {
     let path = settings.state_dir.join("ledger.db");
-    if !path.exists() || Ledger::is_older(&path)? {
-        return Ok(None);
+    if !path.exists() {
+        return Ok(Known::Nothing);
     }
-    Ok(Some(Ledger::open_beside(&path)?))
+    if Ledger::is_older(&path)? {
+        return Ok(Known::Older);
+    }
+    Ok(Known::Ledger(Ledger::open_beside(&path)?))
 }
 
 /// What would be sent to a destination, as far as the ledger can tell.

@@ -1,6 +1,9 @@
 //! Destinations and dead letters, as `status`, `dead-letters`, `retry` and `check` show them: the real binary over ledgers
 //! whose rows a test wrote. Nothing here is delivered.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
@@ -763,4 +766,43 @@ fn check_says_what_would_be_sent() {
         4,
         "check changes nothing"
     );
+}
+
+#[test]
+fn check_dials_receivers_side_by_side_and_each_has_its_own_fate() {
+    let world = World::new();
+    let mut gate = world.gate;
+    let root = gate.dir().join("root");
+    std::fs::create_dir_all(&root).expect("a root");
+    gate.source_local("acme", &root);
+    // It answers nobody before both are there: one after the other, neither would ever be answered.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let server = std::thread::spawn(move || {
+        let both = [(); 2].map(|()| listener.accept().expect("a caller").0);
+        for (mut stream, status) in both.into_iter().zip(["200 OK", "401 Unauthorized"]) {
+            let mut request = [0; 1024];
+            let read = stream.read(&mut request).expect("a request");
+            assert!(request[..read].starts_with(b"HEAD "), "a look has no effect there");
+            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            stream.write_all(answer.as_bytes()).expect("an answer");
+        }
+    });
+    let url = format!("url = 'http://127.0.0.1:{port}/'");
+    gate.destination("crm", &format!("type = 'http'\n{url}"));
+    gate.destination("lake", &format!("type = 'http'\n{url}"));
+    gate.destination("nobody", "type = 'http'\nurl = 'http://127.0.0.1:1/'");
+    let output = gate.cli(["check"]);
+    server.join().expect("the server");
+    assert_eq!(output.code, 2, "{output}");
+    let told: Vec<&str> = output.stdout.lines().collect();
+    assert!(told[0].starts_with("source acme: well, 0 files in"), "{output}");
+    let new = "(http): well, new: begins with what comes from now on";
+    let well = told[1..3].iter().filter(|line| line.ends_with(new)).count();
+    assert_eq!(well, 1, "one was answered well, and one was not let in: {output}");
+    assert!(
+        told[3].starts_with("destination nobody (http): ") && !told[3].contains("well"),
+        "{output}"
+    );
+    assert!(output.stderr.contains("2 of what it names will not do"), "{output}");
 }
