@@ -16,6 +16,15 @@ pub(super) fn of_events(reached: Reached, sent: u64, site: &Site) -> Answer {
         Ok(response) => response,
         Err(answer) => return answer,
     };
+    if !response.is_whole {
+        // The counts may stand where nobody reads any more.
+        return Answer::Unanswered {
+            reason: format!(
+                "`batch/events` answered {} with more than any answer of Bento's is long",
+                response.status
+            ),
+        };
+    }
     let Some(body) = object(&response) else {
         return no_json("batch/events", &response, site);
     };
@@ -314,7 +323,7 @@ mod tests {
             is_whole: false,
             ..response(200, r#"{"results":100,"failed":0}"#)
         };
-        assert!(events(cut).starts_with("unavailable"));
+        assert!(events(cut).starts_with("unanswered: `batch/events` answered 200 with more than"));
     }
 
     #[test]

@@ -90,7 +90,10 @@ fn answers_to_a_parcel() {
     check(Script::CutAfter, "unanswered", "before an answer came");
     check(Script::CutBefore, "unanswered", "before an answer came");
     check(Script::WrongLength, "unanswered", "in the middle of the answer");
+    check(Script::HalfHeader, "unanswered", "");
     check(Script::Garbage, "unanswered", "");
+    check(Script::Endless, "unanswered", "");
+    check(Script::EndlessHead, "unanswered", "");
     server.stop();
     let (word, reason) = in_words(bento.make(&Call::Parcel(0..3)));
     assert_eq!(word, "unavailable", "{reason}");
