@@ -48,7 +48,12 @@ pub(super) fn of_events(reached: Reached, sent: u64, site: &Site) -> Answer {
         0 => Answer::Delivered,
         failed => Answer::Unidentified {
             failed,
-            reason: format!("Bento took {} of {sent} events, and does not say which", sent - failed),
+            reason: match complaint(&body).map(|complaint| quoted(&complaint, site)) {
+                Some(why) if !why.is_empty() => {
+                    format!("Bento took {} of {sent} events, and says {why}", sent - failed)
+                }
+                _ => format!("Bento took {} of {sent} events, and does not say which", sent - failed),
+            },
         },
     }
 }
@@ -143,11 +148,16 @@ pub(super) fn taken(path: &str, reached: Reached, site: &Site) -> Result<Respons
 /// `batch/events answered 422: “email: is invalid”`.
 fn said(path: &str, response: &Response, complaint: &str, site: &Site) -> String {
     let status = response.status;
-    match site.said(&address::masked(complaint)) {
+    match quoted(complaint, site) {
         said if !said.is_empty() => format!("`{path}` answered {status}: {said}"),
         _ if is_page(response) => format!("`{path}` answered {status} with a web page"),
         _ => format!("`{path}` answered {status}"),
     }
+}
+
+/// What Bento said, for a reason: on one line, without secrets and addresses.
+fn quoted(complaint: &str, site: &Site) -> String {
+    site.said(&address::masked(complaint))
 }
 
 /// A 2xx that is not Bento's.
@@ -176,10 +186,11 @@ fn is_page(response: &Response) -> bool {
     response.body.trim_ascii_start().starts_with(b"<")
 }
 
-/// What an answer complains of: `error`, or `errors` with their fields.
+/// What an answer complains of: `error` (or `message`, as what stands before Bento may have it), or `errors` with their
+/// fields.
 fn complaint(body: &Entry<'_>) -> Option<String> {
     let words = |value: Value<'_>| value.text().map(|text| text.into_owned());
-    if let Some(error) = body.get("error") {
+    if let Some(error) = body.get("error").or_else(|| body.get("message")) {
         return Some(words(error).unwrap_or_else(|| error.as_json().to_owned()));
     }
     let errors = body.get("errors")?;
@@ -285,6 +296,10 @@ mod tests {
             r#"{"results":97,"failed":3}"#,
             "3 unidentified: Bento took 97 of 100 events, and does not say which",
         );
+        check(
+            r#"{"results":97,"failed":3,"errors":["ada@example.com is blocked"]}"#,
+            "3 unidentified: Bento took 97 of 100 events, and says “*** is blocked”",
+        );
         check(r#"{"failed":3}"#, "3 unidentified");
         check(r#"{"results":97,"failed":0}"#, "3 unidentified");
         check(r#"{"results":90,"failed":3}"#, "10 unidentified");
@@ -350,6 +365,7 @@ mod tests {
             "refused: `batch/events` answered 400: “you sent (secret), (secret)”",
         );
         check(400, "", "refused: `batch/events` answered 400");
+        check(400, r#"{"message":"no"}"#, "refused: `batch/events` answered 400: “no”");
         check(
             401,
             "{}",
