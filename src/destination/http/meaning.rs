@@ -99,7 +99,9 @@ enum Named {
 
 /// What was said of single events in an answer that takes the call.
 fn by_event(response: &Response, ids: &[&str], wire: &Wire, answered: &str) -> Answer {
-    let body = response.body.trim_ascii();
+    // Some write a byte-order mark before their JSON.
+    let body = response.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&response.body);
+    let body = body.trim_ascii();
     if !body.starts_with(b"{") {
         return Answer::Delivered;
     }

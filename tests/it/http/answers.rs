@@ -187,6 +187,16 @@ fn an_answer_event_by_event() {
 }
 
 #[test]
+fn an_answer_may_have_blanks_and_a_byte_order_mark_before_it() {
+    let server = HttpServer::start();
+    let mut receiver = opened(settings(&server.url()));
+    for before in ["\u{feff}", " \r\n", "\u{feff}\n"] {
+        server.next(Script::ok(format!("{before}{{\"refused\":[\"{}\"]}}\n", id(2))));
+        assert_eq!(kind(&post_three(&mut *receiver)), "verdicts", "{before:?}");
+    }
+}
+
+#[test]
 fn answers_that_say_nothing_of_single_events() {
     let server = HttpServer::start();
     let mut receiver = opened(settings(&server.url()));
