@@ -175,10 +175,10 @@ pub(super) fn no_json(path: &str, response: &Response, site: &Site) -> Answer {
     }
 }
 
-/// The body, if all of it is there and is an object.
+/// The body, if all of it is there and is an object. A byte-order mark before it is no reason to send events twice.
 pub(super) fn object(response: &Response) -> Option<Entry<'_>> {
     let text = std::str::from_utf8(&response.body).ok().filter(|_| response.is_whole)?;
-    Entry::of(text)
+    Entry::of(text.trim_start_matches('\u{feff}'))
 }
 
 /// Whether the body is a web page: nothing in it is worth quoting.
@@ -288,6 +288,7 @@ mod tests {
         check(r#"{"results":100,"failed":0}"#, "delivered");
         check(r#"{"result":100,"failed":0}"#, "delivered");
         check(r#"{"results":100}"#, "delivered");
+        check("\u{feff} {\"results\":100}", "delivered");
         check(r#"{"results":"100"}"#, "delivered");
         check(r#"{"results":101,"failed":0}"#, "delivered");
         check(r#"{"failed":0}"#, "delivered");
