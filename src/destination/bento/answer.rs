@@ -16,6 +16,15 @@ pub(super) fn of_events(reached: Reached, sent: u64, site: &Site) -> Answer {
         Ok(response) => response,
         Err(answer) => return answer,
     };
+    if !response.is_whole {
+        // The counts may stand where nobody reads any more.
+        return Answer::Unanswered {
+            reason: format!(
+                "`batch/events` answered {} with more than any answer of Bento's is long",
+                response.status
+            ),
+        };
+    }
     let Some(body) = object(&response) else {
         return no_json("batch/events", &response, site);
     };
@@ -39,7 +48,12 @@ pub(super) fn of_events(reached: Reached, sent: u64, site: &Site) -> Answer {
         0 => Answer::Delivered,
         failed => Answer::Unidentified {
             failed,
-            reason: format!("Bento took {} of {sent} events, and does not say which", sent - failed),
+            reason: match complaint(&body).map(|complaint| quoted(&complaint, site)) {
+                Some(why) if !why.is_empty() => {
+                    format!("Bento took {} of {sent} events, and says {why}", sent - failed)
+                }
+                _ => format!("Bento took {} of {sent} events, and does not say which", sent - failed),
+            },
         },
     }
 }
@@ -134,11 +148,16 @@ pub(super) fn taken(path: &str, reached: Reached, site: &Site) -> Result<Respons
 /// `batch/events answered 422: “email: is invalid”`.
 fn said(path: &str, response: &Response, complaint: &str, site: &Site) -> String {
     let status = response.status;
-    match site.said(&address::masked(complaint)) {
+    match quoted(complaint, site) {
         said if !said.is_empty() => format!("`{path}` answered {status}: {said}"),
         _ if is_page(response) => format!("`{path}` answered {status} with a web page"),
         _ => format!("`{path}` answered {status}"),
     }
+}
+
+/// What Bento said, for a reason: on one line, without secrets and addresses.
+fn quoted(complaint: &str, site: &Site) -> String {
+    site.said(&address::masked(complaint))
 }
 
 /// A 2xx that is not Bento's.
@@ -156,10 +175,10 @@ pub(super) fn no_json(path: &str, response: &Response, site: &Site) -> Answer {
     }
 }
 
-/// The body, if all of it is there and is an object.
+/// The body, if all of it is there and is an object. A byte-order mark before it is no reason to send events twice.
 pub(super) fn object(response: &Response) -> Option<Entry<'_>> {
     let text = std::str::from_utf8(&response.body).ok().filter(|_| response.is_whole)?;
-    Entry::of(text)
+    Entry::of(text.trim_start_matches('\u{feff}'))
 }
 
 /// Whether the body is a web page: nothing in it is worth quoting.
@@ -167,10 +186,11 @@ fn is_page(response: &Response) -> bool {
     response.body.trim_ascii_start().starts_with(b"<")
 }
 
-/// What an answer complains of: `error`, or `errors` with their fields.
+/// What an answer complains of: `error` (or `message`, as what stands before Bento may have it), or `errors` with their
+/// fields.
 fn complaint(body: &Entry<'_>) -> Option<String> {
     let words = |value: Value<'_>| value.text().map(|text| text.into_owned());
-    if let Some(error) = body.get("error") {
+    if let Some(error) = body.get("error").or_else(|| body.get("message")) {
         return Some(words(error).unwrap_or_else(|| error.as_json().to_owned()));
     }
     let errors = body.get("errors")?;
@@ -268,6 +288,7 @@ mod tests {
         check(r#"{"results":100,"failed":0}"#, "delivered");
         check(r#"{"result":100,"failed":0}"#, "delivered");
         check(r#"{"results":100}"#, "delivered");
+        check("\u{feff} {\"results\":100}", "delivered");
         check(r#"{"results":"100"}"#, "delivered");
         check(r#"{"results":101,"failed":0}"#, "delivered");
         check(r#"{"failed":0}"#, "delivered");
@@ -275,6 +296,10 @@ mod tests {
         check(
             r#"{"results":97,"failed":3}"#,
             "3 unidentified: Bento took 97 of 100 events, and does not say which",
+        );
+        check(
+            r#"{"results":97,"failed":3,"errors":["ada@example.com is blocked"]}"#,
+            "3 unidentified: Bento took 97 of 100 events, and says “*** is blocked”",
         );
         check(r#"{"failed":3}"#, "3 unidentified");
         check(r#"{"results":97,"failed":0}"#, "3 unidentified");
@@ -314,7 +339,7 @@ mod tests {
             is_whole: false,
             ..response(200, r#"{"results":100,"failed":0}"#)
         };
-        assert!(events(cut).starts_with("unavailable"));
+        assert!(events(cut).starts_with("unanswered: `batch/events` answered 200 with more than"));
     }
 
     #[test]
@@ -341,6 +366,7 @@ mod tests {
             "refused: `batch/events` answered 400: “you sent (secret), (secret)”",
         );
         check(400, "", "refused: `batch/events` answered 400");
+        check(400, r#"{"message":"no"}"#, "refused: `batch/events` answered 400: “no”");
         check(
             401,
             "{}",

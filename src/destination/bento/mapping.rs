@@ -55,7 +55,7 @@ impl Mapping {
         }
     }
 
-    /// Appends Bento's event, and gives the person's address. `Err` is why there is none; what was appended then is rubbish.
+    /// Appends Bento's event, and gives the person's address. `Err` is why there is none; nothing is appended then.
     pub(super) fn push<'e>(&self, into: &mut String, event: &Event<'e>, entry: &Entry<'_>) -> Result<&'e str, Added> {
         let refused = |reason| Added::Refused { reason };
         let named = Named::of(event).ok_or(Added::Dropped)?;

@@ -100,17 +100,13 @@ impl Receiver for Bento {
                 reason: "its entry cannot be read as a JSON object".to_owned(),
             };
         };
-        let begin = self.text.len();
         match self.mapping.push(&mut self.text, event, &entry) {
             Ok(email) => {
                 self.ends.push(self.text.len());
                 self.people.add(event, email, &entry);
                 Added::Taken
             }
-            Err(added) => {
-                self.text.truncate(begin);
-                added
-            }
+            Err(added) => added,
         }
     }
 

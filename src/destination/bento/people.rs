@@ -1,7 +1,9 @@
 //! What is said of people beside their events: profiles, tags and fields, by calls that go before the parcel.
 //!
-//! All of these calls may be made again without harm, for they set and do not add up. None of them is a command that starts
-//! automations: `add_tag` and `add_field`, as Bento's guide has it, rather than their namesakes that do.
+//! All of these calls may be made again without harm, for they set and do not add up. The commands are those that start no
+//! automations, as Bento's guide has it: `add_tag` and `add_field`, rather than their namesakes that do. Before them the guide
+//! finds or creates the person, and *that* may start some. So it is left out where workflows are to be bypassed: the
+//! commands, too, create whoever is not there.
 
 use std::collections::HashMap;
 
@@ -22,6 +24,7 @@ pub(super) struct People {
     profile: Places,
     tags: HashMap<String, Vec<String>>,
     set_fields: HashMap<String, Places>,
+    bypass_workflows: bool,
     profiles: Vec<Profile>,
     /// Where the profile of an address is, by the address without case.
     profile_of: HashMap<String, usize>,
@@ -61,6 +64,7 @@ impl People {
             profile: settings.profile.clone(),
             tags: settings.tags.iter().cloned().collect(),
             set_fields: settings.set_fields.iter().cloned().collect(),
+            bypass_workflows: settings.bypass_workflows,
             profiles: Vec::new(),
             profile_of: HashMap::new(),
             commands: Vec::new(),
@@ -93,10 +97,9 @@ impl People {
             let fields = mapped(places, entry).into_iter();
             said.extend(fields.map(|field| (What::Field(field.name.to_owned()), field.json)));
         }
-        if said.is_empty() {
-            return;
+        if !said.is_empty() && !self.bypass_workflows {
+            self.say(email, What::Person, String::new());
         }
-        self.say(email, What::Person, String::new());
         for (what, value) in said {
             self.say(email, what, value);
         }
@@ -270,6 +273,20 @@ mod tests {
                 r#"batch/subscribers {"subscribers":[{"email":"ada@example.com","name":"Ada L","city":"Bonn"},"#,
                 r#"{"email":"cy@example.com","name":5.00}]}"#
             )]
+        );
+    }
+
+    #[test]
+    fn nobody_is_created_where_workflows_are_bypassed() {
+        let settings = BentoSettings {
+            tags: vec![("Registered".to_owned(), vec!["customer".to_owned()])],
+            bypass_workflows: true,
+            ..settings()
+        };
+        let found = calls(&settings, &[("Registered", "ada@example.com", "{}")]);
+        assert_eq!(
+            found,
+            [r#"fetch/commands {"command":{"command":"add_tag","email":"ada@example.com","query":"customer"}}"#]
         );
     }
 

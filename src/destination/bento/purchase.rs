@@ -36,28 +36,16 @@ impl<'a> Purchase<'a> {
             None => order.into_owned(),
         };
         let cart = entry.get("cart").and_then(Value::entry);
-        let in_cart = |name| cart.as_ref().and_then(|cart| cart.get(name));
-        let currency = match in_cart("currency").or_else(|| entry.get("currency")) {
+        let in_cart = |name| cart.as_ref().and_then(|cart| filled(cart, name));
+        let currency = match in_cart("currency").or_else(|| filled(entry, "currency")) {
+            // A currency that is given in a way nobody knows is not the default one.
             Some(given) => given.text().and_then(|code| Currency::of(&code)),
             None => default.cloned(),
         };
-        // An order that names a currency in a way nobody knows is not one in the default currency.
-        let total = match entry.get("total").filter(|total| !is_blank(*total)) {
-            Some(total) => Some(
-                total
-                    .text()
-                    .ok_or_else(|| not_an_amount("it is not a decimal number"))?,
-            ),
-            None => in_cart("total").and_then(Value::text),
+        let value = match &currency {
+            Some(currency) => Worth::of(currency, filled(entry, "total"), in_cart("total"))?,
+            None => None,
         };
-        let worth = match (&currency, total) {
-            (Some(currency), Some(total)) => Some(currency.minor_units(&total).map_err(not_an_amount)?),
-            _ => None,
-        };
-        let value = currency
-            .clone()
-            .zip(worth)
-            .map(|(currency, minor_units)| Worth { currency, minor_units });
         Ok(Purchase {
             key,
             value,
@@ -132,17 +120,31 @@ impl<'a> Purchase<'a> {
             Some(own) => Currency::of(&own.text()?)?,
             None => self.currency.clone()?,
         };
-        currency.minor_units(&product.get("price")?.text()?).ok()
+        units(&currency, product.get("price")?).ok()
     }
 }
 
 impl Worth {
+    /// What an order is worth by its own total, or else by its cart's.
+    fn of(currency: &Currency, total: Option<Value<'_>>, in_cart: Option<Value<'_>>) -> Result<Option<Worth>, String> {
+        let minor_units = match (total, in_cart) {
+            (Some(total), _) => units(currency, total)
+                .map_err(|why| format!("its `total` cannot be sent as an amount: {why}"))
+                .map(Some)?,
+            (None, Some(total)) => units(currency, total).ok(),
+            (None, None) => None,
+        };
+        Ok(minor_units.map(|minor_units| Worth {
+            currency: currency.clone(),
+            minor_units,
+        }))
+    }
+
     /// Whether a `total` or a `currency` is no other than this one.
     fn says(&self, name: &str, value: Value<'_>) -> bool {
-        let Some(text) = value.text() else { return false };
         match name {
-            "total" => self.currency.minor_units(&text) == Ok(self.minor_units),
-            "currency" => Currency::of(&text).as_ref() == Some(&self.currency),
+            "total" => units(&self.currency, value) == Ok(self.minor_units),
+            "currency" => value.text().and_then(|code| Currency::of(&code)).as_ref() == Some(&self.currency),
             _ => false,
         }
     }
@@ -157,13 +159,15 @@ fn write_others(entry: &Entry<'_>, object: &mut Object<'_>, wanted: impl Fn(&str
     }
 }
 
-/// Whether it is a string with nothing in it.
-fn is_blank(value: Value<'_>) -> bool {
-    value.as_json().starts_with('"') && value.text().is_none()
+/// A value in minor units. `Err` says what is wrong with it.
+fn units(currency: &Currency, value: Value<'_>) -> Result<i64, &'static str> {
+    currency.minor_units(&value.text().unwrap_or_default())
 }
 
-fn not_an_amount(why: &str) -> String {
-    format!("its `total` cannot be sent as an amount: {why}")
+/// A member's value, unless it is null or a string with nothing in it.
+fn filled<'a>(entry: &Entry<'a>, name: &str) -> Option<Value<'a>> {
+    let is_blank = |value: Value<'_>| value.as_json().starts_with('"') && value.text().is_none();
+    entry.get(name).filter(|value| !is_blank(*value))
 }
 
 #[cfg(test)]
@@ -224,6 +228,11 @@ mod tests {
         );
         check(r#""total":7.980,"currency":"EUR","cart":{}"#, Some("GBP"), euros);
         check(r#""total":7.98"#, Some("EUR"), euros);
+        check(
+            r#""total":7.98,"cart":{"currency":" "},"currency":"""#,
+            Some("EUR"),
+            euros,
+        );
         check(r#""cart":{"currency":"EUR","total":7.98}"#, None, euros);
         check(r#""total":null,"cart":{"currency":"EUR","total":7.98}"#, None, euros);
         check(r#""total":"","cart":{"currency":"EUR","total":7.98}"#, None, euros);
@@ -246,7 +255,9 @@ mod tests {
         check(r#""total":7.98,"currency":"€""#, Some("EUR"), None);
         check(r#""total":7.98,"cart":{"currency":{}}"#, Some("EUR"), None);
         check(r#""currency":"EUR""#, None, None);
-        check(r#""currency":"EUR","cart":{"total":[]}"#, None, None);
+        for total in ["[]", "true", r#""lots""#, "1e999999999"] {
+            check(&format!(r#""currency":"EUR","cart":{{"total":{total}}}"#), None, None);
+        }
         for total in [r#""7,98""#, "true", "{}", "1e999999999", r#""seven""#] {
             let entry = format!(r#"{{"orderId":"1","currency":"EUR","total":{total}}}"#);
             let reason = details(None, &entry, None).expect_err(total);

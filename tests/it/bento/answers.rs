@@ -87,10 +87,13 @@ fn answers_to_a_parcel() {
     check(Script::status(413), "too large", "answered 413");
     check(Script::status(500), "unavailable", "answered 500");
     check(Script::status(503), "unavailable", "answered 503");
-    check(Script::CutAfter, "unanswered", "before an answer came");
-    check(Script::CutBefore, "unanswered", "before an answer came");
-    check(Script::WrongLength, "unanswered", "in the middle of the answer");
-    check(Script::Garbage, "unanswered", "");
+    check(Script::CutAfter, "unanswered", "batch/events");
+    check(Script::CutBefore, "unanswered", "batch/events");
+    check(Script::WrongLength, "unanswered", "batch/events");
+    check(Script::HalfHeader, "unanswered", "batch/events");
+    check(Script::Garbage, "unanswered", "batch/events");
+    check(Script::Endless, "unanswered", "batch/events");
+    check(Script::EndlessHead, "unanswered", "batch/events");
     server.stop();
     let (word, reason) = in_words(bento.make(&Call::Parcel(0..3)));
     assert_eq!(word, "unavailable", "{reason}");

@@ -179,6 +179,49 @@ fn the_page_with_workflows_bypassed() {
 }
 
 #[test]
+fn the_partners_example_as_an_order_and_as_what_became_of_it() {
+    let server = HttpServer::start();
+    server.always(Script::json(&json!({"results": 2, "failed": 0})));
+    let mut bento = open(settings(&server));
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/fixtures/feeds/vendor_example_comma_mended.json"
+    );
+    let feed = std::fs::read_to_string(path).expect("the fixture");
+    let body = feed.trim().trim_start_matches('[').trim_end_matches(']').trim();
+    let of = |index, event| Event {
+        user_id: Some("e6bce5b3"),
+        business_unit: Some("DE"),
+        ..entry(index, event, body)
+    };
+    add_all(&mut *bento, &[of(0, "Completed Order"), of(1, "Changed Order Status")]);
+    assert_eq!(bento.make(&Call::Parcel(0..2)), Answer::Delivered);
+
+    let fields = json!({"external_id": "e6bce5b3", "business_unit": "DE"});
+    let order = json!({"type": "$purchase", "fields": fields, "details": {
+        "unique": {"key": "DE:0006000384"},
+        "value": {"currency": "EUR", "amount": 798},
+        "cart": {"items": [{
+            "product_sku": "AMA0159270DE", "product_name": "Ribbon Lace, B:2,5cm x L:3m, white",
+            "product_id": "AMA0159270DE", "product_price": 399, "quantity": 2,
+            "category": "Decorative Bands", "currency": "EUR"}]},
+        "orderType": "Click & Reserve Order", "numberOfUniqueItems": 1, "numberOfItems": 2,
+        "discount": 0, "shipping": 0}});
+    let changed = json!({"type": "$order_status_changed", "fields": fields, "details": {
+        "order_id": "0006000384",
+        "orderType": "Click & Reserve Order", "numberOfUniqueItems": 1, "numberOfItems": 2,
+        "total": 7.98, "discount": 0, "shipping": 0,
+        "cart": {"currency": "EUR", "total": 7.98, "products": [{
+            "sku": "AMA0159270DE", "currency": "EUR", "quantity": 2, "price": 3.99,
+            "name": "Ribbon Lace, B:2,5cm x L:3m, white", "category": "Decorative Bands", "id": "AMA0159270DE"}]}}});
+    check(
+        &server.requests()[0],
+        "batch/events",
+        &json!({"site_uuid": SITE_UUID, "events": [event(0, order), event(1, changed)]}),
+    );
+}
+
+#[test]
 fn a_parcel_in_parts_is_the_same_events() {
     let server = HttpServer::start();
     server.always(Script::json(&json!({"results": 1000, "failed": 0})));
