@@ -11,7 +11,6 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use crate::config::resolve::{DestinationKind, DestinationSettings, FileFormat};
 use crate::events::{Batch, Event, push_date};
@@ -38,7 +37,9 @@ const REDELIVERED_MAX: usize = 256;
 /// Files of events.
 pub(super) struct Files {
     dir: PathBuf,
-    destination: Arc<str>,
+    /// Its name, for what files say of themselves.
+    #[cfg(feature = "parquet")]
+    destination: String,
     by_event_date: bool,
     format: FileFormat,
     zstd_level: i32,
@@ -89,7 +90,8 @@ impl Files {
             .map_err(|error| of_io(&format!("sweeping temporary files from `{}`", dir.display()), &error))?;
         Ok(Files {
             dir: dir.to_owned(),
-            destination: settings.name.as_str().into(),
+            #[cfg(feature = "parquet")]
+            destination: settings.name.clone(),
             by_event_date,
             format,
             zstd_level,

@@ -159,7 +159,7 @@ impl Parquet {
         self.clock += 1;
         open.used = self.clock;
         open.row_groups += 1;
-        rows.write(&mut open.out, &self.shape)
+        on_a_thread_of_its_own(|| rows.write(&mut open.out, &self.shape))
             .map_err(|error| (open.path.clone(), of_parquet(error)))?;
         self.keep_footers_small()
     }
@@ -271,6 +271,16 @@ impl Open {
             Err(error) => Err((self.path, of_parquet(error))),
         }
     }
+}
+
+/// Encoding takes some megabytes for a moment, and an allocator with an arena for each thread keeps them for the thread that
+/// asked. Deliveries go from one thread of a pool to the next; short-lived threads inherit the arena of the one before.
+fn on_a_thread_of_its_own(work: impl FnOnce() -> Result<(), ParquetError> + Send) -> Result<(), ParquetError> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("writing Parquet".to_owned());
+        let working = thread.spawn_scoped(scope, work)?;
+        working.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 /// The system's own error, where it is one: what an operator can mend is told by its kind.
