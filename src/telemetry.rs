@@ -26,13 +26,19 @@ pub enum LogFormat {
     Json,
 }
 
+/// Libraries that log what may hold a secret (an URL's query), or what is told better by whoever called them.
+const SILENT: [&str; 4] = ["ureq", "ureq_proto", "rustls", "rustls_platform_verifier"];
+
 /// Starts logging to stderr, from `filter` on up (`info`, or `feedgate=debug,warn`). Without a format it is text on a
 /// terminal and JSON elsewhere. Called once, by whatever owns the process.
 pub fn start(format: Option<LogFormat>, filter: &str) -> anyhow::Result<()> {
     let is_terminal = io::stderr().is_terminal();
     let format = format.unwrap_or(if is_terminal { LogFormat::Text } else { LogFormat::Json });
-    let filter = EnvFilter::try_new(filter)
+    let mut filter = EnvFilter::try_new(filter)
         .map_err(|error| anyhow::anyhow!("reading the log level `{}`: {error}", escaped(filter)))?;
+    for library in SILENT {
+        filter = filter.add_directive(format!("{library}=off").parse()?);
+    }
     // https://no-color.org: any value that is not empty.
     let wants_colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let lines = Lines {

@@ -59,6 +59,8 @@ pub enum Command {
     Events(EventsArgs),
     /// Have archives looked at again, or dead letters delivered again
     Retry(RetryArgs),
+    /// List what a destination did not take, and why; or give it up
+    DeadLetters(DeadLettersArgs),
     /// Show a server's host keys, and the line that goes into the configuration
     Keys(KeysArgs),
     /// Show it all on this machine alone: an SFTP server, archives good and bad, the daemon
@@ -120,6 +122,9 @@ pub struct StatusArgs {
     /// Only this source
     #[arg(long, value_name = "NAME")]
     pub source: Option<String>,
+    /// One destination in full
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["which", "failed", "source", "limit", "all", "health"])]
+    pub destination: Option<String>,
     /// How many imports, the newest
     #[arg(long, value_name = "N", default_value_t = 100, conflicts_with = "all")]
     pub limit: u64,
@@ -164,10 +169,39 @@ pub struct RetryArgs {
     /// Every failed archive that is still in its source's root
     #[arg(long, group = "what")]
     pub failed: bool,
-    /// What this destination refused
+    /// What this destination did not take, of kind refused, held or deferred
     #[arg(long, value_name = "DEST", group = "what")]
     pub dead_letters: Option<String>,
+    /// With --dead-letters: ranges of kind unidentified as well, though most of their events were taken and come twice then
+    #[arg(long, requires = "dead_letters", conflicts_with_all = ["which", "failed"])]
+    pub unidentified: bool,
+    /// With --dead-letters: only this one, by its number; may be repeated
+    #[arg(long = "id", value_name = "N", requires = "dead_letters", conflicts_with_all = ["which", "failed"])]
+    pub ids: Vec<i64>,
     /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `dead-letters`
+#[derive(Debug, ClapArgs)]
+pub struct DeadLettersArgs {
+    /// The destination
+    #[arg(value_name = "DEST")]
+    pub destination: String,
+    /// Only this one, by its number; may be repeated
+    #[arg(long = "id", value_name = "N")]
+    pub ids: Vec<i64>,
+    /// How many, the newest
+    #[arg(long, value_name = "N", default_value_t = 100, conflicts_with_all = ["ids", "all"])]
+    pub limit: u64,
+    /// All of them
+    #[arg(long, conflicts_with = "ids")]
+    pub all: bool,
+    /// Give up for good what --id or --all names
+    #[arg(long, conflicts_with = "limit")]
+    pub discard: bool,
+    /// Print JSON, with the bodies
     #[arg(long)]
     pub json: bool,
 }

@@ -1,28 +1,21 @@
-//! `check`: archives held against the rules; or the configuration, with every source and destination dialled. It changes
-//! nothing.
+//! `check`: archives held against the rules; or the configuration, with every source and destination dialled
+//! ([`connections`]). It changes nothing.
 
 use std::path::Path;
-
-use futures_util::future::join_all;
 
 use super::args::CheckArgs;
 use super::output::Out;
 use super::vet::{Vetted, vet};
-use super::{Ending, settings};
+use super::{Ending, connections, settings};
 use crate::config::ConfigError;
-use crate::config::resolve::{DestinationSettings, LimitSettings, Settings, SourceSettings};
-use crate::destination::{self, Reply};
+use crate::config::resolve::LimitSettings;
 use crate::intake::Rules;
-use crate::ledger::Ledger;
 use crate::receipt::Receipt;
-
-/// Imports counted of those that a destination has not had.
-const TO_COME_MAX: usize = 1000;
 
 /// Vets archives, or everything else.
 pub async fn run(config: Option<&Path>, args: CheckArgs) -> anyhow::Result<Ending> {
     if args.archives.is_empty() {
-        return connections(&settings::load(config)?, args.json).await;
+        return connections::check(&settings::load(config)?, args.json).await;
     }
     // Reading and unpacking are for a thread that may block.
     let config = config.map(Path::to_owned);
@@ -132,128 +125,4 @@ pub(super) fn print(out: &mut Out, receipt: &Receipt) -> anyhow::Result<()> {
         out.line(&format!("  {code}: {fix}"))?;
     }
     Ok(())
-}
-
-/// How one of the things that the configuration names does.
-#[derive(serde::Serialize)]
-struct Checked {
-    /// `source` or `destination`.
-    what: &'static str,
-    name: String,
-    /// A destination's type.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    r#type: Option<&'static str>,
-    well: bool,
-    message: String,
-}
-
-/// The configuration was read already: dials everything in it, all at once, and says how that went.
-async fn connections(settings: &Settings, json: bool) -> anyhow::Result<Ending> {
-    let mut checked = Vec::new();
-    let dialled = join_all(settings.sources.iter().map(dial)).await;
-    for (source, result) in settings.sources.iter().zip(dialled) {
-        let well = result.is_ok();
-        let message = match result {
-            Ok(1) => format!("well, 1 file in {}", source.location),
-            Ok(files) => format!("well, {files} files in {}", source.location),
-            Err(error) => error.to_string(),
-        };
-        checked.push(Checked {
-            what: "source",
-            name: source.name.clone(),
-            r#type: None,
-            well,
-            message,
-        });
-    }
-    for destination in &settings.destinations {
-        let result = try_destination(destination).await?;
-        let well = result.is_ok();
-        let mut message = match result {
-            Ok(()) => format!("well{}", to_come(settings, destination).await?),
-            Err(reason) => reason,
-        };
-        for source in unknown_sources(settings, destination) {
-            message += &format!("; it wants events of `{source}`, and no source has this name");
-        }
-        checked.push(Checked {
-            what: "destination",
-            name: destination.name.clone(),
-            r#type: Some(destination.kind.as_str()),
-            well,
-            message,
-        });
-    }
-    let mut out = Out::new();
-    if json {
-        out.json(&checked)?;
-    } else {
-        if settings.sources.is_empty() {
-            out.line(
-                "no source: there is nothing to poll; add a `[[source]]`, or set FEEDGATE__SOURCE__0__URL and so on",
-            )?;
-        }
-        for one in &checked {
-            let kind = one.r#type.map(|kind| format!(" ({kind})")).unwrap_or_default();
-            out.line(&format!("{} {}{kind}: {}", one.what, one.name, one.message))?;
-        }
-    }
-    out.done()?;
-    let failures = checked.iter().filter(|one| !one.well).count() + usize::from(settings.sources.is_empty());
-    if failures > 0 {
-        anyhow::bail!("checking the configuration: {failures} of what it names will not do");
-    }
-    Ok(Ending::Well)
-}
-
-async fn dial(source: &SourceSettings) -> Result<usize, crate::source::SourceError> {
-    let opened = crate::daemon::open_source(source);
-    let listed = opened.list().await;
-    opened.close().await;
-    Ok(listed?.len())
-}
-
-async fn try_destination(destination: &DestinationSettings) -> anyhow::Result<Result<(), String>> {
-    let destination = destination.clone();
-    let reply = tokio::task::spawn_blocking(move || destination::check(&destination)).await?;
-    Ok(reply.map_err(|reply| match reply {
-        Reply::Unavailable { reason } | Reply::Barred { reason } => reason,
-        Reply::Held | Reply::Durable(_) => "it answered something that makes no sense".to_owned(),
-    }))
-}
-
-/// What would be sent to it, as far as the ledger can tell.
-async fn to_come(settings: &Settings, destination: &DestinationSettings) -> anyhow::Result<String> {
-    let path = settings.state_dir.join("ledger.db");
-    if !path.exists() {
-        return Ok(String::new());
-    }
-    let ledger = Ledger::open_beside(&path)?;
-    let mut known = ledger.destination(&destination.name).await?;
-    if let (None, Some(was)) = (&known, &destination.was) {
-        known = ledger.destination(was).await?;
-    }
-    let cursor = match known {
-        Some(row) => row.cursor,
-        None => ledger.start_of(destination.start).await?,
-    };
-    let imports = ledger
-        .ahead(cursor, destination.sources.clone(), TO_COME_MAX)
-        .await?
-        .imports
-        .len();
-    Ok(match imports {
-        0 => ", nothing to deliver".to_owned(),
-        1 => ", 1 import to deliver".to_owned(),
-        TO_COME_MAX.. => format!(", {TO_COME_MAX} imports to deliver or more"),
-        _ => format!(", {imports} imports to deliver"),
-    })
-}
-
-fn unknown_sources<'a>(
-    settings: &'a Settings,
-    destination: &'a DestinationSettings,
-) -> impl Iterator<Item = &'a String> {
-    let is_known = |name: &&String| !settings.sources.iter().any(|source| source.name == **name);
-    destination.sources.iter().filter(is_known)
 }

@@ -17,9 +17,12 @@ use anyhow::Context;
 use clap::Parser;
 
 pub mod args; // what may be typed
-mod check; // archives against the rules; or the configuration and every connection
+mod check; // archives against the rules
+mod connections; // the configuration, and everything in it dialled
+mod dead_letters; // what destinations did not take
 #[cfg(feature = "demo")]
 mod demo; // a whole world on loopback, told as a short story
+mod destinations; // destinations in words: all of them, or one in full
 pub mod events; // the accepted events, from the spool
 mod generate; // completions, the man page
 mod health; // is the daemon alive?
@@ -89,6 +92,7 @@ fn carry_out(args: Args) -> anyhow::Result<Ending> {
         Command::Keys(args) => on_runtime(async move { show_keys::run(&args).await }),
         Command::Events(args) => on_runtime(print_events::run(config, args)),
         Command::Retry(args) => on_runtime(retry::run(config, &args)),
+        Command::DeadLetters(args) => on_runtime(dead_letters::run(config, &args)),
         #[cfg(feature = "demo")]
         Command::Demo(args) => on_runtime(demo::run(args)),
         #[cfg(not(feature = "demo"))]

@@ -4,16 +4,17 @@ use std::path::Path;
 
 use super::args::RetryArgs;
 use super::output::Out;
-use super::{Ending, settings};
-use crate::ledger::Ledger;
+use super::{Ending, dead_letters, settings};
+use crate::ledger::letters::{AgainCount, Letters};
 use crate::ledger::retry::Again;
+use crate::ledger::{self, Ledger};
 
 /// Notes in the ledger what is to be looked at again, and says what was noted.
 pub async fn run(config: Option<&Path>, args: &RetryArgs) -> anyhow::Result<Ending> {
     let state_dir = settings::state_dir(config)?;
     let ledger = Ledger::open_beside(&state_dir.join("ledger.db"))?;
     if let Some(destination) = &args.dead_letters {
-        return dead_letters(&ledger, destination, args.json).await;
+        return deliver_again(&ledger, destination, args).await;
     }
     let again = match &args.which {
         Some(which) => match which.parse() {
@@ -45,25 +46,52 @@ pub async fn run(config: Option<&Path>, args: &RetryArgs) -> anyhow::Result<Endi
     }
 }
 
-async fn dead_letters(ledger: &Ledger, destination: &str, json: bool) -> anyhow::Result<Ending> {
-    let Some(count) = ledger.deliver_again(destination, crate::ledger::now()).await? else {
+async fn deliver_again(ledger: &Ledger, destination: &str, args: &RetryArgs) -> anyhow::Result<Ending> {
+    dead_letters::known(ledger, destination, &args.ids).await?;
+    let which = Letters {
+        unidentified: args.unidentified,
+        ids: args.ids.clone(),
+    };
+    let Some(count) = ledger.deliver_again(destination, which, ledger::now()).await? else {
         anyhow::bail!(
-            "looking for the destination `{destination}`: the ledger knows none of this name; `feedgate status` lists them"
+            "asking for another delivery to `{destination}`: it is no longer configured; put it back into the configuration, \
+             or give its dead letters up with `feedgate dead-letters {destination} --discard --all`"
         );
     };
     let mut out = Out::new();
-    match (json, count) {
-        (true, _) => out.json(&serde_json::json!({ "destination": destination, "dead_letters": count }))?,
-        (false, 0) => out.line(&format!(
-            "{destination} has refused nothing; if it waits, it is tried again at once, and if it is behind, it goes on after the gap"
-        ))?,
-        (false, 1) => out.line(&format!(
-            "1 event is delivered to {destination} again with the next turn"
-        ))?,
-        (false, _) => out.line(&format!(
-            "{count} events are delivered to {destination} again with the next turn"
-        ))?,
+    if args.json {
+        out.json(&serde_json::json!({
+            "destination": destination,
+            "dead_letters": count.letters,
+            "left_unidentified": count.left_unidentified,
+        }))?;
+    } else {
+        words(destination, count).iter().try_for_each(|line| out.line(line))?;
     }
     out.done()?;
     Ok(Ending::Well)
+}
+
+fn words(destination: &str, count: AgainCount) -> Vec<String> {
+    let mut lines = Vec::new();
+    match (count.letters, count.left_unidentified) {
+        (0, 0) => lines.push(format!(
+            "{destination} has no dead letters; if it waits, it is tried again at once, and if it is behind, it goes on after the gap"
+        )),
+        (0, _) => {}
+        (1, _) => lines.push(format!("1 dead letter is delivered to {destination} again with the next turn")),
+        (letters, _) => lines.push(format!(
+            "{letters} dead letters are delivered to {destination} again with the next turn"
+        )),
+    }
+    let left = match count.left_unidentified {
+        0 => return lines,
+        1 => "1 range stays".to_owned(),
+        left => format!("{left} ranges stay"),
+    };
+    lines.push(format!(
+        "{left}: most of the events were taken, and would be there twice; `--unidentified` delivers them all the same, \
+         `feedgate dead-letters {destination}` lists them"
+    ));
+    lines
 }

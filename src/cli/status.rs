@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::args::StatusArgs;
 use super::output::{Out, Table};
-use super::{Ending, one_import, settings};
-use crate::ledger::Ledger;
+use super::{Ending, destinations, one_import, settings};
 use crate::ledger::report::{DestinationReport, ImportReport, SourceReport, WaitingReport, Which};
+use crate::ledger::{Ledger, now};
 
 /// Rejects listed of one import.
 const REJECTS_SHOWN: usize = 100;
@@ -35,6 +35,9 @@ pub async fn run(config: Option<&Path>, args: &StatusArgs) -> anyhow::Result<End
     if let Some(source) = &args.source {
         known_source(&ledger, source).await?;
     }
+    if let Some(name) = &args.destination {
+        return one_destination(&ledger, name, args.json).await;
+    }
     if let Some(which) = &args.which {
         return one(&ledger, which, args).await;
     }
@@ -49,7 +52,7 @@ pub async fn run(config: Option<&Path>, args: &StatusArgs) -> anyhow::Result<End
             .await?,
         waiting: of_source(ledger.waiting().await?, args, |waiting| &waiting.source),
         sources: of_source(ledger.sources().await?, args, |source| &source.name),
-        destinations: ledger.destinations().await?,
+        destinations: ledger.destinations(now()).await?,
     };
     let mut out = Out::new();
     match args.json {
@@ -82,12 +85,29 @@ pub(super) async fn known_source(ledger: &Ledger, source: &str) -> anyhow::Resul
 fn ending(status: &Status) -> Ending {
     let failed = status.imports.iter().any(|import| import.needs_attention);
     let troubled = status.sources.iter().any(|source| source.trouble.is_some());
-    let is_stuck = |destination: &DestinationReport| {
-        matches!(destination.state.as_str(), "barred" | "behind") || destination.dead_letters > 0
-    };
-    match failed || troubled || status.destinations.iter().any(is_stuck) {
+    let stuck = status.destinations.iter().any(DestinationReport::needs_attention);
+    match failed || troubled || stuck {
         true => Ending::Attention,
         false => Ending::Well,
+    }
+}
+
+async fn one_destination(ledger: &Ledger, name: &str, json: bool) -> anyhow::Result<Ending> {
+    let known = ledger.destinations(now()).await?;
+    let Some(destination) = known.iter().find(|destination| destination.name == name) else {
+        anyhow::bail!(
+            "looking for the destination `{name}`: the ledger knows none of this name; `feedgate status` lists them"
+        );
+    };
+    let mut out = Out::new();
+    match json {
+        true => out.json(destination)?,
+        false => destinations::print_one(&mut out, destination)?,
+    }
+    out.done()?;
+    match destination.needs_attention() {
+        true => Ok(Ending::Attention),
+        false => Ok(Ending::Well),
     }
 }
 
@@ -173,7 +193,7 @@ fn print(out: &mut Out, status: &Status, args: &StatusArgs) -> anyhow::Result<()
     }
     if !status.destinations.is_empty() {
         out.line("")?;
-        destinations(&status.destinations).write(out)?;
+        destinations::print_all(out, &status.destinations)?;
     }
     Ok(())
 }
@@ -268,33 +288,6 @@ fn sources(sources: &[SourceReport]) -> Table {
             source.in_progress.to_string(),
             source.trouble.clone().unwrap_or_else(|| "none".to_owned()),
             source.retry_at.clone().unwrap_or_default(),
-        ]);
-    }
-    table
-}
-
-fn destinations(destinations: &[DestinationReport]) -> Table {
-    let headings = [
-        "destination",
-        "type",
-        "state",
-        " delivered",
-        " to come",
-        " dead letters",
-        "why",
-        "next try",
-    ];
-    let mut table = Table::new(&headings);
-    for destination in destinations {
-        table.row([
-            destination.name.clone(),
-            destination.r#type.clone(),
-            destination.state.clone(),
-            destination.delivered.to_string(),
-            destination.lag_events.to_string(),
-            destination.dead_letters.to_string(),
-            destination.reason.clone().unwrap_or_default(),
-            destination.retry_at.clone().unwrap_or_default(),
         ]);
     }
     table

@@ -140,6 +140,11 @@ fn say(line: &LogLine) {
             "the source is in trouble and is tried again"
         ),
         "source_recovered" => tracing::info!(source, "the source is well again"),
+        "dead_letters_discarded" => tracing::warn!(
+            destination = text("destination"),
+            letters = number("letters"),
+            "dead letters were given up, as was asked for"
+        ),
         _ => say_import(&value, source),
     }
 }

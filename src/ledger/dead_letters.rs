@@ -214,7 +214,7 @@ pub(super) fn bury(ledger: &Connection, name: &str, letter: &NewLetter, now: i64
     Ok(())
 }
 
-/// A dead letter was tried again in vain. One that somebody discarded meanwhile stays so.
+/// A dead letter was tried again in vain.
 pub(super) fn put_back(
     ledger: &Connection,
     id: i64,
@@ -227,6 +227,7 @@ pub(super) fn put_back(
         .prepare_cached("SELECT history FROM dead_letters WHERE id = ?1")?
         .query_row([id], |row| row.get(0))
         .optional()?;
+    // It was given up (`feedgate dead-letters --discard`) after it was read, and before its call was written down.
     let Some(history) = history else { return Ok(()) };
     ledger
         .prepare_cached(

@@ -289,29 +289,6 @@ impl Ledger {
         .await
     }
 
-    /// Somebody wants a destination tried again now: its waiting is over, its dead letters are to be delivered once more,
-    /// and if it is behind, it goes on after the gap. Returns the number of dead letters, or `None` if there is no such
-    /// destination.
-    pub async fn deliver_again(&self, name: &str, now: i64) -> Result<Option<u64>, LedgerError> {
-        let name = name.to_owned();
-        self.write("asking for another delivery", move |ledger| {
-            let known = ledger.execute(
-                "UPDATE destinations SET retry_at = CASE WHEN state IN ('waiting', 'barred', 'behind') THEN ?2 END
-                 WHERE name = ?1 AND state <> 'removed'",
-                params![name, now],
-            )?;
-            if known == 0 {
-                return Ok(None);
-            }
-            let letters = ledger.execute(
-                "UPDATE dead_letters SET retry_at = ?2 WHERE destination = ?1",
-                params![name, now],
-            )?;
-            Ok(Some(letters as u64))
-        })
-        .await
-    }
-
     /// What left the spool before a destination had it: the imports from `seq` on that are of its sources (none given: of
     /// all). `None` if everything is there.
     pub async fn gap(&self, seq: i64, sources: Vec<String>) -> Result<Option<Gap>, LedgerError> {

@@ -144,7 +144,8 @@ pub(super) fn note_import(transaction: &Transaction<'_>, id: i64, now: i64) -> r
     )
 }
 
-fn note(
+/// Has the log say a line: of an import, or of something else.
+pub(super) fn note(
     transaction: &Transaction<'_>,
     import: Option<i64>,
     line: &impl serde::Serialize,

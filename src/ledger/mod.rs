@@ -18,6 +18,7 @@ mod close;
 mod dead_letters;
 mod deliveries;
 mod flight;
+pub mod letters;
 pub mod listing;
 mod log;
 pub mod moves;

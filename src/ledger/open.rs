@@ -31,16 +31,29 @@ impl Ledger {
         let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         set_up(connection, path)
     }
+
+    /// Whether an existing ledger is of an older schema, which opening it would upgrade.
+    pub fn is_older(path: &Path) -> Result<bool, LedgerError> {
+        let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let found = version(&connection).map_err(|why| opening(path, why))?;
+        Ok(found < SCHEMA_VERSION)
+    }
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+fn opening(path: &Path, why: rusqlite::Error) -> LedgerError {
+    LedgerError::Sql {
+        doing: format!("opening the ledger `{}`", path.display()),
+        why,
+    }
 }
 
 fn set_up(mut connection: Connection, path: &Path) -> Result<Ledger, LedgerError> {
-    let doing = |why| LedgerError::Sql {
-        doing: format!("opening the ledger `{}`", path.display()),
-        why,
-    };
-    let found: i64 = connection
-        .pragma_query_value(None, "user_version", |row| row.get(0))
-        .map_err(doing)?;
+    let doing = |why| opening(path, why);
+    let found = version(&connection).map_err(doing)?;
     if found > SCHEMA_VERSION {
         return Err(LedgerError::Newer {
             path: path.to_owned(),
@@ -72,7 +85,10 @@ fn set_up(mut connection: Connection, path: &Path) -> Result<Ledger, LedgerError
 fn upgrade(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive)?;
     // Asked again inside the transaction: another process may have been quicker.
-    let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let found = version(&transaction)?;
+    if found >= SCHEMA_VERSION {
+        return Ok(());
+    }
     if found < 1 {
         transaction.execute_batch(include_str!("schema.sql"))?;
     } else if found < 2 {
@@ -96,10 +112,7 @@ pub(super) fn reader(path: &Path) -> Result<Connection, LedgerError> {
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, LedgerError> {
-    let doing = |why| LedgerError::Sql {
-        doing: format!("opening the ledger `{}`", path.display()),
-        why,
-    };
+    let doing = |why| opening(path, why);
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(doing)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(doing)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(doing)?;

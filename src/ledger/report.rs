@@ -5,9 +5,15 @@ use serde::Serialize;
 
 use super::{Ledger, LedgerError};
 use crate::verdict::{Position, Reason, Violation, Warning};
+pub use ahead::ToCome;
+pub use destinations::{BudgetReport, DestinationReport, InFlightReport, LettersByKind};
+pub use letters::{Attempt, LetterReport, LettersWanted, RangeReport};
 use rows::{IMPORT, LATEST_OF_NAME, counts, rejects, report, violations, warnings};
 
-mod rows;
+mod ahead; // what lies ahead of a cursor
+mod destinations; // how far each has got, and what it waits for
+mod letters; // dead letters, one by one
+mod rows; // rows of the ledger as reports
 
 pub(super) use rows::import;
 
@@ -192,37 +198,6 @@ pub struct WaitingReport {
     pub look_at: Option<String>,
 }
 
-/// How far a destination has got.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct DestinationReport {
-    /// Its name.
-    pub name: String,
-    /// Its type.
-    pub r#type: String,
-    /// `idle`, `delivering`, `waiting`, `barred`, `behind`, `removed`.
-    pub state: String,
-    /// Why.
-    pub reason: Option<String>,
-    /// Since when.
-    pub since_at: String,
-    /// The next try.
-    pub retry_at: Option<String>,
-    /// Order of commit of the import it is at.
-    pub seq: i64,
-    /// Index in it.
-    pub index: u64,
-    /// Events delivered, ever.
-    pub delivered: u64,
-    /// Last success.
-    pub delivered_at: Option<String>,
-    /// Imports it has not finished.
-    pub lag_imports: u64,
-    /// Events in these that it has not got, at most.
-    pub lag_events: u64,
-    /// Events it refused for good.
-    pub dead_letters: u64,
-}
-
 /// Which imports are asked for.
 #[derive(Debug, Clone, Default)]
 pub struct Which {
@@ -344,40 +319,6 @@ impl Ledger {
                     first_seen_at: time(row.get(4)?),
                     changed_at: time(row.get(5)?),
                     look_at: row.get::<_, Option<i64>>(6)?.map(time),
-                })
-            })?;
-            rows.collect()
-        })
-        .await
-    }
-
-    /// How far every destination has got.
-    pub async fn destinations(&self) -> Result<Vec<DestinationReport>, LedgerError> {
-        self.read("reading destinations", |connection| {
-            let mut select = connection.prepare(
-                "SELECT name, type, state, reason, since_at, retry_at, seq, \"index\", delivered, delivered_at,
-                    (SELECT count(*) FROM imports WHERE imported = 1 AND imports.seq >= destinations.seq),
-                    (SELECT coalesce(sum(accepted), 0) FROM imports WHERE imported = 1 AND imports.seq >= destinations.seq),
-                    (SELECT count(*) FROM dead_letters WHERE destination = destinations.name)
-                 FROM destinations ORDER BY name",
-            )?;
-            let rows = select.query_map([], |row| {
-                let index: u64 = row.get(7)?;
-                let behind: u64 = row.get(11)?;
-                Ok(DestinationReport {
-                    name: row.get(0)?,
-                    r#type: row.get(1)?,
-                    state: row.get(2)?,
-                    reason: row.get(3)?,
-                    since_at: time(row.get(4)?),
-                    retry_at: row.get::<_, Option<i64>>(5)?.map(time),
-                    seq: row.get(6)?,
-                    index,
-                    delivered: row.get(8)?,
-                    delivered_at: row.get::<_, Option<i64>>(9)?.map(time),
-                    lag_imports: row.get(10)?,
-                    lag_events: behind.saturating_sub(index),
-                    dead_letters: row.get(12)?,
                 })
             })?;
             rows.collect()

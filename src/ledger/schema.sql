@@ -65,7 +65,7 @@ CREATE TABLE imports (
 CREATE INDEX imports_by_name    ON imports (source, archive);
 CREATE INDEX imports_by_data    ON imports (source, data_sha256) WHERE imported = 1;
 CREATE INDEX imports_by_time    ON imports (source, named_at) WHERE imported = 1;
-CREATE INDEX imports_with_events ON imports (seq) WHERE imported = 1;
+CREATE INDEX imports_with_events ON imports (seq, accepted) WHERE imported = 1; -- with the events, for `status` sums up what lies ahead
 CREATE INDEX imports_unmoved    ON imports (source) WHERE disposition = 'pending' OR recheck = 1;
 CREATE INDEX imports_claimed    ON imports (id) WHERE status = 'importing';
 CREATE INDEX imports_failed     ON imports (seq) WHERE status = 'failed';
@@ -223,12 +223,12 @@ CREATE TABLE dead_letters (
     body            TEXT    NOT NULL,                  -- the entry as given; of a range: a line for each, as `feedgate events` prints them
     reason          TEXT    NOT NULL,                  -- the last one
     attempts        INTEGER NOT NULL DEFAULT 1,
-    history         TEXT    NOT NULL DEFAULT '[]',     -- JSON: the last attempts, [{"at", "reason"}]
+    history         TEXT    NOT NULL DEFAULT '[]',     -- JSON: the last attempts, [{"at", "reason"}], times as text (RFC 3339)
     refused_at      INTEGER NOT NULL,                  -- first
     retry_at        INTEGER                            -- to be delivered again from then on; NULL: when somebody asks
 ) STRICT;
 
-CREATE INDEX dead_letters_of    ON dead_letters (destination, id);
+CREATE INDEX dead_letters_of    ON dead_letters (destination, id, kind); -- with the kind, to be counted without reading the letters
 CREATE INDEX dead_letters_due   ON dead_letters (destination, retry_at) WHERE retry_at IS NOT NULL;
 
 -- What is still to be said in imports.jsonl: written here with what it tells of, deleted when it is in the file and synced.

@@ -59,5 +59,9 @@ CREATE TABLE dead_letters (
     retry_at        INTEGER
 ) STRICT;
 
-CREATE INDEX dead_letters_of ON dead_letters (destination, id);
+CREATE INDEX dead_letters_of ON dead_letters (destination, id, kind);
 CREATE INDEX dead_letters_due ON dead_letters (destination, retry_at) WHERE retry_at IS NOT NULL;
+
+-- With the events, so that what lies ahead of a destination is summed up without reading the imports.
+DROP INDEX imports_with_events;
+CREATE INDEX imports_with_events ON imports (seq, accepted) WHERE imported = 1;

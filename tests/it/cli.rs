@@ -50,6 +50,7 @@ fn help_names_every_command() {
         "status",
         "events",
         "retry",
+        "dead-letters",
         "keys",
         "demo",
         "completions",

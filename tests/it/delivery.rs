@@ -13,6 +13,7 @@ use feedgate::config::resolve::{DestinationKind, DestinationSettings, FileFormat
 use feedgate::delivery::{Delivery, Outcome};
 use feedgate::feed::{DuplicateKeys, Options};
 use feedgate::intake::{Rules, take_in};
+use feedgate::ledger::letters::{AgainCount, Letters};
 use feedgate::ledger::listing::{Claim, Seen};
 use feedgate::ledger::outcome::{Action, Disposal, Outcome as Imported};
 use feedgate::ledger::{DestinationRow, DestinationState, Ledger, Stored, Wanted};
@@ -22,28 +23,28 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// The time of every import, unless a test says otherwise: 2026-02-03T04:05:06.789Z.
-const IMPORTED_AT: i64 = 1_770_091_506_789;
+pub(crate) const IMPORTED_AT: i64 = 1_770_091_506_789;
 
 /// A state directory, and a place for what is delivered.
-struct World {
+pub(crate) struct World {
     dir: tempfile::TempDir,
     ledger: Ledger,
 }
 
 impl World {
-    fn new() -> World {
+    pub(crate) fn new() -> World {
         let dir = tempfile::tempdir().expect("a directory");
         fs::create_dir(dir.path().join("spool")).expect("the spool");
         let ledger = Ledger::open(&dir.path().join("ledger.db")).expect("the ledger");
         World { dir, ledger }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// Takes an archive in as intake does, and returns the import's id.
-    async fn import(&self, source: &str, name: &str, feed: &str) -> i64 {
+    pub(crate) async fn import(&self, source: &str, name: &str, feed: &str) -> i64 {
         let zip = zipped(name, feed);
         let sha256: [u8; 32] = Sha256::digest(&zip).into();
         let file = format!("{source}-{name}");
@@ -102,7 +103,7 @@ impl World {
         id
     }
 
-    async fn deliver(&self, settings: &DestinationSettings) -> Outcome {
+    pub(crate) async fn deliver(&self, settings: &DestinationSettings) -> Outcome {
         self.delivery(settings).once(CancellationToken::new()).await
     }
 
@@ -119,7 +120,7 @@ impl World {
     }
 
     /// What only a crash, an operator or time could do to the ledger.
-    fn tamper(&self, sql: &str) {
+    pub(crate) fn tamper(&self, sql: &str) {
         Connection::open(self.path("ledger.db"))
             .and_then(|ledger| ledger.execute_batch(sql))
             .expect("tampering");
@@ -193,7 +194,7 @@ impl World {
     }
 }
 
-fn settings(name: &str, kind: DestinationKind) -> DestinationSettings {
+pub(crate) fn settings(name: &str, kind: DestinationKind) -> DestinationSettings {
     DestinationSettings {
         name: name.to_owned(),
         kind,
@@ -233,8 +234,8 @@ fn ask(database: &Path, sql: &str) -> Vec<String> {
     rows.expect("rows").collect::<rusqlite::Result<_>>().expect("rows")
 }
 
-const MONDAY: &str = "event_history_20260202000000.json.zip";
-const TUESDAY: &str = "event_history_20260203000000.json.zip";
+pub(crate) const MONDAY: &str = "event_history_20260202000000.json.zip";
+pub(crate) const TUESDAY: &str = "event_history_20260203000000.json.zip";
 const WEDNESDAY: &str = "event_history_20260204000000.json.zip";
 
 /// `{"event":"e0","id":"u0"}` and so on.
@@ -245,7 +246,7 @@ fn many(count: usize) -> String {
     format!("[{}]", entries.join(","))
 }
 
-fn delivered(count: u64) -> Outcome {
+pub(crate) fn delivered(count: u64) -> Outcome {
     Outcome {
         delivered: count,
         trouble: None,
@@ -679,13 +680,27 @@ async fn what_left_the_spool_is_a_gap_with_a_name() {
     );
 
     assert_eq!(
-        world.ledger.deliver_again("people", 1).await.expect("the ledger"),
-        Some(0)
+        world
+            .ledger
+            .deliver_again("people", Letters::default(), 1)
+            .await
+            .expect("the ledger"),
+        Some(AgainCount {
+            letters: 0,
+            left_unidentified: 0
+        })
     );
     assert_eq!(world.deliver(&settings).await, delivered(8));
     assert_eq!(world.ask("people", "SELECT DISTINCT import FROM events"), ["1", "4"]);
     assert_eq!(world.row("people").await.standing.state, DestinationState::Idle);
-    assert_eq!(world.ledger.deliver_again("nobody", 1).await.expect("the ledger"), None);
+    assert_eq!(
+        world
+            .ledger
+            .deliver_again("nobody", Letters::default(), 1)
+            .await
+            .expect("the ledger"),
+        None
+    );
 
     let (out, gaps) = world.printed(&Query::default()).await;
     assert_eq!(out.lines().count(), 9);

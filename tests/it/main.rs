@@ -3,6 +3,7 @@
 mod house; // the harness: real sshd, archives from readable text, the scripted far end
 
 mod archives; // every rule of packaging, and hostile zips
+mod bento; // what is sent to Bento, against its pages and its own client; what its answers mean
 mod cli; // stdout, stderr and exit code
 mod config; // what the configuration may say
 mod crash_walk; // stopped before and after every outside call, and arrived at the same end
@@ -10,9 +11,13 @@ mod daemon; // its life: signals, two at once, servers that go and come, uploads
 mod delivery; // cursor, batches, restart, a destination that fails
 mod demo; // the demo, as a newcomer runs it
 mod feeds; // every rule of entries, and the reader against serde_json
+#[cfg(feature = "parquet")]
+mod files; // Parquet, read back by DuckDB and by the crate that wrote it
 mod http; // what is posted, and what every answer and every absence of one comes to
 mod intake; // one test per rule and per ending, over a directory and over SFTP
 mod kills; // SIGKILL at random moments
 mod receivers; // deliveries through faults, refusals, hours and crashes
+mod seeing; // destinations and dead letters, as `status`, `dead-letters`, `retry` and `check` show them
 mod sources; // one contract over a local directory and SFTP; authentication; host keys
 mod tidy; // rooms that must not know each other
+mod upgrade; // every older ledger opens and equals a fresh one

@@ -1,38 +1,50 @@
-//! Files of events: NDJSON, a file per import and day, compressed with zstd or plain.
+//! Files of events, for people and programs that take files: NDJSON or Parquet, a file per import and day.
 //!
-//! `<dir>/<day>/<key>.ndjson.zst`: the day is that of the import, or on request the event's own; the key is what the ids of
-//! the import's events begin with. So the same import comes to the same names whenever it is delivered, and a file is either
-//! whole or not there: it is written beside under a name with a dot, synced, and renamed when all files of the import are
-//! written. The cursor moves after that. A crash before leaves temporaries, which the next start sweeps; a crash between
-//! renaming and the cursor writes the same files again. Nobody's file is there twice.
+//! `<dir>/<day>/<key>.ndjson.zst` or `….parquet`: the day is that of the import, or on request the event's own; the key is
+//! what the ids of the import's events begin with. So the same import comes to the same names whenever it is delivered, and a
+//! file is either whole or not there: it is written beside under a name with a dot, synced, and renamed when all files of the
+//! import are written. The cursor moves after that. A crash before leaves temporaries, which the next start sweeps; a crash
+//! between renaming and the cursor writes the same files again. Nobody's file is there twice.
+//!
+//! Forms are [`Writer`]s, and do not know any of that but the temporaries they write to. Files of one form stay when the
+//! configuration changes to the other.
 
-use std::io::Write;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use crate::config::resolve::{DestinationKind, DestinationSettings};
-use crate::events::{Batch, push_date, push_line};
+use crate::config::resolve::{DestinationKind, DestinationSettings, FileFormat};
+use crate::events::{Batch, Event, push_date};
 use crate::ledger::Cursor;
 
 use super::{Position, Reply, Store, of_io};
-use parts::Parts;
+use temporaries::{Error, Temporaries};
 
-mod parts;
+mod names;
+mod ndjson;
+mod owner;
+#[cfg(feature = "parquet")]
+mod parquet;
+mod temporaries;
 
 /// Most days that the events of one import are filed under. Without a limit a feed of made-up times would make as many
 /// files as it has events.
 const DAYS_MAX: usize = 4_000;
 
-/// Where events go whose day is one too many.
-const OTHER_DAYS: &str = "other-days";
-
-/// The file that says whose directory it is.
-const OWNER_MARK: &str = ".feedgate";
+/// So many imports after a start may have been delivered before, without the ledger having heard of it: as many as are
+/// taken into one stint. For these, an earlier attempt's files are looked for in every day.
+const REDELIVERED_MAX: usize = 256;
 
 /// Files of events.
 pub(super) struct Files {
     dir: PathBuf,
+    /// Its name, for what files say of themselves.
+    #[cfg(feature = "parquet")]
+    destination: String,
     by_event_date: bool,
+    format: FileFormat,
     zstd_level: i32,
+    /// Imports kept since the start, as far as that matters.
+    kept: usize,
     /// The import that is being written.
     writing: Option<Writing>,
 }
@@ -42,7 +54,18 @@ struct Writing {
     seq: i64,
     /// Where the next batch must begin.
     next: Cursor,
-    parts: Parts,
+    /// The days that events were filed under so far, if those are the events' own.
+    days: HashSet<String>,
+    writer: Box<dyn Writer>,
+}
+
+/// The files of one import in one form, while they are written.
+trait Writer: Send {
+    /// Files an event under a day. It may be in memory afterwards, or in a temporary.
+    fn write(&mut self, day: &str, event: &Event<'_>) -> Result<(), Error>;
+
+    /// Writes what is in hand still, and closes every file.
+    fn finish(self: Box<Self>) -> Result<Temporaries, Error>;
 }
 
 impl Files {
@@ -50,6 +73,7 @@ impl Files {
     pub(super) fn open(settings: &DestinationSettings, dir: &Path) -> Result<Files, Reply> {
         let DestinationKind::File {
             by_event_date,
+            format,
             zstd_level,
             ..
         } = settings.kind
@@ -58,59 +82,92 @@ impl Files {
                 reason: "this is no `file` destination".to_owned(),
             });
         };
-        parts::make_dir(dir).map_err(|error| of_io(&format!("making the directory `{}`", dir.display()), &error))?;
-        own(dir, settings)?;
-        parts::sweep(dir)
+        refuse_unbuilt(format)?;
+        temporaries::make_dir(dir)
+            .map_err(|error| of_io(&format!("making the directory `{}`", dir.display()), &error))?;
+        owner::own(dir, settings)?;
+        names::sweep(dir)
             .map_err(|error| of_io(&format!("sweeping temporary files from `{}`", dir.display()), &error))?;
         Ok(Files {
             dir: dir.to_owned(),
+            #[cfg(feature = "parquet")]
+            destination: settings.name.clone(),
             by_event_date,
+            format,
             zstd_level,
+            kept: 0,
             writing: None,
         })
     }
 
     fn try_deliver(&mut self, batch: &Batch) -> Result<Reply, Reply> {
         // What was begun and is not gone on with comes to nothing: its temporaries go when it is dropped.
+        let writing_failed = |(path, error): Error| of_io(&format!("writing `{}`", path.display()), &error);
         let mut writing = match self.writing.take() {
             Some(writing) if writing.seq == batch.import.seq && writing.next == batch.begin => writing,
-            _ => Writing {
-                seq: batch.import.seq,
-                next: batch.begin,
-                parts: Parts::new(&self.dir, &batch.key, self.zstd_level, self.by_event_date),
-            },
+            _ => self.begin(batch).map_err(writing_failed)?,
         };
-        self.write(&mut writing.parts, batch)
-            .map_err(|(path, error)| of_io(&format!("writing `{}`", path.display()), &error))?;
+        self.write(&mut writing, batch).map_err(writing_failed)?;
         writing.next = batch.end;
         if !batch.last {
             self.writing = Some(writing);
             return Ok(Reply::Held);
         }
-        writing
-            .parts
-            .keep()
+        let temporaries = writing.writer.finish().map_err(writing_failed)?;
+        let may_have_been_here = self.kept < REDELIVERED_MAX;
+        temporaries
+            .keep(may_have_been_here)
             .map_err(|(path, error)| of_io(&format!("keeping `{}`", path.display()), &error))?;
+        self.kept = self.kept.saturating_add(1);
         Ok(Reply::Durable(batch.end))
     }
 
-    fn write(&self, parts: &mut Parts, batch: &Batch) -> Result<(), parts::Error> {
-        let mut line = Vec::new();
+    fn begin(&self, batch: &Batch) -> Result<Writing, Error> {
+        let temporaries = Temporaries::new(&self.dir, &batch.key);
+        let writer: Box<dyn Writer> = match self.format {
+            #[cfg(feature = "parquet")]
+            FileFormat::Parquet => Box::new(parquet::Parquet::new(
+                temporaries,
+                self.zstd_level,
+                &self.destination,
+                batch,
+            )?),
+            _ => Box::new(ndjson::Ndjson::new(temporaries, self.zstd_level, self.by_event_date)),
+        };
+        Ok(Writing {
+            seq: batch.import.seq,
+            next: batch.begin,
+            days: HashSet::new(),
+            writer,
+        })
+    }
+
+    fn write(&self, writing: &mut Writing, batch: &Batch) -> Result<(), Error> {
         let mut day = String::new();
         push_date(&mut day, batch.import.imported_at);
         for event in batch.events() {
             if self.by_event_date {
                 day.clear();
                 push_date(&mut day, event.at);
-                if parts.days() >= DAYS_MAX && !parts.has(&day) {
-                    OTHER_DAYS.clone_into(&mut day);
-                }
+                writing.admit(&mut day);
             }
-            line.clear();
-            push_line(&mut line, &event);
-            parts.write(&day, &line)?;
+            writing.writer.write(&day, &event)?;
         }
         Ok(())
+    }
+}
+
+impl Writing {
+    /// A day that is one too many becomes that of all such.
+    fn admit(&mut self, day: &mut String) {
+        if self.days.contains(day.as_str()) {
+            return;
+        }
+        if self.days.len() < DAYS_MAX {
+            self.days.insert(day.clone());
+        } else {
+            names::OTHER_DAYS.clone_into(day);
+        }
     }
 }
 
@@ -128,56 +185,11 @@ impl Store for Files {
     }
 }
 
-/// Whose files lie in a directory, as the mark in it says.
-fn owner(dir: &Path) -> Result<Option<String>, Reply> {
-    let mark = dir.join(OWNER_MARK);
-    match std::fs::read_to_string(&mark) {
-        Ok(name) => Ok(Some(name.trim().to_owned())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(of_io(&format!("reading `{}`", mark.display()), &error)),
-    }
-}
-
-/// Two destinations in one directory, by whatever path, would write over each other's files: the first one stays.
-fn refuse_strangers(dir: &Path, settings: &DestinationSettings, owner: Option<&str>) -> Result<(), Reply> {
-    match owner {
-        Some(owner) if owner != settings.name && Some(owner) != settings.was.as_deref() => Err(Reply::Barred {
-            reason: format!(
-                "the directory `{}` belongs to the destination `{owner}`, as `{OWNER_MARK}` in it says: name another `path`, or write \
-                 `was = \"{owner}\"` if that is what this one was called",
-                dir.display()
-            ),
-        }),
-        _ => Ok(()),
-    }
-}
-
-/// Makes the directory this destination's own.
-fn own(dir: &Path, settings: &DestinationSettings) -> Result<(), Reply> {
-    let owner = owner(dir)?;
-    refuse_strangers(dir, settings, owner.as_deref())?;
-    if owner.as_deref() == Some(settings.name.as_str()) {
-        return Ok(());
-    }
-    let mark = dir.join(OWNER_MARK);
-    let failed = |error: std::io::Error| of_io(&format!("writing `{}`", mark.display()), &error);
-    match owner {
-        Some(_) => std::fs::write(&mark, format!("{}\n", settings.name)).map_err(failed),
-        // Of two that come at once, one makes it, and the other finds it made.
-        None => match std::fs::File::create_new(&mark) {
-            Ok(mut file) => file
-                .write_all(format!("{}\n", settings.name).as_bytes())
-                .map_err(failed),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Err(Reply::Unavailable {
-                reason: format!("another destination has just begun to use `{}`", dir.display()),
-            }),
-            Err(error) => Err(failed(error)),
-        },
-    }
-}
-
 /// Says whether [`Files::open`] would succeed, and changes nothing.
 pub(super) fn check(dir: &Path, settings: &DestinationSettings) -> Result<(), Reply> {
+    if let DestinationKind::File { format, .. } = settings.kind {
+        refuse_unbuilt(format)?;
+    }
     if !dir.exists() {
         return super::check_place(dir);
     }
@@ -186,6 +198,18 @@ pub(super) fn check(dir: &Path, settings: &DestinationSettings) -> Result<(), Re
             reason: format!("`{}` is not a directory; name another `path`", dir.display()),
         });
     }
-    refuse_strangers(dir, settings, owner(dir)?.as_deref())?;
+    owner::check(dir, settings)?;
     super::check_writable(dir)
+}
+
+/// A program built without a form says so, rather than writing another.
+fn refuse_unbuilt(format: FileFormat) -> Result<(), Reply> {
+    if format == FileFormat::Parquet && !cfg!(feature = "parquet") {
+        return Err(Reply::Barred {
+            reason: "this program was built without the cargo feature `parquet`; build it with `--features parquet`, or write \
+                     `format = \"ndjson\"`"
+                .to_owned(),
+        });
+    }
+    Ok(())
 }

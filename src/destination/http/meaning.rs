@@ -24,7 +24,7 @@ pub(super) fn of(response: &Response, ids: &[&str], statuses: &[(u16, StatusMean
     let answered = answered(&doing, response, wire);
     let Some(meaning) = meaning else {
         return Answer::Unanswered {
-            reason: format!("{answered}: no status that an answer can end with"),
+            reason: format!("{answered}: it does not say whether they were taken"),
         };
     };
     match meaning {
@@ -64,9 +64,11 @@ fn answered(doing: &str, response: &Response, wire: &Wire) -> String {
     answered
 }
 
-/// What a status means where nobody says otherwise; `None`: no answer ends with it.
+/// What a status means where nobody says otherwise; `None`: nobody knows whether the events were taken. So it is where a
+/// gateway heard nothing from the receiver in time, and with numbers that are no status.
 fn usual(status: u16) -> Option<StatusMeaning> {
     Some(match status {
+        504 | 520 | 524 => return None,
         200..=299 => StatusMeaning::Delivered,
         400 | 422 => StatusMeaning::Refused,
         413 => StatusMeaning::TooLarge,
@@ -99,7 +101,9 @@ enum Named {
 
 /// What was said of single events in an answer that takes the call.
 fn by_event(response: &Response, ids: &[&str], wire: &Wire, answered: &str) -> Answer {
-    let body = response.body.trim_ascii();
+    // Some write a byte-order mark before their JSON.
+    let body = response.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&response.body);
+    let body = body.trim_ascii();
     if !body.starts_with(b"{") {
         return Answer::Delivered;
     }
@@ -155,5 +159,110 @@ fn by_event(response: &Response, ids: &[&str], wire: &Wire, answered: &str) -> A
             failed,
             reason: answered.to_owned(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config::resolve::Endpoint;
+
+    fn wire() -> Wire {
+        let endpoint = Endpoint {
+            url: "https://example.com/in?token=hunter2".to_owned(),
+            roots: None,
+            timeout: Duration::from_secs(1),
+        };
+        Wire::open(&endpoint, "feedgate").expect("a wire")
+    }
+
+    fn answered(status: u16, body: &[u8]) -> Response {
+        Response {
+            status,
+            retry_after: None,
+            location: None,
+            body: body.to_vec(),
+            is_whole: true,
+        }
+    }
+
+    /// Pieces that answers are made of, in sense and nonsense.
+    const PIECES: &[&str] = &[
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\"refused\"",
+        "\"deferred\"",
+        "\"id\"",
+        "\"reason\"",
+        "\"k-0\"",
+        "\"k-1\"",
+        "\"k-2\"",
+        "null",
+        "1",
+        "18446744073709551615",
+        "-1",
+        "true",
+        " ",
+        "\"",
+        "\\",
+        "\u{1b}",
+        "é",
+    ];
+
+    proptest! {
+        /// Whatever is said, each event comes to something, and none that is not named is lost.
+        #[test]
+        fn any_answer_comes_to_something(pieces in prop::collection::vec(0..PIECES.len(), 0..24), status in 100_u16..1000) {
+            let body: String = pieces.iter().map(|piece| PIECES[*piece]).collect();
+            let ids = ["k-0", "k-1"];
+            match of(&answered(status, body.as_bytes()), &ids, &[], &wire()) {
+                Answer::Verdicts(verdicts) => {
+                    prop_assert_eq!(verdicts.len(), ids.len());
+                    for (id, verdict) in ids.iter().zip(verdicts) {
+                        prop_assert!(verdict == Verdict::Delivered || body.contains(id));
+                    }
+                }
+                Answer::Unidentified { failed, .. } => prop_assert!((1..=2).contains(&failed)),
+                Answer::Delivered => prop_assert!((200..300).contains(&status)),
+                Answer::Refused { reason }
+                | Answer::TooLarge { reason }
+                | Answer::Unavailable { reason, .. }
+                | Answer::Unanswered { reason }
+                | Answer::Barred { reason } => prop_assert!(!reason.contains(char::is_control), "{}", reason),
+            }
+        }
+    }
+
+    #[test]
+    fn the_address_without_its_query_and_what_was_said() {
+        let check = |status: u16, body: &str, expect: &str| {
+            let answer = of(&answered(status, body.as_bytes()), &["k-0"], &[], &wire());
+            assert_eq!(format!("{answer:?}"), expect);
+        };
+        check(
+            422,
+            "{\"error\": \"no\\nsuch\"}",
+            "Refused { reason: \"posting to https://example.com/in: answered 422 Unprocessable Entity: \
+             “{\\\"error\\\": \\\"no\\\\nsuch\\\"}”\" }",
+        );
+        check(
+            413,
+            "",
+            "TooLarge { reason: \"posting to https://example.com/in: answered 413 Payload Too Large\" }",
+        );
+        check(
+            102,
+            "",
+            "Unanswered { reason: \"posting to https://example.com/in: answered 102 Processing: \
+             no status that an answer can end with\" }",
+        );
     }
 }

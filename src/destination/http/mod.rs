@@ -33,10 +33,10 @@ pub(super) struct Http {
     parcel: Parcel,
 }
 
-/// Prepares for delivery; nothing is dialled. `Err` is [`Reply::Barred`].
 impl Http {
+    /// Prepares for delivery; nothing is dialled. `Err` is [`Reply::Barred`].
     pub(super) fn open(settings: &HttpSettings) -> Result<Http, Reply> {
-        let (wire, mut headers) = dial_tone(settings)?;
+        let (wire, mut headers) = way_in(settings)?;
         let barred = |reason| Reply::Barred { reason };
         // A configured type stays: some receivers want one of their own.
         if !headers.has("Content-Type") {
@@ -69,7 +69,7 @@ impl Http {
 /// Asks whether anybody is there who lets us in, by a `HEAD`: HTTP defines that nothing comes of it. What else is answered
 /// does not matter, since few who take a `POST` know what to say to it.
 pub(super) fn check(settings: &HttpSettings) -> Result<(), Reply> {
-    let (wire, headers) = dial_tone(settings)?;
+    let (wire, headers) = way_in(settings)?;
     match wire.head(wire.base(), &headers) {
         Reached::Answered(response) if matches!(response.status, 401 | 403) => Err(Reply::Barred {
             reason: meaning::not_let_in(&format!("asking {}", wire.base()), &response, &wire),
@@ -80,8 +80,8 @@ pub(super) fn check(settings: &HttpSettings) -> Result<(), Reply> {
     }
 }
 
-/// The way there, and the headers that say who we are.
-fn dial_tone(settings: &HttpSettings) -> Result<(Wire, Headers), Reply> {
+/// The way there, and the headers that let us in.
+fn way_in(settings: &HttpSettings) -> Result<(Wire, Headers), Reply> {
     let barred = |reason| Reply::Barred { reason };
     let configured = |wanted: &str| {
         let mut headers = settings.headers.iter();

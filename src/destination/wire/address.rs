@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use ureq::http::Uri;
 
+use crate::config::resolve::Secret;
+
 /// An absolute URL of `http` or `https`. It is shown without its query, which may hold a token.
 #[derive(Clone, PartialEq, Eq)]
 pub(in crate::destination) struct Address(Uri);
@@ -41,6 +43,14 @@ impl Address {
         }
         // Scheme and host are ours; what follows is encoded, and never long. Anything else stays where it was.
         Address(url.parse().unwrap_or_else(|_| self.0.clone()))
+    }
+
+    /// What must not be repeated: the query, and each value in it.
+    pub(super) fn secrets(&self) -> Vec<Secret> {
+        let query = self.0.query().unwrap_or_default();
+        let values = query.split('&').filter_map(|pair| pair.split_once('='));
+        let values = values.map(|(_, value)| Secret::new(value));
+        std::iter::once(Secret::new(query)).chain(values).collect()
     }
 
     pub(super) fn uri(&self) -> &Uri {

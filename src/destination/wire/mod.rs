@@ -86,6 +86,10 @@ impl Wire {
     /// Prepares for requests to an endpoint; nothing is dialled. `Err` is [`Reply::Barred`].
     pub(in crate::destination) fn open(endpoint: &Endpoint, user_agent: &str) -> Result<Wire, Reply> {
         let base = Address::parse(&endpoint.url).map_err(|reason| Reply::Barred { reason })?;
+        if header::HeaderValue::from_str(user_agent).is_err() {
+            let reason = "the header `User-Agent` holds a line end or another control character".to_owned();
+            return Err(Reply::Barred { reason });
+        }
         // A proxy cannot reach this machine as we do.
         let proxy = if base.is_this_machine() {
             None
@@ -115,10 +119,10 @@ impl Wire {
             .build();
         Ok(Wire {
             agent: config.into(),
+            secrets: base.secrets(),
             base,
             timeout: endpoint.timeout,
             proxy: proxy_shown,
-            secrets: Vec::new(),
             asks_first: false,
         })
     }
@@ -170,6 +174,10 @@ impl Wire {
         let doing = format!("posting to {to}");
         let stage = sending.stage();
         let reached = match answer {
+            // Who was asked first, and says yes without having looked, has taken nothing. A no without a look is a no.
+            Ok(answer) if answer.status().is_success() && stage != Stage::Sent => Reached::NotSent {
+                reason: format!("{doing}: answered {} before any of it was sent", answer.status()),
+            },
             Ok(answer) => self.read(&doing, answer),
             Err(error) => self.failed(&doing, &error, stage),
         };

@@ -98,7 +98,7 @@ pub(super) fn of_error(error: &Error, stage: Stage, timeout: Duration) -> String
     match stage {
         Stage::Head => what,
         Stage::Body { sent, of } => format!("{what}, when {sent} of {of} bytes had been sent"),
-        Stage::Sent => format!("{what}, after all was sent and before an answer came"),
+        Stage::Sent => format!("{what}, with all of it on its way and no answer yet"),
         Stage::Answer => format!("{what}, in the middle of the answer"),
     }
 }
@@ -144,7 +144,7 @@ mod tests {
         check(
             Error::Timeout(Timeout::Global),
             Stage::Sent,
-            "not done within 30s, after all was sent and before an answer came",
+            "not done within 30s, with all of it on its way and no answer yet",
         );
         check(
             Error::Io(std::io::Error::other("a\nb\u{7}")),

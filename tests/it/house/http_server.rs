@@ -23,7 +23,7 @@ mod tls; // certificates for localhost, good and bad
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -204,7 +204,7 @@ impl HttpServer {
 
     /// Cuts every connection and refuses new ones, until [`HttpServer::restart`]. What was received is kept.
     pub fn stop(&self) {
-        let Some(listening) = self.listening.lock().expect("no test panicked").take() else {
+        let Some(listening) = self.listening().take() else {
             return;
         };
         self.state().stopping = true;
@@ -243,11 +243,15 @@ impl HttpServer {
                 std::thread::spawn(move || connection::serve(number, socket, tls, &shared));
             }
         });
-        *self.listening.lock().expect("no test panicked") = Some(listening);
+        *self.listening() = Some(listening);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.shared.state()
+    }
+
+    fn listening(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.listening.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wait_until(&self, what: &str, holds: impl Fn(&State) -> bool) {
@@ -255,11 +259,12 @@ impl HttpServer {
             .shared
             .changed
             .wait_timeout_while(self.state(), PATIENCE, |state| !holds(state));
-        let (state, timeout) = waited.expect("no test panicked");
+        let (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        let received = state.requests.clone();
+        drop(state);
         assert!(
             !timeout.timed_out(),
-            "waited in vain for {what}; received: {:#?}",
-            state.requests
+            "waited in vain for {what}; received: {received:#?}"
         );
     }
 }
@@ -272,7 +277,8 @@ impl Drop for HttpServer {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no test panicked")
+        // A test that failed says so itself; the server still has to end.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What a request gets whose head alone has been read, where it is known.
@@ -302,7 +308,7 @@ impl Shared {
         state.stalled += 1;
         self.changed.notify_all();
         while state.released == at_start && !state.stopping {
-            state = self.changed.wait(state).expect("no test panicked");
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.stalled -= 1;
         !state.stopping

@@ -31,7 +31,7 @@ use feedgate::feed::{DuplicateKeys, Options};
 use feedgate::intake::{Rules, take_in};
 use feedgate::ledger::listing::{Claim, Seen};
 use feedgate::ledger::outcome::{Action, Disposal, Outcome as Imported};
-use feedgate::ledger::{DestinationRow, Ledger, Stored};
+use feedgate::ledger::{DestinationRow, Ledger, Letters, Stored};
 use rusqlite::Connection;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -338,10 +338,14 @@ impl World {
         )
     }
 
-    /// Somebody runs `feedgate retry --dead-letters`. Returns the number of letters.
+    /// Somebody runs `feedgate retry --dead-letters --unidentified`. Returns the number of letters.
     pub async fn deliver_again(&self, name: &str) -> u64 {
-        let again = self.ledger.deliver_again(name, self.time.now()).await;
-        again.expect("the ledger").expect("the destination")
+        let all = Letters {
+            unidentified: true,
+            ids: Vec::new(),
+        };
+        let again = self.ledger.deliver_again(name, all, self.time.now()).await;
+        again.expect("the ledger").expect("the destination").letters
     }
 
     /// What only a crash, an operator or time could do to the ledger.

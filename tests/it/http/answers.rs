@@ -37,10 +37,10 @@ fn every_status_has_one_meaning() {
     for status in [401, 403, 402, 404, 405, 406, 407, 409, 410, 411, 415, 418, 451, 499] {
         check(status, "barred");
     }
-    for status in [408, 425, 429, 500, 501, 502, 503, 504, 505, 521, 599] {
+    for status in [408, 425, 429, 500, 501, 502, 503, 505, 521, 599] {
         check(status, "unavailable");
     }
-    for status in [600, 700, 999] {
+    for status in [504, 520, 524, 600, 700, 999] {
         check(status, "unanswered");
     }
     server.next(Script::status(204));
@@ -184,6 +184,16 @@ fn an_answer_event_by_event() {
             refused(&format!("“\\u{{1b}}[2J{}…”", "x".repeat(196))),
         ],
     );
+}
+
+#[test]
+fn an_answer_may_have_blanks_and_a_byte_order_mark_before_it() {
+    let server = HttpServer::start();
+    let mut receiver = opened(settings(&server.url()));
+    for before in ["\u{feff}", " \r\n", "\u{feff}\n"] {
+        server.next(Script::ok(format!("{before}{{\"refused\":[\"{}\"]}}\n", id(2))));
+        assert_eq!(kind(&post_three(&mut *receiver)), "verdicts", "{before:?}");
+    }
 }
 
 #[test]

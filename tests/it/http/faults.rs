@@ -21,9 +21,15 @@ fn who_did_not_answer_may_have_taken_it() {
         // And nothing of it is left behind: the next call is as any other.
         assert_eq!(post_three(&mut *receiver), Answer::Delivered, "after {shown}");
     };
-    check(Script::CutBefore, "the connection was closed, after all was sent");
-    check(Script::CutAfter, "the connection was closed, after all was sent");
-    check(Script::HalfHeader, "the connection was closed, after all was sent");
+    check(
+        Script::CutBefore,
+        "the connection was closed, with all of it on its way",
+    );
+    check(Script::CutAfter, "the connection was closed, with all of it on its way");
+    check(
+        Script::HalfHeader,
+        "the connection was closed, with all of it on its way",
+    );
     check(Script::WrongLength, "in the middle of the answer");
     check(Script::Garbage, "no HTTP");
     check(Script::EndlessHead, "");
@@ -74,7 +80,7 @@ fn an_answer_without_end_is_read_to_a_bound() {
         assert_eq!(post_three(&mut *receiver), Answer::Delivered);
     }
     // The connection is given up, not read to its end.
-    assert_eq!(server.accepted(), 2);
+    assert_eq!((server.accepted(), server.stored().len()), (2, 2));
 }
 
 #[test]
@@ -117,6 +123,19 @@ fn who_is_not_there_has_taken_nothing() {
     assert_eq!(server.requests().len(), 2);
 }
 
+#[test]
+fn an_answer_that_does_not_wait_for_the_body_is_heard() {
+    let server = HttpServer::start();
+    let mut receiver = opened(settings(&server.url()));
+    server.next(Script::AnswerEarly(413));
+    assert_eq!(kind(&post_three(&mut *receiver)), "too large");
+    receiver.clear();
+    receiver.add(&event(0, &a_large_body()));
+    server.next(Script::AnswerEarly(401));
+    assert_eq!(kind(&receiver.make(&Call::Parcel(0..1))), "barred");
+    assert_eq!(server.stored(), []);
+}
+
 /// More than two sockets hold between them.
 fn a_large_body() -> String {
     format!("{{\"text\":\"{}\"}}", "x".repeat(48 << 20))
@@ -148,6 +167,26 @@ fn a_body_that_is_cut_off_is_announced_the_next_time() {
     assert_eq!(requests[2].header("expect"), Some("100-continue"));
     assert_eq!(requests[2].events()[0]["index"], 0);
     assert_eq!(requests[3].header("expect"), None);
+}
+
+#[test]
+fn who_says_yes_before_the_body_is_there_has_taken_nothing() {
+    let server = HttpServer::start();
+    let mut receiver = opened(settings(&server.url()));
+    receiver.add(&event(0, &a_large_body()));
+    let whole = Call::Parcel(0..1);
+    server.next(Script::CutInBody);
+    assert_eq!(kind(&receiver.make(&whole)), "unanswered");
+    server.next(Script::AnswerEarly(200));
+    let answer = receiver.make(&whole);
+    assert_eq!(kind(&answer), "unavailable", "{answer:?}");
+    assert!(
+        reason(&answer).contains("200 OK before any of it was sent"),
+        "{answer:?}"
+    );
+    // It is not asked again.
+    assert_eq!(receiver.make(&whole), Answer::Delivered);
+    assert_eq!(server.stored()[0].header("expect"), None);
 }
 
 #[test]

@@ -273,12 +273,15 @@ fn headers_and_what_lets_us_in() {
 fn a_connection_is_used_again_unless_it_is_closed_meanwhile() {
     let server = HttpServer::start();
     let mut receiver = opened(settings(&server.url()));
-    assert_eq!(post_three(&mut *receiver), Answer::Delivered);
-    assert_eq!(post_three(&mut *receiver), Answer::Delivered);
-    assert_eq!(server.accepted(), 1);
+    for _ in 0..5 {
+        assert_eq!(post_three(&mut *receiver), Answer::Delivered);
+    }
+    // Not always: one that has lain idle for some seconds is not.
+    let accepted = server.accepted();
+    assert!(accepted < 5, "{accepted}");
     server.cut_connections();
     assert_eq!(post_three(&mut *receiver), Answer::Delivered);
-    assert_eq!((server.accepted(), server.stored().len()), (2, 3));
+    assert_eq!((server.accepted(), server.stored().len()), (accepted + 1, 6));
 }
 
 #[test]

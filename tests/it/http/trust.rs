@@ -18,9 +18,11 @@ fn trusting(server: &HttpServer) -> HttpSettings {
 fn a_certificate_that_is_vouched_for() {
     let server = HttpServer::start_tls();
     let mut receiver = opened(trusting(&server));
-    assert_eq!(post_three(&mut *receiver), Answer::Delivered);
-    assert_eq!(post_three(&mut *receiver), Answer::Delivered);
-    assert_eq!((server.accepted(), server.stored().len()), (1, 2));
+    for _ in 0..5 {
+        assert_eq!(post_three(&mut *receiver), Answer::Delivered);
+    }
+    assert!(server.accepted() < 5, "a connection is used again");
+    assert_eq!(server.stored().len(), 5);
     assert_eq!(checked(trusting(&server)), Ok(()));
 
     // By its address as well, and among other authorities.
@@ -107,7 +109,7 @@ fn one_side_speaks_tls_and_the_other_does_not() {
 
 /// Repeats all it is told, and a password besides, which it may know from elsewhere.
 fn echo(status: u16, request: &Request, password: &str) -> Script {
-    let mut said = password.to_owned();
+    let mut said = format!("{password} {}", request.target);
     for (_, value) in &request.headers {
         said.push_str(&format!(" {value}"));
     }

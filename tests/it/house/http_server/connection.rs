@@ -13,7 +13,12 @@ const HEAD_BYTES_MAX: usize = 256 * 1024;
 
 /// Serves a connection until one side has had enough.
 pub(super) fn serve(number: usize, socket: TcpStream, tls: Option<Arc<ServerConfig>>, shared: &Shared) {
-    let Ok(closing) = socket.try_clone() else { return };
+    let Ok(clone) = socket.try_clone() else { return };
+    let _end = End {
+        number,
+        socket: clone,
+        shared,
+    };
     socket.set_nodelay(true).ok();
     let stream: Box<dyn Stream> = match tls {
         None => Box::new(socket),
@@ -29,8 +34,20 @@ pub(super) fn serve(number: usize, socket: TcpStream, tls: Option<Arc<ServerConf
     };
     // A client that went away, or speaks no TLS, ends its connection; the test looks at what the client says.
     while let Ok(true) = connection.turn(shared) {}
-    closing.shutdown(Shutdown::Both).ok();
-    shared.closed(number);
+}
+
+/// Closes the connection, even where a test's own function panicked: its client should not wait.
+struct End<'a> {
+    number: usize,
+    socket: TcpStream,
+    shared: &'a Shared,
+}
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.socket.shutdown(Shutdown::Both).ok();
+        self.shared.closed(self.number);
+    }
 }
 
 trait Stream: Read + Write {}

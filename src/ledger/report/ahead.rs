@@ -1,0 +1,78 @@
+//! What lies ahead of a cursor: how many imports, how many events, and since when.
+//!
+//! Summed up from an index alone: a destination may be a million imports behind.
+
+use roaring::RoaringTreemap;
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::ledger::{Cursor, Ledger, LedgerError};
+
+/// What lies ahead of a cursor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ToCome {
+    /// Imports that took events in.
+    pub imports: u64,
+    /// Events in these that are ahead.
+    pub events: u64,
+}
+
+impl Ledger {
+    /// What lies ahead of a cursor, of the sources given (none given: of all).
+    pub async fn to_come(&self, of: Cursor, sources: Vec<String>) -> Result<ToCome, LedgerError> {
+        self.read("counting what is to be delivered", move |connection| {
+            to_come(&*connection.unchecked_transaction()?, of, &sources)
+        })
+        .await
+    }
+}
+
+pub(super) fn to_come(ledger: &Connection, of: Cursor, sources: &[String]) -> rusqlite::Result<ToCome> {
+    let sources_json = serde_json::Value::from(sources).to_string();
+    // The sources are not in the index, so they are asked for only where it matters.
+    let filter = match sources.is_empty() {
+        true => "?2 = '[]'",
+        false => "source IN (SELECT value FROM json_each(?2))",
+    };
+    let (imports, events): (u64, u64) = ledger
+        .prepare_cached(&format!(
+            "SELECT count(*), coalesce(sum(accepted), 0) FROM imports WHERE imported = 1 AND seq >= ?1 AND {filter}"
+        ))?
+        .query_row(params![of.seq, sources_json], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let first: Option<(u64, Option<Vec<u8>>)> = match of.index {
+        0 => None,
+        _ => ledger
+            .prepare_cached(&format!(
+                "SELECT accepted, rejected_set FROM imports WHERE imported = 1 AND seq = ?1 AND {filter}"
+            ))?
+            .query_row(params![of.seq, sources_json], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?,
+    };
+    let behind = match first {
+        Some((accepted, rejected)) => events_before(of.index, rejected)?.min(accepted),
+        None => 0,
+    };
+    Ok(ToCome {
+        imports,
+        events: events.saturating_sub(behind),
+    })
+}
+
+/// The events among the first entries of an import: those that were not rejected.
+fn events_before(index: u64, rejected_set: Option<Vec<u8>>) -> rusqlite::Result<u64> {
+    let (Some(last), Some(bytes)) = (index.checked_sub(1), rejected_set) else {
+        return Ok(index);
+    };
+    let rejected = RoaringTreemap::deserialize_from(bytes.as_slice())
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(1, Type::Blob, error.into()))?;
+    Ok(index - rejected.rank(last))
+}
+
+/// When the oldest import that is ahead was closed.
+pub(super) fn oldest_at(ledger: &Connection, seq: i64) -> rusqlite::Result<Option<i64>> {
+    let at: Option<Option<i64>> = ledger
+        .prepare_cached("SELECT closed_at FROM imports WHERE imported = 1 AND seq >= ?1 ORDER BY seq LIMIT 1")?
+        .query_row([seq], |row| row.get(0))
+        .optional()?;
+    Ok(at.flatten())
+}
