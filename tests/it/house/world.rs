@@ -29,9 +29,10 @@ use feedgate::config::resolve::{
 use feedgate::delivery::{Delivery, Outcome};
 use feedgate::feed::{DuplicateKeys, Options};
 use feedgate::intake::{Rules, take_in};
+use feedgate::ledger::letters::Letters;
 use feedgate::ledger::listing::{Claim, Seen};
 use feedgate::ledger::outcome::{Action, Disposal, Outcome as Imported};
-use feedgate::ledger::{DestinationRow, Ledger, Letters, Stored};
+use feedgate::ledger::{DestinationRow, Ledger, Stored};
 use rusqlite::Connection;
 use serde_json::Value;
 use sha2::{Digest, Sha256};

@@ -217,9 +217,16 @@ async fn not_let_in_until_somebody_mended_it() {
 
 #[tokio::test]
 async fn statuses_that_pass() {
-    for status in [408, 425, 429, 500, 502, 503, 504, 599] {
+    for status in [408, 425, 429, 500, 502, 503, 599] {
         refused(Script::status(status), DestinationState::Waiting, &status.to_string()).await;
     }
+}
+
+#[tokio::test]
+async fn a_gateway_that_heard_nothing_in_time() {
+    // What lies behind it may have taken everything.
+    answer_is_lost(Script::status(504).storing(true)).await;
+    request_is_lost(Script::status(504)).await;
 }
 
 #[tokio::test]
