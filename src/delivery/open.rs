@@ -13,7 +13,6 @@ use super::receivers::allowance;
 use super::stint::Worker;
 use super::{Delivery, Hand, IMPORTS_MAX, Trouble, off_the_runtime};
 use crate::config::resolve::Start;
-use crate::destination::receiver::Call;
 use crate::destination::{self, Mark, Opened, Position, Receiver, Store};
 use crate::events;
 use crate::ledger::{Cursor, DestinationRow, LedgerError, Registration};
@@ -56,10 +55,7 @@ impl Delivery {
     /// Takes up what was in flight when the program ended, or when the destination was opened anew.
     async fn resume(&mut self, mut courier: Courier) -> Result<Box<Courier>, Trouble> {
         let name = &self.settings.name;
-        let allowances = [Call::Before(0), Call::Parcel(0..1)]
-            .iter()
-            .filter_map(|call| courier.receiver().budget(call).map(allowance))
-            .collect();
+        let allowances = courier.receiver().budgets().into_iter().map(allowance).collect();
         self.ledger.allow(name, allowances).await?;
         courier.letters = self.ledger.letters_count(name).await?;
         let Some(flight) = self.ledger.flight(name).await? else {

@@ -33,6 +33,11 @@ pub trait Receiver: Send {
         None
     }
 
+    /// All the budgets that its calls may count against.
+    fn budgets(&self) -> Vec<Budget> {
+        Vec::new()
+    }
+
     /// Makes one attempt at one call.
     fn make(&mut self, call: &Call) -> Answer;
 }

@@ -136,6 +136,8 @@ pub(super) fn taken(path: &str, reached: Reached, site: &Site) -> Result<Respons
             ),
             None => "see that `url` is Bento's own".to_owned(),
         }),
+        // Whoever stands in front of Bento heard nothing from it in time, and does not know whether it took them.
+        504 | 520 | 524 => Answer::Unanswered { reason },
         // It was too slow for them, or comes too soon or too often: none of it is about what was sent.
         408 | 425 | 429 | 500.. => Answer::Unavailable {
             reason,
@@ -389,7 +391,9 @@ mod tests {
         );
         check(500, "", "unavailable: `batch/events` answered 500");
         check(503, "<h1>", "unavailable: `batch/events` answered 503 with a web page");
-        check(520, "", "unavailable: `batch/events` answered 520");
+        check(521, "", "unavailable: `batch/events` answered 521");
+        check(504, "", "unanswered: `batch/events` answered 504");
+        check(524, "", "unanswered: `batch/events` answered 524");
         let later = Response {
             retry_after: Some(Duration::from_secs(7)),
             ..response(429, "")

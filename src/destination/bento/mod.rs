@@ -125,6 +125,10 @@ impl Receiver for Bento {
         })
     }
 
+    fn budgets(&self) -> Vec<Budget> {
+        vec![self.site.batch_budget(), self.site.fetch_budget()]
+    }
+
     fn make(&mut self, call: &Call) -> Answer {
         match call {
             Call::Before(number) => self.people.make(*number, &mut self.site),

@@ -24,7 +24,7 @@ pub(super) fn of(response: &Response, ids: &[&str], statuses: &[(u16, StatusMean
     let answered = answered(&doing, response, wire);
     let Some(meaning) = meaning else {
         return Answer::Unanswered {
-            reason: format!("{answered}: no status that an answer can end with"),
+            reason: format!("{answered}: it does not say whether they were taken"),
         };
     };
     match meaning {
@@ -64,9 +64,11 @@ fn answered(doing: &str, response: &Response, wire: &Wire) -> String {
     answered
 }
 
-/// What a status means where nobody says otherwise; `None`: no answer ends with it.
+/// What a status means where nobody says otherwise; `None`: nobody knows whether the events were taken. So it is where a
+/// gateway heard nothing from the receiver in time, and with numbers that are no status.
 fn usual(status: u16) -> Option<StatusMeaning> {
     Some(match status {
+        504 | 520 | 524 => return None,
         200..=299 => StatusMeaning::Delivered,
         400 | 422 => StatusMeaning::Refused,
         413 => StatusMeaning::TooLarge,
