@@ -19,11 +19,13 @@ use crate::destination::Reply;
 use crate::events::EventsError;
 use crate::ledger::{self, Cursor, DestinationState, Import, Ledger, LedgerError, Standing};
 use courier::Courier;
+use desk::Desk;
 use pace::{Failure, Pace};
 use rate::Rate;
 use stint::Worker;
 
 mod courier; // a receiver at work
+mod desk; // the thread that its work is done on
 mod narrow; // which events of a parcel are at fault
 mod open;
 pub mod pace;
@@ -49,6 +51,7 @@ pub struct Delivery {
     spool_dir: PathBuf,
     settings: DestinationSettings,
     clock: Clock,
+    desk: Arc<Desk>,
     /// `None` until the first attempt, and after most that failed: a destination is opened anew then.
     hand: Option<Hand>,
     pace: Pace,
@@ -111,6 +114,7 @@ impl Delivery {
             spool_dir,
             settings,
             clock: Arc::new(ledger::now),
+            desk: Arc::default(),
             hand: None,
             pace: Pace::default(),
             rate: Rate::default(),
@@ -310,6 +314,24 @@ impl Delivery {
         }
     }
 
+    /// Runs what reads, writes and syncs on a thread that may block.
+    fn off_the_runtime<T, W>(&self, work: W) -> impl Future<Output = Result<T, Trouble>> + Send + use<T, W>
+    where
+        T: Send + 'static,
+        W: FnOnce() -> T + Send + 'static,
+    {
+        let desk = Arc::clone(&self.desk);
+        async move {
+            // The runtime's thread only waits: it is how the runtime knows that something is being done.
+            let done = tokio::task::spawn_blocking(move || desk.run(work)).await;
+            done.ok().and_then(Result::ok).ok_or_else(|| {
+                Trouble::waiting(
+                    "delivering broke off by a fault in this program, which is on stderr; please report it",
+                )
+            })
+        }
+    }
+
     /// An idle destination looks by itself after this long.
     fn look_again(&self) -> Duration {
         match self.hand {
@@ -386,11 +408,4 @@ impl From<LedgerError> for Trouble {
     fn from(error: LedgerError) -> Trouble {
         Trouble::waiting(error.to_string())
     }
-}
-
-/// Runs what reads, writes and syncs on a thread that may block.
-async fn off_the_runtime<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Trouble> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| {
-        Trouble::waiting("delivering broke off by a fault in this program, which is on stderr; please report it")
-    })
 }

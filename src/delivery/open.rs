@@ -11,7 +11,7 @@ use super::pace::Pace;
 use super::reader::Reader;
 use super::receivers::allowance;
 use super::stint::Worker;
-use super::{Delivery, Hand, IMPORTS_MAX, Trouble, off_the_runtime};
+use super::{Delivery, Hand, IMPORTS_MAX, Trouble};
 use crate::config::resolve::Start;
 use crate::destination::{self, Mark, Opened, Position, Receiver, Store};
 use crate::events;
@@ -28,17 +28,18 @@ impl Delivery {
     pub(super) async fn open(&mut self) -> Result<Hand, Trouble> {
         let row = self.registered().await?;
         let settings = self.settings.clone();
-        let opened = off_the_runtime(move || {
-            Ok(match destination::open(&settings)? {
-                Opened::Store(mut store) => {
-                    let position = store.position()?;
-                    At::Store(store, position)
-                }
-                Opened::Receiver(receiver) => At::Receiver(receiver),
+        let opened = self
+            .off_the_runtime(move || {
+                Ok(match destination::open(&settings)? {
+                    Opened::Store(mut store) => {
+                        let position = store.position()?;
+                        At::Store(store, position)
+                    }
+                    Opened::Receiver(receiver) => At::Receiver(receiver),
+                })
             })
-        })
-        .await?
-        .map_err(Trouble::of_reply)?;
+            .await?
+            .map_err(Trouble::of_reply)?;
         let reader = Reader::new(&self.spool_dir, &self.settings);
         match opened {
             At::Store(store, position) => {
@@ -108,7 +109,7 @@ impl Delivery {
         if due.is_empty() {
             return Ok(courier);
         }
-        off_the_runtime(move || {
+        self.off_the_runtime(move || {
             courier.fill_with_letters(&due);
             courier
         })
@@ -122,7 +123,7 @@ impl Delivery {
             .ahead(courier.at, self.settings.sources.clone(), IMPORTS_MAX)
             .await?;
         courier.look(ahead);
-        off_the_runtime(move || {
+        self.off_the_runtime(move || {
             // What cannot be read is told by the turn, which comes upon it as well.
             courier.fill(Some(end)).ok();
             courier

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use super::courier::Courier;
 use super::narrow::CALLS_MAX;
 use super::parcel::{Parcel, Part};
-use super::{Delivery, Hand, IMPORTS_MAX, Trouble, Turn, off_the_runtime};
+use super::{Delivery, Hand, IMPORTS_MAX, Trouble, Turn};
 use crate::destination::receiver::{Answer, Budget, Call, Verdict};
 use crate::ledger::{Allowance, DestinationState, Flight, Leave, Sending, Settlement, Standing};
 
@@ -54,11 +54,12 @@ impl Delivery {
         }
         parcel.is_counted = parcel.is_unsure;
         let made = call.clone();
-        let (courier, answer) = off_the_runtime(move || {
-            let answer = courier.make(&made);
-            (courier, answer)
-        })
-        .await?;
+        let (courier, answer) = self
+            .off_the_runtime(move || {
+                let answer = courier.make(&made);
+                (courier, answer)
+            })
+            .await?;
         match call {
             Call::Before(number) => self.answered_before(courier, parcel, number, answer).await,
             Call::Parcel(range) => self.answered(courier, parcel, range.len(), answer).await,
@@ -75,11 +76,12 @@ impl Delivery {
             .await?;
         if !due.is_empty() {
             self.rate.busy(self.now());
-            let courier = off_the_runtime(move || {
-                courier.fill_with_letters(&due);
-                courier
-            })
-            .await?;
+            let courier = self
+                .off_the_runtime(move || {
+                    courier.fill_with_letters(&due);
+                    courier
+                })
+                .await?;
             return Ok(Packed::Parcel(courier));
         }
         if courier.letters >= self.settings.dead_letters_max {
@@ -99,11 +101,12 @@ impl Delivery {
             return Ok(Packed::Nothing(courier));
         }
         self.rate.busy(self.now());
-        let (mut courier, filled) = off_the_runtime(move || {
-            let filled = courier.fill(None);
-            (courier, filled)
-        })
-        .await?;
+        let (mut courier, filled) = self
+            .off_the_runtime(move || {
+                let filled = courier.fill(None);
+                (courier, filled)
+            })
+            .await?;
         match filled {
             Ok(()) => Ok(Packed::Parcel(courier)),
             Err((_, error)) if error.is_transient() => Err(Trouble::waiting(error.to_string())),

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::stint::{Ending, Stint, Worker};
-use super::{Delivery, Hand, IMPORTS_MAX, Trouble, Turn, off_the_runtime};
+use super::{Delivery, Hand, IMPORTS_MAX, Trouble, Turn};
 use crate::events::EventsError;
 use crate::ledger::{DestinationState, Import, Standing};
 
@@ -32,11 +32,12 @@ impl Delivery {
         let is_all = ahead.imports.last().is_some_and(|import| import.end() == ahead.end);
         let imports: Vec<Arc<Import>> = ahead.imports.into_iter().map(Arc::new).collect();
         let (before, began, stop) = (worker.confirmed(), Instant::now(), stop.clone());
-        let (worker, stint) = off_the_runtime(move || {
-            let stint = worker.stint(&imports, &stop);
-            (worker, stint)
-        })
-        .await?;
+        let (worker, stint) = self
+            .off_the_runtime(move || {
+                let stint = worker.stint(&imports, &stop);
+                (worker, stint)
+            })
+            .await?;
 
         if worker.confirmed() > before {
             let state = match stint.ending {
@@ -83,11 +84,12 @@ impl Delivery {
         error: EventsError,
     ) -> Result<Turn, Trouble> {
         let standing = self.leave_to_pass(&import, &error).await?;
-        let (worker, stint) = off_the_runtime(move || {
-            let stint = worker.skip(&import);
-            (worker, stint)
-        })
-        .await?;
+        let (worker, stint) = self
+            .off_the_runtime(move || {
+                let stint = worker.skip(&import);
+                (worker, stint)
+            })
+            .await?;
         // The leave holds for the whole gap: it ends with the next import that is delivered.
         self.record(worker.confirmed(), stint.delivered, standing).await?;
         match stint.ending {

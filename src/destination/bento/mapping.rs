@@ -62,8 +62,8 @@ impl Mapping {
         let email = event.email.ok_or_else(|| self.without_email())?;
         if !address::is_taken(email) {
             return Err(refused(
-                "its e-mail address is of a form that Bento does not take (letters, digits and `_ + - .`, then `@` and a \
-                 domain)"
+                "its e-mail address is of a form that Bento does not take (ASCII, with one `@` and a domain \
+                 behind it)"
                     .to_owned(),
             ));
         }

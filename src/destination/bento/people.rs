@@ -63,7 +63,15 @@ impl People {
         People {
             profile: settings.profile.clone(),
             tags: settings.tags.iter().cloned().collect(),
-            set_fields: settings.set_fields.iter().cloned().collect(),
+            set_fields: settings
+                .set_fields
+                .iter()
+                .map(|(event, fields)| {
+                    // Looked up as `fields` and `profile` are: by place.
+                    let by_place = fields.iter().map(|(field, place)| (place.clone(), field.clone()));
+                    (event.clone(), by_place.collect())
+                })
+                .collect(),
             bypass_workflows: settings.bypass_workflows,
             profiles: Vec::new(),
             profile_of: HashMap::new(),
@@ -300,7 +308,7 @@ mod tests {
             ],
             set_fields: vec![(
                 "Registered".to_owned(),
-                pairs(&[("/name", "name"), ("none", "none"), ("list", "list")]),
+                pairs(&[("name", "/name"), ("none", "none"), ("list", "list")]),
             )],
             ..settings()
         };

@@ -114,7 +114,7 @@ fn people(server: &HttpServer) {
             ("newsletter", "newsletter"),
         ]),
         tags: vec![("Registered".to_owned(), vec!["customer".to_owned()])],
-        set_fields: vec![("Registered".to_owned(), pairs(&[("/person/name", "name")]))],
+        set_fields: vec![("Registered".to_owned(), pairs(&[("name", "/person/name")]))],
         ..settings(server)
     });
     let jesse = r#"{"person":{"name":"Jesse","age":41},"newsletter":true}"#;
