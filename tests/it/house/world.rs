@@ -52,8 +52,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Likewise, by a clock that may run far ahead of the system's.
 const SIMULATED_PATIENCE: Duration = Duration::from_secs(7 * 24 * 3_600);
 
-/// Between two looks at how a delivery stands.
-const LOOK: Duration = Duration::from_millis(100);
+/// Between two looks at how a delivery stands: soon at first, and then less and less often.
+const LOOK_MIN: Duration = Duration::from_millis(20);
+const LOOK_MAX: Duration = Duration::from_secs(2);
 
 /// A state directory.
 pub struct World {
@@ -292,13 +293,15 @@ impl World {
     /// Waits until a destination stands as it should. It looks often, and a paused clock moves on meanwhile.
     pub async fn until(&self, name: &str, is_so: impl Fn(&DestinationRow) -> bool) -> DestinationRow {
         let began = Instant::now();
+        let mut look = LOOK_MIN;
         loop {
             let row = self.ledger.destination(name).await.expect("the ledger");
             match row {
                 Some(row) if is_so(&row) => return row,
                 _ => assert!(began.elapsed() < SIMULATED_PATIENCE, "it never comes to that: {row:#?}"),
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(look).await;
+            look = LOOK_MAX.min(look * 2);
         }
     }
 
