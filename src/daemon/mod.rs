@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::resolve::{DestinationSettings, Location, Settings, SourceSettings};
-use crate::delivery::Delivery;
+use crate::delivery::{self, Delivery};
 use crate::intake::{Intake, Trouble, backoff};
 use crate::ledger::retention::Retention;
 use crate::ledger::{Ledger, LedgerError, now};
@@ -79,12 +79,13 @@ impl World {
             committed: Arc::new(Notify::new()),
         };
         world.sweep().await?;
-        world.note_removed(settings).await?;
+        world.note_configured(settings).await?;
         Ok(world)
     }
 
-    /// Notes which sources and destinations are no longer configured: nobody is held up by them, or troubled.
-    async fn note_removed(&self, settings: &Settings) -> Result<(), LedgerError> {
+    /// Notes which sources and destinations are no longer configured: nobody is held up by them, or troubled. And makes those
+    /// known that are, before anything more is imported.
+    async fn note_configured(&self, settings: &Settings) -> Result<(), LedgerError> {
         let sources = settings.sources.iter().map(|source| source.name.clone()).collect();
         self.ledger.remove_sources_but(sources).await?;
         let destinations = settings
@@ -93,6 +94,9 @@ impl World {
             .map(|destination| destination.name.clone())
             .collect();
         self.ledger.remove_destinations_but(destinations, now()).await?;
+        for destination in &settings.destinations {
+            self.ledger.register(delivery::registration(destination), now()).await?;
+        }
         Ok(())
     }
 
@@ -242,8 +246,8 @@ async fn take_over(
         settings.destinations.iter().any(|d| d.name == name && d == running)
     };
     end_where(destinations, |name, running| !wanted(name, running)).await;
-    if let Err(error) = world.note_removed(settings).await {
-        tracing::error!(%error, "noting what was removed from the configuration failed");
+    if let Err(error) = world.note_configured(settings).await {
+        tracing::error!(%error, "noting what the configuration names failed");
     }
     for source in &settings.sources {
         if !sources.contains_key(&source.name) {

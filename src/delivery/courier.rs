@@ -162,7 +162,7 @@ impl Courier {
         parcel.len() >= bounds.events
             || (parcel.len() > 0 && self.receiver.bytes() >= bounds.bytes)
             || parcel.looked_at() >= LOOKED_AT_MAX
-            || parcel.bytes() >= BODIES_BYTES_MAX
+            || parcel.bytes() >= bounds.bytes.max(BODIES_BYTES_MAX)
     }
 
     /// Packs dead letters that are to be delivered again.

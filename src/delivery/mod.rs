@@ -18,6 +18,8 @@ use crate::config::resolve::DestinationSettings;
 use crate::destination::Reply;
 use crate::events::EventsError;
 use crate::ledger::{self, Cursor, DestinationState, Import, Ledger, LedgerError, Standing};
+pub use open::registration;
+
 use courier::Courier;
 use desk::Desk;
 use pace::{Failure, Pace};
@@ -33,6 +35,7 @@ mod parcel; // events that are sent together, and what became of each
 mod rate; // how fast it goes
 mod reader;
 mod receivers; // the turn of a destination that is sent events
+mod settling; // what follows from a call
 mod stint;
 mod stores; // the turn of a destination that keeps events
 
@@ -73,7 +76,7 @@ pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// A destination at work.
 enum Hand {
-    Store(Worker),
+    Store(Box<Worker>),
     Receiver(Box<Courier>),
 }
 

@@ -12,7 +12,7 @@ use super::reader::Reader;
 use super::receivers::allowance;
 use super::stint::Worker;
 use super::{Delivery, Hand, IMPORTS_MAX, Trouble};
-use crate::config::resolve::Start;
+use crate::config::resolve::{DestinationSettings, Start};
 use crate::destination::{self, Mark, Opened, Position, Receiver, Store};
 use crate::events;
 use crate::ledger::{Cursor, DestinationRow, LedgerError, Registration};
@@ -21,6 +21,16 @@ use crate::ledger::{Cursor, DestinationRow, LedgerError, Registration};
 enum At {
     Store(Box<dyn Store>, Position),
     Receiver(Box<dyn Receiver>),
+}
+
+/// How a destination is made known to the ledger. The daemon does so for all before anything is imported: `now` is then.
+pub fn registration(settings: &DestinationSettings) -> Registration {
+    Registration {
+        name: settings.name.clone(),
+        kind: settings.kind.as_str(),
+        start: settings.start,
+        was: settings.was.clone(),
+    }
 }
 
 impl Delivery {
@@ -44,21 +54,22 @@ impl Delivery {
         match opened {
             At::Store(store, position) => {
                 let at = self.cursor_of(&row, position).await?;
-                Ok(Hand::Store(Worker::new(store, reader, at)))
+                Ok(Hand::Store(Box::new(Worker::new(store, reader, at))))
             }
             At::Receiver(receiver) => {
                 let courier = Courier::new(receiver, reader, row.cursor);
-                Ok(Hand::Receiver(self.resume(courier).await?))
+                Ok(Hand::Receiver(self.resume(courier, row.refused_parcels).await?))
             }
         }
     }
 
     /// Takes up what was in flight when the program ended, or when the destination was opened anew.
-    async fn resume(&mut self, mut courier: Courier) -> Result<Box<Courier>, Trouble> {
+    async fn resume(&mut self, mut courier: Courier, refused_parcels: u32) -> Result<Box<Courier>, Trouble> {
         let name = &self.settings.name;
         let allowances = courier.receiver().budgets().into_iter().map(allowance).collect();
         self.ledger.allow(name, allowances).await?;
         courier.letters = self.ledger.letters_count(name).await?;
+        self.refused_parcels = refused_parcels;
         let Some(flight) = self.ledger.flight(name).await? else {
             return Ok(Box::new(courier));
         };
@@ -138,13 +149,7 @@ impl Delivery {
         {
             return Ok(row);
         }
-        let registration = Registration {
-            name: self.settings.name.clone(),
-            kind: self.settings.kind.as_str(),
-            start: self.settings.start,
-            was: self.settings.was.clone(),
-        };
-        let row = self.ledger.register(registration, self.now()).await?;
+        let row = self.ledger.register(registration(&self.settings), self.now()).await?;
         self.pace = Pace::resumed(row.standing.attempts, row.since_at);
         self.noted = Some((row.cursor, row.standing.clone()));
         Ok(row)

@@ -26,6 +26,11 @@ impl Rate {
         self.busy_since = None;
     }
 
+    /// For how long it was measured, in milliseconds.
+    pub(super) fn measured_ms(&self) -> i64 {
+        self.this.1 + self.before.1
+    }
+
     /// So many events were delivered. Returns events a second; `None` if that cannot be said yet.
     pub(super) fn delivered(&mut self, events: u64, now: i64) -> Option<f64> {
         // A clock that was set back says nothing.

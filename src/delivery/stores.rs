@@ -16,7 +16,11 @@ const TWO_WRITERS: &str =
 
 impl Delivery {
     /// One stretch of what lies ahead, and the ledger told of it.
-    pub(super) async fn store_turn(&mut self, mut worker: Worker, stop: &CancellationToken) -> Result<Turn, Trouble> {
+    pub(super) async fn store_turn(
+        &mut self,
+        mut worker: Box<Worker>,
+        stop: &CancellationToken,
+    ) -> Result<Turn, Trouble> {
         let sources = self.settings.sources.clone();
         let ahead = self.ledger.ahead(worker.handed(), sources, IMPORTS_MAX).await?;
         if ahead.imports.is_empty() {
@@ -54,7 +58,7 @@ impl Delivery {
     }
 
     /// What follows from how a stint ended.
-    async fn go_on(&mut self, worker: Worker, ending: Ending) -> Result<Turn, Trouble> {
+    async fn go_on(&mut self, worker: Box<Worker>, ending: Ending) -> Result<Turn, Trouble> {
         match ending {
             Ending::Done | Ending::Paused => {}
             Ending::Moved if self.moved => return Err(Trouble::waiting(TWO_WRITERS)),
@@ -79,7 +83,7 @@ impl Delivery {
     /// An import cannot be read again: it is passed over, if somebody asked for that.
     async fn pass_a_gap(
         &mut self,
-        mut worker: Worker,
+        mut worker: Box<Worker>,
         import: Arc<Import>,
         error: EventsError,
     ) -> Result<Turn, Trouble> {

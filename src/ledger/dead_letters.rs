@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::deliveries::import_by_id;
+use super::import::{damaged, import_by_id};
 use super::{Import, Ledger, LedgerError};
 
 /// Attempts that a letter remembers.
@@ -170,8 +170,8 @@ fn known(ledger: &Connection, id: i64, before: Option<&DueLetter>) -> rusqlite::
 fn entries_of_range(ledger: &Connection, body: &str) -> rusqlite::Result<Vec<LetterEntry>> {
     let mut entries: Vec<LetterEntry> = Vec::new();
     for line in body.lines() {
-        let line: Line<'_> = serde_json::from_str(line)
-            .map_err(|error| super::deliveries::damaged(4, rusqlite::types::Type::Text, error))?;
+        let line: Line<'_> =
+            serde_json::from_str(line).map_err(|error| damaged(4, rusqlite::types::Type::Text, error))?;
         let import = match entries.last() {
             Some(entry) if entry.import.id == line.import => Arc::clone(&entry.import),
             _ => import_by_id(ledger, line.import).map(Arc::new)?,

@@ -2,11 +2,11 @@
 //!
 //! The verbs of the delivery loop and of `feedgate events`. Imports come with all that is needed to read them again.
 
-use roaring::RoaringTreemap;
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Cursor, Import, Ledger, LedgerError, Stored};
+use super::import::{SELECT_IMPORT, damaged, imports};
+use super::{Cursor, Import, Ledger, LedgerError};
 use crate::config::resolve::Start;
 
 /// What a destination is doing, in the ledger's words.
@@ -89,6 +89,8 @@ pub struct DestinationRow {
     pub since_at: i64,
     /// Last success, UTC milliseconds.
     pub delivered_at: Option<i64>,
+    /// Parcels in a row that it refused whole.
+    pub refused_parcels: u32,
 }
 
 /// A destination that is to be known to the ledger.
@@ -175,7 +177,8 @@ impl Ledger {
                 "INSERT INTO destinations (name, type, seq, \"index\", state, since_at, created_at)
                  VALUES (?1, ?2, ?3, ?4, 'idle', ?5, ?5)
                  ON CONFLICT (name) DO UPDATE
-                    SET type = ?2, seq = ?3, \"index\" = ?4, delivered = 0, dropped = 0, resent = 0, rate = NULL, site = NULL, state = 'idle', reason = NULL, since_at = ?5,
+                    SET type = ?2, seq = ?3, \"index\" = ?4, delivered = 0, dropped = 0, resent = 0, rate = NULL, site = NULL,
+                        refused_parcels = 0, state = 'idle', reason = NULL, since_at = ?5,
                         attempts = 0, retry_at = NULL, delivered_at = NULL, created_at = ?5
                     WHERE type <> ?2",
                 params![name, kind, cursor.seq, cursor.index as i64, now],
@@ -211,6 +214,8 @@ impl Ledger {
                      WHERE name = ?1",
                     params![name, now],
                 )?;
+                // Nobody will ever hear what became of these letters, and an operator may want to give them up.
+                ledger.execute("DELETE FROM in_flight WHERE destination = ?1 AND letters IS NOT NULL", [name])?;
             }
             Ok(gone)
         })
@@ -347,20 +352,9 @@ impl Ledger {
 const PRUNED: &str = "imported = 1 AND seq >= ?1 AND spool_file IS NULL
     AND (json_array_length(?2) = 0 OR source IN (SELECT value FROM json_each(?2)))";
 
-const SELECT_IMPORT: &str =
-    "SELECT id, seq, source, archive, sha256, imported_at, entries, accepted, reading, rejected_set,
-    spool_file, spool_offset, spool_len, pruned_at FROM imports";
-
-/// Where `rejected_set` is in it.
-const REJECTED_SET: usize = 9;
-
-/// Imports are not looked up by the dozen beyond so many bytes of their sets of rejects: a hostile feed of a gigabyte can
-/// have one of megabytes.
-const REJECTED_BYTES_MAX: usize = 1024 * 1024;
-
 const SELECT_DESTINATION: &str =
     "SELECT name, type, seq, \"index\", delivered, state, reason, attempts, retry_at, since_at,
-    delivered_at FROM destinations";
+    delivered_at, refused_parcels FROM destinations";
 
 /// Gives a destination that was renamed its new name, unless that is taken.
 fn adopt(ledger: &Connection, was: &str, name: &str, kind: &str) -> rusqlite::Result<()> {
@@ -439,67 +433,6 @@ fn destination_row(row: &Row<'_>) -> rusqlite::Result<DestinationRow> {
         },
         since_at: row.get(9)?,
         delivered_at: row.get(10)?,
+        refused_parcels: row.get(11)?,
     })
-}
-
-/// One import, by its id.
-pub(super) fn import_by_id(ledger: &Connection, id: i64) -> rusqlite::Result<Import> {
-    ledger
-        .prepare_cached(&format!("{SELECT_IMPORT} WHERE id = ?1"))?
-        .query_row([id], import)
-}
-
-/// The imports of a query: all of them, or fewer where their sets of rejects are large.
-fn imports(rows: &mut Rows<'_>) -> rusqlite::Result<Vec<Import>> {
-    let mut imports = Vec::new();
-    let mut bytes = 0;
-    while bytes < REJECTED_BYTES_MAX
-        && let Some(row) = rows.next()?
-    {
-        bytes += row.get_ref(REJECTED_SET)?.as_blob_or_null()?.map_or(0, <[u8]>::len);
-        imports.push(import(row)?);
-    }
-    Ok(imports)
-}
-
-fn import(row: &Row<'_>) -> rusqlite::Result<Import> {
-    let reading: String = row.get(8)?;
-    let reading = serde_json::from_str(&reading).map_err(|error| damaged(8, Type::Text, error))?;
-    let rejected = match row.get_ref(REJECTED_SET)?.as_blob_or_null()? {
-        Some(bytes) => {
-            RoaringTreemap::deserialize_from(bytes).map_err(|error| damaged(REJECTED_SET, Type::Blob, error))?
-        }
-        None => RoaringTreemap::new(),
-    };
-    let stored = match row.get(10)? {
-        Some(file) => Some(Stored {
-            file,
-            offset: row.get(11)?,
-            len: row.get(12)?,
-        }),
-        None => None,
-    };
-    Ok(Import {
-        id: row.get(0)?,
-        seq: row.get(1)?,
-        source: row.get(2)?,
-        archive: row.get(3)?,
-        sha256: row.get(4)?,
-        imported_at: row.get(5)?,
-        entries: row.get(6)?,
-        accepted: row.get(7)?,
-        reading,
-        rejected,
-        stored,
-        pruned_at: row.get(13)?,
-    })
-}
-
-/// A column that does not hold what this program writes there.
-pub(super) fn damaged(
-    column: usize,
-    kind: Type,
-    error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(column, kind, error.into())
 }

@@ -34,6 +34,8 @@ pub struct Flight {
     pub sent_at: Option<i64>,
     /// Times that no answer came.
     pub unanswered: u32,
+    /// The destination asked not to be called before this time, UTC milliseconds.
+    pub not_before: Option<i64>,
 }
 
 /// What calls count against, as configured.
@@ -67,12 +69,14 @@ pub struct Sending {
 pub enum Leave {
     /// Now. It is written down, and counts.
     Granted,
-    /// Not before this time, UTC milliseconds. Nothing is written down.
+    /// Not before this time, UTC milliseconds, by the budget. Nothing is written down.
     NotBefore(i64),
+    /// Not before this time, UTC milliseconds, as the destination asked before. Nothing is written down.
+    Asked(i64),
 }
 
 /// What came of a call.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Settlement {
     /// The destination.
     pub name: String,
@@ -96,6 +100,8 @@ pub struct Settlement {
     pub rate: Option<f64>,
     /// The site asked not to be called before this time, UTC milliseconds.
     pub blocked: Option<(Allowance, i64)>,
+    /// Parcels in a row that were refused whole; `None`: as many as before.
+    pub refused_parcels: Option<u32>,
 }
 
 impl Ledger {
@@ -115,6 +121,14 @@ impl Ledger {
                 allowance,
                 resent,
             } = &sending;
+            let asked: Option<i64> = ledger
+                .prepare_cached("SELECT not_before FROM in_flight WHERE destination = ?1")?
+                .query_row([name], |row| row.get(0))
+                .optional()?
+                .flatten();
+            if let Some(at) = asked.filter(|at| *at > now) {
+                return Ok(Leave::Asked(at));
+            }
             if let Some(allowance) = allowance {
                 if let Some(at) = not_before(ledger, allowance, now)? {
                     return Ok(Leave::NotBefore(at));
@@ -125,6 +139,7 @@ impl Ledger {
             }
             let flight = Flight {
                 sent_at: Some(now),
+                not_before: None,
                 ..flight.clone()
             };
             put_flight(ledger, name, Some(&flight))?;
@@ -146,6 +161,7 @@ impl Ledger {
                 .prepare_cached(
                     "UPDATE destinations SET seq = coalesce(?2, seq), \"index\" = coalesce(?3, \"index\"),
                         delivered = delivered + ?4, dropped = dropped + ?5, rate = coalesce(?6, rate),
+                        refused_parcels = coalesce(?8, refused_parcels),
                         delivered_at = CASE WHEN ?4 > 0 THEN ?7 ELSE delivered_at END WHERE name = ?1",
                 )?
                 .execute(params![
@@ -155,7 +171,8 @@ impl Ledger {
                     settlement.delivered,
                     settlement.dropped,
                     settlement.rate,
-                    now
+                    now,
+                    settlement.refused_parcels
                 ])?;
             for letter in &settlement.letters {
                 bury(ledger, name, letter, now)?;
@@ -241,8 +258,8 @@ fn not_before(ledger: &Transaction<'_>, allowance: &Allowance, now: i64) -> rusq
 fn flight(ledger: &Connection, name: &str) -> rusqlite::Result<Option<Flight>> {
     ledger
         .prepare_cached(
-            "SELECT letters, seq, \"index\", end_seq, end_index, events, calls_before, narrowed, suspects, sent_at, unanswered
-             FROM in_flight WHERE destination = ?1",
+            "SELECT letters, seq, \"index\", end_seq, end_index, events, calls_before, narrowed, suspects, sent_at, unanswered,
+                not_before FROM in_flight WHERE destination = ?1",
         )?
         .query_row([name], |row| {
             let letters: Option<String> = row.get(0)?;
@@ -263,6 +280,7 @@ fn flight(ledger: &Connection, name: &str) -> rusqlite::Result<Option<Flight>> {
                 suspects: row.get(8)?,
                 sent_at: row.get(9)?,
                 unanswered: row.get(10)?,
+                not_before: row.get(11)?,
             })
         })
         .optional()
@@ -279,7 +297,8 @@ fn put_flight(ledger: &Connection, name: &str, flight: Option<&Flight>) -> rusql
     ledger
         .prepare_cached(
             "INSERT OR REPLACE INTO in_flight (destination, letters, seq, \"index\", end_seq, end_index, events, calls_before,
-                narrowed, suspects, sent_at, unanswered) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                narrowed, suspects, sent_at, unanswered, not_before)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         )?
         .execute(params![
             name,
@@ -293,7 +312,8 @@ fn put_flight(ledger: &Connection, name: &str, flight: Option<&Flight>) -> rusql
             flight.narrowed,
             flight.suspects,
             flight.sent_at,
-            flight.unanswered
+            flight.unanswered,
+            flight.not_before
         ])?;
     Ok(())
 }
@@ -328,7 +348,7 @@ mod tests {
         while made.len() < count {
             match ledger.begin_call(sending.clone(), now).await.expect("the ledger") {
                 Leave::Granted => made.push(now),
-                Leave::NotBefore(at) => {
+                Leave::NotBefore(at) | Leave::Asked(at) => {
                     assert!(at > now, "{at} is not after {now}");
                     now = at;
                 }
@@ -396,6 +416,7 @@ mod tests {
             suspects: Some(4),
             sent_at: None,
             unanswered: 1,
+            not_before: None,
         };
         let sending = Sending {
             flight: flight.clone(),
@@ -409,5 +430,29 @@ mod tests {
         };
         assert_eq!(ledger.flight("bento").await.unwrap(), Some(expected));
         assert_eq!(ledger.flight("other").await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn what_a_destination_asked_for_outlives_the_program_until_somebody_asks_otherwise() {
+        let (ledger, _dir) = ledger();
+        let sending = Sending {
+            allowance: None,
+            ..sending(1, 1)
+        };
+        let settlement = Settlement {
+            name: "bento".to_owned(),
+            flight: Some(Flight {
+                not_before: Some(5_000),
+                ..Flight::default()
+            }),
+            ..Settlement::default()
+        };
+        ledger.settle(settlement, 10).await.unwrap();
+        assert_eq!(
+            ledger.begin_call(sending.clone(), 4_999).await.unwrap(),
+            Leave::Asked(5_000)
+        );
+        assert_eq!(ledger.begin_call(sending.clone(), 5_000).await.unwrap(), Leave::Granted);
+        assert_eq!(ledger.begin_call(sending, 4_999).await.unwrap(), Leave::Granted);
     }
 }

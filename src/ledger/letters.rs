@@ -63,6 +63,8 @@ impl Ledger {
                  WHERE name = ?1 AND state <> 'removed'",
                 params![name, now, ids.is_empty()],
             )?;
+            // Whoever asks now knows better than what the destination asked for before.
+            ledger.execute("UPDATE in_flight SET not_before = NULL WHERE destination = ?1", [&name])?;
             if known == 0 {
                 return Ok(None);
             }

@@ -18,6 +18,7 @@ mod close;
 mod dead_letters;
 mod deliveries;
 mod flight;
+mod import;
 pub mod letters;
 pub mod listing;
 mod log;

@@ -163,7 +163,8 @@ CREATE TABLE destinations (
     delivered_at    INTEGER,                           -- last success
     created_at      INTEGER NOT NULL,
     rate            REAL,                              -- events delivered a second, lately; NULL: nothing was
-    site            TEXT                               -- whose budgets its calls count against; NULL: nobody's
+    site            TEXT,                              -- whose budgets its calls count against; NULL: nobody's
+    refused_parcels INTEGER NOT NULL DEFAULT 0         -- parcels in a row that it refused whole
 ) STRICT, WITHOUT ROWID;
 
 -- The parcel that each destination is at, if it is sent any: composed, perhaps sent, and what came of it not written down
@@ -180,7 +181,8 @@ CREATE TABLE in_flight (
     narrowed        INTEGER NOT NULL DEFAULT 0,        -- calls made to find the events at fault
     suspects        INTEGER,                           -- so many of its first events hold one at fault; NULL: none is known to
     sent_at         INTEGER,                           -- a call was sent then, and no answer is written down; NULL: none is in hand
-    unanswered      INTEGER NOT NULL DEFAULT 0         -- times that no answer came
+    unanswered      INTEGER NOT NULL DEFAULT 0,        -- times that no answer came
+    not_before      INTEGER                            -- the destination asked not to be called before this
 ) STRICT, WITHOUT ROWID;
 
 -- Calls of the last hour, by what they count against, so that a restart does not forget them.

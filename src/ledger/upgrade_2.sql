@@ -4,6 +4,7 @@ ALTER TABLE destinations ADD COLUMN dropped INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE destinations ADD COLUMN resent INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE destinations ADD COLUMN rate REAL;
 ALTER TABLE destinations ADD COLUMN site TEXT;
+ALTER TABLE destinations ADD COLUMN refused_parcels INTEGER NOT NULL DEFAULT 0;
 
 CREATE TABLE in_flight (
     destination     TEXT    PRIMARY KEY,
@@ -17,7 +18,8 @@ CREATE TABLE in_flight (
     narrowed        INTEGER NOT NULL DEFAULT 0,
     suspects        INTEGER,
     sent_at         INTEGER,
-    unanswered      INTEGER NOT NULL DEFAULT 0
+    unanswered      INTEGER NOT NULL DEFAULT 0,
+    not_before      INTEGER
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE calls (

@@ -262,7 +262,7 @@ mod tests {
             102,
             "",
             "Unanswered { reason: \"posting to https://example.com/in: answered 102 Processing: \
-             no status that an answer can end with\" }",
+             it does not say whether they were taken\" }",
         );
     }
 }
