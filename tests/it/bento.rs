@@ -2,6 +2,7 @@
 //! sends for the same events.
 
 mod answers; // what each answer comes to, and that no reason gives anything away
+mod orders; // ten thousand of them, through faults and a restart
 mod requests; // what is sent, against Bento's pages
 mod sdk; // the official Node SDK
 
