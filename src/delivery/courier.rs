@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::ahead::ReadAhead;
 use super::parcel::Parcel;
-use super::reader::Reader;
 use crate::destination::Receiver;
 use crate::destination::receiver::{Answer, Call};
-use crate::events::{self, Batch, EventsError};
+use crate::events::{self, Batch, EventsError, Names};
 use crate::ledger::{Ahead, Cursor, DueLetter, Import};
 
 /// Most events that are looked at for one parcel: where nearly all are left out, the cursor moves all the same.
@@ -22,7 +22,8 @@ const IMPORTS_MIN: usize = 64;
 /// A receiver, what is read for it, and how far it is.
 pub(super) struct Courier {
     receiver: Box<dyn Receiver>,
-    reader: Reader,
+    reader: ReadAhead,
+    names: Arc<Names>,
     /// Everything before this has its verdict.
     pub(super) at: Cursor,
     /// The parcel in hand.
@@ -42,10 +43,11 @@ pub(super) type Unreadable = (Arc<Import>, EventsError);
 
 impl Courier {
     /// Sets a receiver to work at a cursor.
-    pub(super) fn new(receiver: Box<dyn Receiver>, reader: Reader, at: Cursor) -> Courier {
+    pub(super) fn new(receiver: Box<dyn Receiver>, reader: ReadAhead, names: Arc<Names>, at: Cursor) -> Courier {
         Courier {
             receiver,
             reader,
+            names,
             at,
             parcel: None,
             limit: usize::MAX,
@@ -177,7 +179,7 @@ impl Courier {
                     parcel.lose(letter.id);
                     continue;
                 };
-                self.reader.rename(&mut batch);
+                batch.rename(Arc::clone(&self.names));
                 if let Some(event) = batch.get(0) {
                     let added = self.receiver.add(&event);
                     let single = range.is_none().then_some(letter.id);

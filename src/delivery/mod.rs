@@ -26,6 +26,7 @@ use pace::{Failure, Pace};
 use rate::Rate;
 use stint::Worker;
 
+mod ahead; // reading ahead for a receiver
 mod courier; // a receiver at work
 mod desk; // the thread that its work is done on
 mod narrow; // which events of a parcel are at fault

@@ -5,6 +5,7 @@
 
 use tracing::info;
 
+use super::ahead::ReadAhead;
 use super::courier::Courier;
 use super::narrow::Narrow;
 use super::pace::Pace;
@@ -57,7 +58,10 @@ impl Delivery {
                 Ok(Hand::Store(Box::new(Worker::new(store, reader, at))))
             }
             At::Receiver(receiver) => {
-                let courier = Courier::new(receiver, reader, row.cursor);
+                let names = reader.names();
+                let reader = ReadAhead::new(reader)
+                    .map_err(|error| Trouble::waiting(format!("starting a thread to read the spool: {error}")))?;
+                let courier = Courier::new(receiver, reader, names, row.cursor);
                 Ok(Hand::Receiver(self.resume(courier, row.refused_parcels).await?))
             }
         }

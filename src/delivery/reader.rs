@@ -69,9 +69,9 @@ impl Reader {
         self.left_over = None;
     }
 
-    /// Calls events what the destination calls them.
-    pub(super) fn rename(&self, batch: &mut Batch) {
-        batch.rename(Arc::clone(&self.names));
+    /// What events are called at the destination.
+    pub(super) fn names(&self) -> Arc<Names> {
+        Arc::clone(&self.names)
     }
 
     /// The batch that begins at a cursor.
@@ -86,7 +86,7 @@ impl Reader {
             _ => Events::open(Arc::clone(import), &self.spool_dir, at.index)?,
         };
         let mut batch = reading.next_batch(BATCH, &self.only)?;
-        self.rename(&mut batch);
+        batch.rename(self.names());
         if !batch.last {
             self.reading = Some(reading);
         }

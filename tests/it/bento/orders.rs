@@ -2,6 +2,11 @@
 //!
 //! `cargo test --release --test it bento::orders -- --nocapture` prints what happened, call by call where it was not well.
 
+#![allow(
+    clippy::print_stdout,
+    reason = "the transcript is what this is for, beside its verdict"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::sync::Arc;
