@@ -15,6 +15,19 @@ const URL: &str = "https://app.bentonow.com/api/v1";
 /// Most events to a call where no number is given: the smaller of the two bounds that Bento's pages name.
 const BATCH_EVENTS: u64 = 100;
 
+/// Fields that are no operator's to write: table and field, and why.
+const TAKEN: [(&[(&str, &str)], &str); 3] = [
+    (&[("profile", "email")], "is who the person is; leave it out"),
+    (
+        &[("profile", "tags"), ("profile", "remove_tags")],
+        "would let a feed's text set and remove tags; use `tags`",
+    ),
+    (
+        &[("fields", "external_id"), ("fields", "business_unit")],
+        "is written already, from the entry's `id` and `businessUnit`; leave it out",
+    ),
+];
+
 impl Resolver<'_> {
     pub(super) fn bento(&mut self, destination: &Destination) -> BentoSettings {
         if !destination.gives("site_uuid") {
@@ -127,6 +140,9 @@ impl Resolver<'_> {
                     format!("`{key}`: two places are written to the field {name:?}; leave one out"),
                 );
             }
+            if let Some((_, why)) = TAKEN.iter().find(|(taken, _)| taken.contains(&(key, name.as_str()))) {
+                self.problem(&field.place, format!("`{key}`: the field {name:?} {why}"));
+            }
             pairs.push((from.0.clone(), name.clone()));
         }
         pairs
@@ -140,8 +156,8 @@ impl Resolver<'_> {
                 continue;
             };
             let is_same_site = |other: &BentoSettings| {
-                !bento.site_uuid.is_empty()
-                    && (&other.endpoint.url, &other.site_uuid) == (&bento.endpoint.url, &bento.site_uuid)
+                // However the URL is spelt: it is the site that counts.
+                !bento.site_uuid.is_empty() && other.site_uuid.eq_ignore_ascii_case(&bento.site_uuid)
             };
             if let Some((first, name, _)) = seen.iter().find(|(_, _, other)| is_same_site(other)) {
                 self.refuse_disputed_budget(written, first, name);

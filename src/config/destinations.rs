@@ -89,6 +89,16 @@ impl Resolver<'_> {
         };
         let strings =
             |list: &Option<Written<Strings>>| list.as_ref().map_or_else(Vec::new, |list| list.value.0.clone());
+        for (key, list) in [("events", &destination.events), ("sources", &destination.sources)] {
+            if let Some(list) = list
+                && list.value.0.is_empty()
+            {
+                self.problem(
+                    &list.place,
+                    format!("`{key}` is an empty list, which would let nothing through; leave it out to have all"),
+                );
+            }
+        }
         DestinationSettings {
             name,
             kind,

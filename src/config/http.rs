@@ -10,7 +10,32 @@ use super::{Destination, KIB, MIB, MINUTE, SECOND};
 /// Most events to a request where no number is given.
 const BATCH_EVENTS: u64 = 1_000;
 
+/// Highest level of zstd for bodies: those above are for archives, and take a window of up to 128 MiB.
+const ZSTD_LEVEL_MAX: i32 = 19;
+
 impl Resolver<'_> {
+    fn http_compression(&mut self, destination: &Destination) -> HttpCompression {
+        let Some(compression) = &destination.compression else {
+            return HttpCompression::None;
+        };
+        match compression.value {
+            Compression::None => HttpCompression::None,
+            Compression::Gzip => HttpCompression::Gzip,
+            Compression::Zstd(level) => {
+                if level > ZSTD_LEVEL_MAX {
+                    self.problem(
+                        &compression.place,
+                        format!(
+                            "`compression` is {level}: up to {ZSTD_LEVEL_MAX} is wanted for \"http\"; beyond it a batch takes \
+                             hundreds of megabytes and half a minute"
+                        ),
+                    );
+                }
+                HttpCompression::Zstd(level)
+            }
+        }
+    }
+
     pub(super) fn http(&mut self, destination: &Destination) -> HttpSettings {
         if !destination.gives("url") {
             self.missing("destination", "url", &destination.place);
@@ -31,11 +56,7 @@ impl Resolver<'_> {
                 &destination.signing_key_env,
             ),
             format: self.http_format(destination),
-            compression: match destination.compression.as_ref().map(|compression| compression.value) {
-                None | Some(Compression::None) => HttpCompression::None,
-                Some(Compression::Gzip) => HttpCompression::Gzip,
-                Some(Compression::Zstd(level)) => HttpCompression::Zstd(level),
-            },
+            compression: self.http_compression(destination),
             batch_events: batch_events as usize,
             batch_bytes: batch_bytes as usize,
             statuses: destination.statuses.value.map(|status, meaning| (status.0, *meaning)),

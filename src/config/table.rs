@@ -100,8 +100,10 @@ pub struct Label(pub String);
 
 impl Label {
     fn new(name: &str) -> Result<Label, String> {
-        let is_fine =
-            !name.trim().is_empty() && name.chars().count() <= NAME_CHARS_MAX && !name.contains(char::is_control);
+        let is_fine = !name.is_empty()
+            && name.trim() == name
+            && name.chars().count() <= NAME_CHARS_MAX
+            && !name.contains(char::is_control);
         if is_fine {
             return Ok(Label(name.to_owned()));
         }
@@ -120,6 +122,10 @@ impl Key for Label {
 impl Scalar for Label {
     fn read(node: &Node) -> Result<Label, String> {
         match &node.value {
+            // A feed may call an event so; nobody wants to.
+            Value::Text(text) if !text.trim().is_empty() && text.trim() != text => {
+                Err("a name without blanks around it is wanted".to_owned())
+            }
             Value::Text(text) => Label::new(text),
             _ => Err("a text in quotes is wanted".to_owned()),
         }

@@ -201,8 +201,8 @@ impl Courier {
             .map(Call::Parcel)
     }
 
-    /// A parcel went through, with nothing in it that was too large: the next calls may be larger again. It costs one call
-    /// too many now and then; but a few large events must not make small parcels of all that follow.
+    /// A call went through: the next may be larger again. It costs one call too many now and then; but a few large events must
+    /// not make small calls of all that follow.
     pub(super) fn fitted(&mut self) {
         self.limit = self.limit.saturating_mul(2);
     }

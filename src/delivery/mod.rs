@@ -49,6 +49,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// A destination that waits asks the ledger this often whether somebody ran `feedgate retry`.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 
+/// Not before somebody asks.
+const NEVER: i64 = i64::MAX;
+
 /// One destination's deliveries.
 pub struct Delivery {
     ledger: Ledger,
@@ -277,7 +280,8 @@ impl Delivery {
         };
         let mut next = self.pace.failed(failure, self.now(), fastrand::f64());
         next.retry_at = trouble.not_before.unwrap_or(next.retry_at);
-        let retry_at = (trouble.state != DestinationState::Behind).then_some(next.retry_at);
+        let waits_for_somebody = trouble.state == DestinationState::Behind || next.retry_at == NEVER;
+        let retry_at = (!waits_for_somebody).then_some(next.retry_at);
         if next.say {
             self.say_failed(&trouble, next);
         }

@@ -44,8 +44,6 @@ pub(super) struct Parcel {
     pub(super) is_full: bool,
     /// Events the receiver took in any call, or wants later.
     wanted: u64,
-    /// A call with several of its events was too large.
-    pub(super) was_too_large: bool,
     /// What was taken into the receiver's parcel, in order.
     items: Vec<Item>,
     /// What was not, and why: each with the number of items before it.
@@ -100,7 +98,6 @@ impl Parcel {
             unanswered: 0,
             is_full: false,
             wanted: 0,
-            was_too_large: false,
             items: Vec::new(),
             asides: Vec::new(),
             settled: 0,

@@ -10,9 +10,9 @@ use super::courier::Courier;
 use super::narrow::CALLS_MAX;
 use super::parcel::{Parcel, Part};
 use super::settling::flight;
-use super::{Delivery, Hand, IMPORTS_MAX, Trouble, Turn};
+use super::{Delivery, Hand, IMPORTS_MAX, NEVER, Trouble, Turn};
 use crate::destination::receiver::{Answer, Budget, Call, Verdict};
-use crate::ledger::{Allowance, DestinationState, Flight, Leave, Sending, Standing, report};
+use crate::ledger::{Allowance, Cursor, DestinationState, Flight, Leave, Sending, Standing, report};
 
 impl Delivery {
     /// One call, if there is something to send.
@@ -34,7 +34,7 @@ impl Delivery {
         }
         let Some(call) = courier.next_call(&parcel) else {
             let reason = format!(
-                "the parcel it was in was refused, and {CALLS_MAX} more calls did not tell which events are at fault"
+                "the batch it was in was refused, and {CALLS_MAX} more calls did not tell which events are at fault"
             );
             let part = parcel.give_up(&reason, self.now());
             return self.settle(courier, parcel, part).await;
@@ -50,7 +50,10 @@ impl Delivery {
             Leave::Asked(until) => {
                 courier.parcel = Some(parcel);
                 self.hand = Some(Hand::Receiver(courier));
-                let reason = format!("the destination asked not to be called before {}", report::time(until));
+                let reason = match until {
+                    NEVER => "nothing is sent before `feedgate retry --dead-letters`".to_owned(),
+                    until => format!("the destination asked not to be called before {}", report::time(until)),
+                };
                 return Ok(Turn::Wait { until, reason });
             }
         }
@@ -77,7 +80,7 @@ impl Delivery {
             .due_letters(name, None, self.now(), bounds.events, bounds.bytes)
             .await?;
         if !due.is_empty() {
-            self.rate.busy(self.now());
+            self.begins(courier.at).await?;
             let courier = self
                 .off_the_runtime(move || {
                     courier.fill_with_letters(&due);
@@ -102,7 +105,7 @@ impl Delivery {
         if !courier.has_imports() {
             return Ok(Packed::Nothing(courier));
         }
-        self.rate.busy(self.now());
+        self.begins(courier.at).await?;
         let (mut courier, filled) = self
             .off_the_runtime(move || {
                 let filled = courier.fill(None);
@@ -116,10 +119,23 @@ impl Delivery {
                 // The leave holds for the whole gap: it ends with the next parcel that is delivered.
                 let standing = self.leave_to_pass(&import, &error).await?;
                 courier.skip(&import);
+                self.ledger
+                    .settle(self.settlement(Part::default(), None), self.now())
+                    .await?;
                 self.record(courier.at, 0, standing).await?;
                 Ok(Packed::Parcel(courier))
             }
         }
+    }
+
+    /// There is something to send: one that was idle no longer is, and the ledger says so before the first answer.
+    async fn begins(&mut self, at: Cursor) -> Result<(), Trouble> {
+        self.rate.busy(self.now());
+        let is_idle = |noted: &(Cursor, Standing)| noted.1.state == DestinationState::Idle;
+        if self.noted.as_ref().is_some_and(is_idle) {
+            self.record(at, 0, Standing::well(DestinationState::Delivering)).await?;
+        }
+        Ok(())
     }
 
     /// Nothing is left to send.
@@ -195,7 +211,7 @@ impl Delivery {
                     reason, "a call that goes before the events was refused"
                 );
             }
-            Answer::Unavailable { .. } | Answer::Unanswered { .. } | Answer::Barred { .. } => {
+            Answer::Unavailable { .. } | Answer::Unanswered { .. } | Answer::Unclear { .. } | Answer::Barred { .. } => {
                 return self.in_vain(courier, parcel, &Call::Before(number), answer).await;
             }
         }
@@ -221,6 +237,12 @@ impl Delivery {
         if !is_in_vain(&answer) {
             parcel.narrow.count_call();
         }
+        if matches!(
+            answer,
+            Answer::Delivered | Answer::Verdicts(_) | Answer::Unidentified { .. }
+        ) {
+            courier.fitted();
+        }
         let now = self.now();
         let part = match answer {
             Answer::Delivered => parcel.judge(&vec![Verdict::Delivered; count], now),
@@ -231,11 +253,8 @@ impl Delivery {
                     .in_vain(courier, parcel, &Call::Parcel(0..count), Answer::Barred { reason })
                     .await;
             }
-            Answer::TooLarge { reason } if count == 1 => {
-                // This one was too large by itself, and nothing is known against the others.
-                courier.limit = usize::MAX;
-                parcel.judge(&[Verdict::Refused { reason }], now)
-            }
+            // This one was too large by itself; whether others are, one call after the other tells.
+            Answer::TooLarge { reason } if count == 1 => parcel.judge(&[Verdict::Refused { reason }], now),
             Answer::Unidentified { failed, reason } => parcel.judge_unidentified(count, failed, &reason, now),
             Answer::Refused { reason } if count == 1 => parcel.judge(&[Verdict::Refused { reason }], now),
             Answer::Refused { .. } => {
@@ -244,10 +263,9 @@ impl Delivery {
             }
             Answer::TooLarge { .. } => {
                 courier.limit = count / 2;
-                parcel.was_too_large = true;
                 Part::default()
             }
-            Answer::Unavailable { .. } | Answer::Unanswered { .. } | Answer::Barred { .. } => {
+            Answer::Unavailable { .. } | Answer::Unanswered { .. } | Answer::Unclear { .. } | Answer::Barred { .. } => {
                 return self.in_vain(courier, parcel, &Call::Parcel(0..count), answer).await;
             }
         };
@@ -269,7 +287,7 @@ impl Delivery {
 fn is_in_vain(answer: &Answer) -> bool {
     matches!(
         answer,
-        Answer::Unavailable { .. } | Answer::Unanswered { .. } | Answer::Barred { .. }
+        Answer::Unavailable { .. } | Answer::Unanswered { .. } | Answer::Unclear { .. } | Answer::Barred { .. }
     )
 }
 

@@ -7,9 +7,9 @@ use tracing::{info, warn};
 use super::courier::Courier;
 use super::parcel::{Parcel, Part};
 use super::receivers::allowance;
-use super::{Delivery, Hand, Trouble, Turn};
+use super::{Delivery, Hand, NEVER, Trouble, Turn};
 use crate::destination::receiver::{Answer, Call};
-use crate::ledger::{DestinationState, Flight, Settlement, Standing};
+use crate::ledger::{DestinationState, Flight, LetterKind, Settlement, Standing};
 
 /// So many parcels in a row that are refused whole are hardly a matter of single events: the destination is barred, and
 /// spoils another parcel only now and then.
@@ -37,9 +37,6 @@ impl Delivery {
             self.refused_parcels = self.refused_parcels.saturating_add(1);
         } else if is_done && parcel.len() > 0 {
             self.refused_parcels = 0;
-        }
-        if is_done && !parcel.was_too_large {
-            courier.fitted();
         }
         let (delivered, now) = (part.delivered, self.now());
         let settlement = Settlement {
@@ -90,6 +87,13 @@ impl Delivery {
                 parcel.unanswered += u32::from(is_parcel);
                 Trouble::waiting(reason)
             }
+            Answer::Unclear { reason } => {
+                parcel.is_unsure |= matches!(call, Call::Parcel(_));
+                Trouble {
+                    not_before: Some(NEVER),
+                    ..Trouble::barred(format!("{reason}; {}", self.how_to_go_on()))
+                }
+            }
             Answer::Barred { reason } => Trouble::barred(reason),
             _ => Trouble::waiting("nothing came of the last call"),
         };
@@ -132,10 +136,17 @@ impl Delivery {
         rate.filter(|_| is_told)
     }
 
+    fn how_to_go_on(&self) -> String {
+        format!(
+            "nothing more is sent before `feedgate retry --dead-letters {}`, which sends these events again first",
+            self.settings.name
+        )
+    }
+
     fn refuses_everything(&self) -> Trouble {
         let name = &self.settings.name;
         Trouble::barred(format!(
-            "the last {} parcels were refused whole, so it is hardly a matter of single events: see `feedgate dead-letters {name}` \
+            "the last {} batches were refused whole, so it is hardly a matter of single events: see `feedgate dead-letters {name}` \
              for what it says, mend the settings, and then `feedgate retry --dead-letters {name}`",
             self.refused_parcels
         ))
@@ -163,10 +174,13 @@ impl Delivery {
 
     fn say_buried(&self, part: &Part) {
         let Some(first) = part.letters.first() else { return };
+        let of_kind = |kind| part.letters.iter().filter(|letter| letter.kind == kind).count();
         warn!(
             destination = self.settings.name,
-            letters = part.letters.len(),
-            kind = first.kind.as_str(),
+            refused = of_kind(LetterKind::Refused),
+            held = of_kind(LetterKind::Held),
+            deferred = of_kind(LetterKind::Deferred),
+            unidentified = of_kind(LetterKind::Unidentified),
             import = first.place.0,
             index = first.place.1,
             reason = first.reason,

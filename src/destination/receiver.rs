@@ -106,6 +106,11 @@ pub enum Answer {
         /// What happened, for people.
         reason: String,
     },
+    /// It was answered as if it had been taken, and in a way that nobody knows: it is not sent again unasked.
+    Unclear {
+        /// What was said, and where to look.
+        reason: String,
+    },
     /// Keys or settings are wrong, and none of it was taken: somebody has to look.
     Barred {
         /// What is wrong and what to do.

@@ -109,6 +109,7 @@ fn reason(answer: &Answer) -> &str {
         | Answer::TooLarge { reason }
         | Answer::Unavailable { reason, .. }
         | Answer::Unanswered { reason }
+        | Answer::Unclear { reason }
         | Answer::Barred { reason } => reason,
         Answer::Delivered | Answer::Verdicts(_) => panic!("no reason: {answer:?}"),
     }
@@ -124,6 +125,7 @@ fn kind(answer: &Answer) -> &'static str {
         Answer::TooLarge { .. } => "too large",
         Answer::Unavailable { .. } => "unavailable",
         Answer::Unanswered { .. } => "unanswered",
+        Answer::Unclear { .. } => "unclear",
         Answer::Barred { .. } => "barred",
     }
 }

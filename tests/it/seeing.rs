@@ -322,7 +322,7 @@ warehouse    http    delivering          0      200       3 min                 
   crm: answered 503 Service Unavailable
   crm: dead letters: 1 refused, 1 held, 1 unidentified
   crm: 500 of 500 batch calls left in this hour, and none before 2100-01-01T00:00:00Z, as the site asked
-  crm: has everything about 2100-01-01T00:00:07Z
+  crm: has everything about 2100-01-01T00:08:43Z
   lake: one import left the spool
   partners: answered 401: is the token right?
 ";
@@ -348,7 +348,7 @@ destination crm (bento)
   to come        7200 events in 1 import, the oldest from 3 min ago
   at             commit 2, index 1000
   rate           13.9/s lately
-  estimated end  2100-01-01T00:00:07.123Z
+  estimated end  2100-01-01T00:08:43.622Z
   budget         500 of 500 batch calls left in this hour, and none before 2100-01-01T00:00:00Z, as the site asked
   budget         3600 of 3600 fetch calls left in this hour
   on its way     9 events, not sent yet

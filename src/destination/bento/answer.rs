@@ -36,7 +36,7 @@ pub(super) fn of_events(reached: Reached, sent: u64, site: &Site) -> Answer {
             },
             // Whether the events were taken is anybody's guess. Sent again, they might be there twice and start automations
             // twice; taken for delivered, they might be lost. So it waits for somebody who looks.
-            None => Answer::Barred {
+            None => Answer::Unclear {
                 reason: format!(
                     "{}, without a count of events; see in Bento whether they are there, and whether `url` is Bento's",
                     said("batch/events", &response, "", site)
@@ -168,12 +168,11 @@ pub(super) fn no_json(path: &str, response: &Response, site: &Site) -> Answer {
         true => String::new(),
         false => String::from_utf8_lossy(&response.body).into_owned(),
     };
-    Answer::Unavailable {
+    Answer::Unanswered {
         reason: format!(
             "{}, which is not the JSON that Bento answers with: most likely the network in front of it",
             said(path, response, &complaint, site)
         ),
-        retry_after: response.retry_after,
     }
 }
 
@@ -277,6 +276,7 @@ mod tests {
                 None => format!("unavailable: {reason}"),
             },
             Answer::Unanswered { reason } => format!("unanswered: {reason}"),
+            Answer::Unclear { reason } => format!("unclear: {reason}"),
             Answer::Barred { reason } => format!("barred: {reason}"),
         }
     }
@@ -318,25 +318,25 @@ mod tests {
             let found = events(response(200, body));
             assert!(found.starts_with(expect), "{body}: {found}");
         };
-        check("", "unavailable: `batch/events` answered 200, which is not the JSON");
+        check("", "unanswered: `batch/events` answered 200, which is not the JSON");
         check(
             "<!DOCTYPE html><title>ada@example.com",
-            "unavailable: `batch/events` answered 200 with a web page, which is not the JSON",
+            "unanswered: `batch/events` answered 200 with a web page, which is not the JSON",
         );
         check(
             "ok ada@example.com",
-            "unavailable: `batch/events` answered 200: “ok ***”, which",
+            "unanswered: `batch/events` answered 200: “ok ***”, which",
         );
-        check(r#"{"results":100"#, "unavailable");
-        check("[100]", "unavailable");
-        check("100", "unavailable");
+        check(r#"{"results":100"#, "unanswered");
+        check("[100]", "unanswered");
+        check("100", "unanswered");
         check(
             r#"{"error":"Site ada@example.com is paused"}"#,
             "unavailable: `batch/events` answered 200: “Site *** is paused”",
         );
-        check("{}", "barred: `batch/events` answered 200, without a count");
-        check(r#"{"data":null}"#, "barred");
-        check(r#"{"results":{},"failed":-1}"#, "barred");
+        check("{}", "unclear: `batch/events` answered 200, without a count");
+        check(r#"{"data":null}"#, "unclear");
+        check(r#"{"results":{},"failed":-1}"#, "unclear");
         let cut = Response {
             is_whole: false,
             ..response(200, r#"{"results":100,"failed":0}"#)
@@ -438,7 +438,7 @@ mod tests {
         check(
             200,
             "<html>",
-            "unavailable: `fetch/commands` answered 200 with a web page",
+            "unanswered: `fetch/commands` answered 200 with a web page",
         );
         check(422, "{}", "refused: `fetch/commands` answered 422");
         check(401, "{}", "barred");
@@ -459,6 +459,6 @@ mod tests {
             r#"{"error":"no"}"#,
             "unavailable: `batch/subscribers` answered 200: “no”",
         );
-        check("ok", "unavailable");
+        check("ok", "unanswered");
     }
 }

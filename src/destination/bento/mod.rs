@@ -246,7 +246,7 @@ mod tests {
                 .budget(&call)
                 .map(|budget| (budget.kind, budget.per_hour, budget.site))
         };
-        let site = "http://127.0.0.1:9/api/v1 site-1".to_owned();
+        let site = "bento site-1".to_owned();
         assert_eq!(kind(Call::Before(0)), Some(("batch", 500, site.clone())));
         assert_eq!(kind(Call::Before(1)), Some(("fetch", 3600, site.clone())));
         assert_eq!(kind(Call::Before(2)), Some(("fetch", 3600, site.clone())));

@@ -37,10 +37,13 @@ impl<'a> Purchase<'a> {
         };
         let cart = entry.get("cart").and_then(Value::entry);
         let in_cart = |name| cart.as_ref().and_then(|cart| filled(cart, name));
-        let currency = match in_cart("currency").or_else(|| filled(entry, "currency")) {
-            // A currency that is given in a way nobody knows is not the default one.
-            Some(given) => given.text().and_then(|code| Currency::of(&code)),
+        let given = [in_cart("currency"), filled(entry, "currency")];
+        let known = given.iter().flatten().find_map(|given| Currency::of(&given.text()?));
+        let currency = match known {
+            // A currency that is given, and in a way nobody knows, is not the default one.
+            None if given.iter().any(Option::is_some) => None,
             None => default.cloned(),
+            known => known,
         };
         let value = match &currency {
             Some(currency) => Worth::of(currency, filled(entry, "total"), in_cart("total"))?,
@@ -97,7 +100,8 @@ impl<'a> Purchase<'a> {
         let sku = text("sku").or_else(|| id.clone());
         let name = text("name").or_else(|| sku.clone());
         let price = self.price(product).map(|units| units.to_string());
-        let mut said = vec!["id", "sku", "name", "quantity"];
+        // A feed's own `product_price` could be in any unit.
+        let mut said = vec!["id", "sku", "name", "quantity", "product_price"];
         for (name, text) in [("product_sku", sku), ("product_name", name), ("product_id", id)] {
             if let Some(text) = text {
                 item.text(name, &text);
@@ -109,7 +113,7 @@ impl<'a> Purchase<'a> {
         item.json("quantity", quantity.map_or("1", Value::as_json));
         if let Some(price) = price {
             item.json("product_price", &price);
-            said.extend(["product_price", "price"]);
+            said.push("price");
         }
         write_others(product, item, |name, value| !said.contains(&name) && value.is_scalar());
     }

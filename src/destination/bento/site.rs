@@ -41,7 +41,8 @@ impl Site {
         wire.conceal(&settings.publishable_key);
         headers.set("Accept", "application/json").map_err(barred)?;
         let budget = |kind, per_hour| Budget {
-            site: format!("{} {uuid}", settings.endpoint.url),
+            // By the site alone: however its URL is spelt, it is the same Bento that counts.
+            site: format!("bento {}", uuid.to_lowercase()),
             kind,
             per_hour,
             burst: settings.burst,

@@ -82,7 +82,7 @@ impl Tags {
 /// What an answer comes to where nothing was sent.
 fn of_answer(answer: Answer) -> Reply {
     match answer {
-        Answer::Barred { reason } | Answer::Refused { reason } => Reply::Barred { reason },
+        Answer::Barred { reason } | Answer::Refused { reason } | Answer::Unclear { reason } => Reply::Barred { reason },
         Answer::Unavailable { reason, .. } | Answer::Unanswered { reason } | Answer::TooLarge { reason } => {
             Reply::Unavailable { reason }
         }

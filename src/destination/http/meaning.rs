@@ -107,6 +107,13 @@ fn by_event(response: &Response, ids: &[&str], wire: &Wire, answered: &str) -> A
     if !body.starts_with(b"{") {
         return Answer::Delivered;
     }
+    if !response.is_whole {
+        return Answer::Unclear {
+            reason: format!(
+                "{answered}, and goes on for longer than an answer may: whether it names events is not known"
+            ),
+        };
+    }
     let Ok(said) = serde_json::from_slice::<ByEvent<'_>>(body) else {
         let mentions = |key: &[u8]| memchr::memmem::find(body, key).is_some();
         // Whatever it is, it is about something else; but what begins to name events and breaks off may have refused any.
@@ -119,6 +126,7 @@ fn by_event(response: &Response, ids: &[&str], wire: &Wire, answered: &str) -> A
     };
     let mut verdicts = HashMap::new();
     let mut uncounted: u64 = 0;
+    let mut named_some = false;
     // In this order: what is in both lists is deferred.
     for (list, is_deferred) in [(said.refused, false), (said.deferred, true)] {
         let Some(list) = list else { continue };
@@ -126,10 +134,12 @@ fn by_event(response: &Response, ids: &[&str], wire: &Wire, answered: &str) -> A
             uncounted = number.saturating_add(uncounted);
             continue;
         }
-        let Ok(list) = serde_json::from_str::<Vec<&RawValue>>(list.get()) else {
+        if is_nothing(list.get()) {
             continue;
-        };
-        for named in list {
+        }
+        let one = || vec![list];
+        for named in serde_json::from_str::<Vec<&RawValue>>(list.get()).unwrap_or_else(|_| one()) {
+            named_some = true;
             let (id, reason) = match serde_json::from_str(named.get()) {
                 Ok(Named::Id(id)) => (id, None),
                 Ok(Named::Reasoned { id, reason }) => (id, reason),
@@ -154,12 +164,22 @@ fn by_event(response: &Response, ids: &[&str], wire: &Wire, answered: &str) -> A
         return Answer::Verdicts(in_order);
     }
     match uncounted.min(ids.len() as u64) {
+        0 if named_some => Answer::Unclear {
+            reason: format!(
+                "{answered}, and speaks of events that are not in this batch, or in a way that is not known"
+            ),
+        },
         0 => Answer::Delivered,
         failed => Answer::Unidentified {
             failed,
             reason: answered.to_owned(),
         },
     }
+}
+
+/// Whether a value says that there is nothing to say.
+fn is_nothing(json: &str) -> bool {
+    matches!(json, "null" | "false" | "\"\"" | "{}")
 }
 
 #[cfg(test)]
@@ -236,6 +256,7 @@ mod tests {
                 | Answer::TooLarge { reason }
                 | Answer::Unavailable { reason, .. }
                 | Answer::Unanswered { reason }
+                | Answer::Unclear { reason }
                 | Answer::Barred { reason } => prop_assert!(!reason.contains(char::is_control), "{}", reason),
             }
         }

@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 use std::time::Duration;
 
+use crate::config::resolve::Secret;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use ureq::Body;
 use ureq::http::StatusCode;
@@ -10,7 +11,7 @@ use ureq::http::header::{LOCATION, RETRY_AFTER};
 
 /// Most bytes of an answer's body that are read. A verdict for each of some thousand events fits; what is longer is cut,
 /// and [`Response::is_whole`] says so.
-const BODY_BYTES_MAX: u64 = 1024 * 1024;
+const BODY_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// Longest wait that a receiver can ask for.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -45,10 +46,10 @@ impl Response {
         }
     }
 
-    pub(super) fn read(answer: ureq::http::Response<Body>) -> io::Result<Response> {
+    pub(super) fn read(answer: ureq::http::Response<Body>, secrets: &[Secret]) -> io::Result<Response> {
         let text = |name| answer.headers().get(name).and_then(|value| value.to_str().ok());
         let retry_after = text(RETRY_AFTER).and_then(|text| retry_after(text, Utc::now()));
-        let location = text(LOCATION).map(shown_location);
+        let location = text(LOCATION).map(|location| shown_location(location, secrets));
         let status = answer.status().as_u16();
         let mut body = Vec::new();
         let mut reader = answer.into_body().into_reader();
@@ -82,9 +83,14 @@ fn retry_after(text: &str, now: DateTime<Utc>) -> Option<Duration> {
 }
 
 /// A `Location` as it may be shown: escaped, cut, without what may be secret in it.
-fn shown_location(location: &str) -> String {
+fn shown_location(location: &str, secrets: &[Secret]) -> String {
     let end = location.find(['?', '#']).unwrap_or(location.len());
-    let mut shown = location[..end].to_owned();
+    let mut shown = super::reason::conceal(&location[..end], secrets);
+    // Spelt with escapes, a secret would not be found: then nothing of it is shown.
+    let plain = percent_decoded(&location[..end]);
+    if super::reason::conceal(&plain, secrets) != plain && shown == location[..end] {
+        shown = "(secret)".to_owned();
+    }
     if let Some(slashes) = shown.find("//") {
         let authority = slashes + 2
             ..shown[slashes + 2..]
@@ -95,6 +101,22 @@ fn shown_location(location: &str) -> String {
         }
     }
     super::reason::one_line(&shown)
+}
+
+/// Text with its `%XX` escapes read; bytes that are no UTF-8 are replaced.
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, more)) = rest.split_first() {
+        let escaped = more
+            .get(..2)
+            .filter(|_| byte == b'%')
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(escaped.unwrap_or(byte));
+        rest = if escaped.is_some() { &more[2..] } else { more };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]
@@ -130,7 +152,12 @@ mod tests {
 
     #[test]
     fn where_to_look_instead() {
-        let check = |location: &str, expect: &str| assert_eq!(shown_location(location), expect);
+        let check =
+            |location: &str, expect: &str| assert_eq!(shown_location(location, &[Secret::new("hunter2/x")]), expect);
+        check("https://evil.example/x/hunter2/x", "https://evil.example/x/(secret)");
+        check("https://evil.example/x/hunter2%2Fx", "https://evil.example/x/(secret)");
+        check("https://evil.example/x/%68unter2/x", "(secret)");
+        check("https://evil.example/%", "https://evil.example/%");
         check("https://example.com/in", "https://example.com/in");
         check("https://example.com/in?token=hunter2", "https://example.com/in");
         check("https://ana:hunter2@example.com/a@b", "https://example.com/a@b");

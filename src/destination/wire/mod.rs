@@ -148,7 +148,8 @@ impl Wire {
         if let Authorization::Basic { password, .. } = authorization {
             self.conceal(password);
         }
-        self.conceal(&sent);
+        // Base64's padding may be left off where it is repeated.
+        self.conceal(&Secret::new(sent.reveal().trim_end_matches('=')));
         Ok(())
     }
 
@@ -217,7 +218,7 @@ impl Wire {
     }
 
     fn read(&self, doing: &str, answer: ureq::http::Response<ureq::Body>) -> Reached {
-        match Response::read(answer) {
+        match Response::read(answer, &self.secrets) {
             Ok(response) => Reached::Answered(response),
             Err(error) => self.failed(doing, &ureq::Error::from(error), Stage::Answer),
         }

@@ -28,12 +28,40 @@ pub(super) fn said(body: &[u8], secrets: &[Secret]) -> String {
 /// Text without the secrets in it.
 pub(super) fn conceal(text: &str, secrets: &[Secret]) -> String {
     let mut text = text.to_owned();
-    for secret in secrets {
-        if secret.reveal().len() >= SECRET_BYTES_MIN {
-            text = text.replace(secret.reveal(), "(secret)");
-        }
+    let is_long = |secret: &&Secret| secret.reveal().len() >= SECRET_BYTES_MIN;
+    for spelling in secrets.iter().filter(is_long).flat_map(spellings) {
+        text = text.replace(&spelling, "(secret)");
     }
     text
+}
+
+/// A secret as it may be spelt by whoever repeats it: plain, in JSON (some escape `/` there), in a URL, in HTML.
+fn spellings(secret: &Secret) -> Vec<String> {
+    let plain = secret.reveal();
+    let json = plain.replace('\\', "\\\\").replace('"', "\\\"");
+    let html = plain.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let in_url = |hex: fn(u8) -> String| -> String {
+        let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        plain
+            .bytes()
+            .map(|byte| {
+                if unreserved(byte) {
+                    char::from(byte).to_string()
+                } else {
+                    hex(byte)
+                }
+            })
+            .collect()
+    };
+    vec![
+        plain.to_owned(),
+        json.replace('/', "\\/"),
+        json,
+        html.replace('"', "&quot;"),
+        html,
+        in_url(|byte| format!("%{byte:02X}")),
+        in_url(|byte| format!("%{byte:02x}")),
+    ]
 }
 
 /// The first characters of a text on one line, with what could end it or move a cursor escaped.
@@ -64,6 +92,9 @@ pub(super) fn of_distrust(error: &Error) -> Option<&'static str> {
     };
     if text.contains("No CA certificates were loaded") {
         return Some("; install the system's certificates, or name the receiver's authority in `ca_file`");
+    }
+    if text.contains("CaUsedAsEndEntity") {
+        return Some("; the receiver shows an authority's own certificate: it needs one issued for it (`CA:FALSE`)");
     }
     if !text.starts_with("invalid peer certificate") && !text.starts_with("peer sent no certificates") {
         return None;

@@ -147,6 +147,7 @@ fn destination(ledger: &Connection, row: &Row<'_>, now: i64) -> rusqlite::Result
     };
     let ahead = to_come(ledger, cursor, &[])?;
     let oldest_at = oldest_at(ledger, cursor.seq)?;
+    let delivered_at: Option<i64> = row.get("delivered_at")?;
     // A rate that is no number, or none at all, says nothing.
     let rate = row
         .get::<_, Option<f64>>("rate")?
@@ -165,7 +166,7 @@ fn destination(ledger: &Connection, row: &Row<'_>, now: i64) -> rusqlite::Result
         seq: cursor.seq,
         index: cursor.index,
         delivered: row.get("delivered")?,
-        delivered_at: row.get::<_, Option<i64>>("delivered_at")?.map(time),
+        delivered_at: delivered_at.map(time),
         dropped: row.get("dropped")?,
         resent: row.get("resent")?,
         lag_imports: ahead.imports,
@@ -190,8 +191,9 @@ fn estimated_end(events: u64, rate: Option<f64>, retry_at: Option<i64>, now: i64
     if events == 0 || seconds > ESTIMATE_S_MAX {
         return None;
     }
-    let end = now.saturating_add((seconds * 1_000.0) as i64);
-    Some(time(end.max(retry_at.unwrap_or(end))))
+    let begin = retry_at.map_or(now, |at| at.max(now));
+    let end = begin.saturating_add((seconds * 1_000.0) as i64);
+    Some(time(end))
 }
 
 fn budgets(ledger: &Connection, site: &str, now: i64) -> rusqlite::Result<Vec<BudgetReport>> {
@@ -261,8 +263,9 @@ mod tests {
         check(0, Some(10.0), None, None);
         check(100, None, None, None);
         check(100, Some(10.0), None, Some(1_010_000));
-        check(100, Some(10.0), Some(1_005_000), Some(1_010_000));
-        check(100, Some(10.0), Some(1_020_000), Some(1_020_000));
+        check(100, Some(10.0), Some(1_005_000), Some(1_015_000));
+        check(100, Some(10.0), Some(5), Some(1_010_000));
+        check(100, Some(10.0), Some(1_020_000), Some(1_030_000));
         check(1, Some(0.001), None, Some(2_000_000));
         check(1_000_000, Some(0.001), None, None);
         check(u64::MAX, Some(f64::MIN_POSITIVE), None, None);

@@ -21,6 +21,7 @@ fn in_words(answer: Answer) -> (&'static str, String) {
         Answer::TooLarge { reason } => ("too large", reason),
         Answer::Unavailable { reason, .. } => ("unavailable", reason),
         Answer::Unanswered { reason } => ("unanswered", reason),
+        Answer::Unclear { reason } => ("unclear", reason),
         Answer::Barred { reason } => ("barred", reason),
     }
 }
@@ -62,10 +63,10 @@ fn answers_to_a_parcel() {
         "unidentified",
         "Bento took 0 of 3 events",
     );
-    check(Script::ok("{}"), "barred", "without a count");
+    check(Script::ok("{}"), "unclear", "without a count");
     check(Script::ok(r#"{"error":"later"}"#), "unavailable", "“later”");
-    check(Script::ok("<html>"), "unavailable", "a web page");
-    check(Script::status(204), "unavailable", "answered 204");
+    check(Script::ok("<html>"), "unanswered", "a web page");
+    check(Script::status(204), "unanswered", "answered 204");
     check(
         Script::status(400).with_body(r#"{"error":"bad"}"#),
         "refused",
@@ -131,7 +132,7 @@ fn answers_to_the_calls_before() {
     for number in 0..3 {
         check(number, Script::ok(r#"{"results":1,"failed":0}"#), "delivered");
         check(number, Script::ok(r#"{"data":null}"#), "delivered");
-        check(number, Script::ok("oops"), "unavailable");
+        check(number, Script::ok("oops"), "unanswered");
         check(number, Script::status(422), "refused");
         check(number, Script::status(401), "barred");
         check(number, Script::status(502), "unavailable");

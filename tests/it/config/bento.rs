@@ -120,9 +120,8 @@ fn destinations_of_one_site_agree_on_its_budgets() {
     let second = |lines: &str| format!("{BENTO}{}{lines}", BENTO.replace("'a'", "'b'"));
     load(&second(""), KEYS).unwrap();
     load(&second("batch_events=7\nurl='https://app.bentonow.com/api/v1/'"), KEYS).unwrap();
-    // Another site, by its id or by where it is.
+    // Another site, by its id alone: however the URL is spelt, Bento counts the same.
     load(&second("burst=7").replacen("'s'", "'t'", 1), KEYS).unwrap();
-    load(&second("burst=7\nurl='https://other.example/'"), KEYS).unwrap();
     let told = |key: &str, ours: u32, theirs: u32| {
         format!(
             "`{key}` is {ours} here and {theirs} in destination `a`: it belongs to the site, which both have; write the same number \

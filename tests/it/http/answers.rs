@@ -215,14 +215,23 @@ fn answers_that_say_nothing_of_single_events() {
         "[{\"refused\":[\"x\"]}]",
         r#"{"refused":[],"deferred":[]}"#,
         r#"{"refused":0}"#,
-        r#"{"refused":["somebody-1"]}"#,
-        r#"{"refused":"no"}"#,
         r#"{"refused":false}"#,
-        r#"{"refused":{"id":1}}"#,
+        r#"{"refused":{}}"#,
         "<html>refused</html>",
         "\u{0}\u{1}",
     ] {
         check(body, "delivered");
+    }
+    // Something was not taken, and nobody knows what.
+    for body in [
+        r#"{"refused":["somebody-1"]}"#,
+        r#"{"refused":"no"}"#,
+        r#"{"refused":{"id":1}}"#,
+        r#"{"refused":[1,2]}"#,
+        r#"{"refused":true}"#,
+        r#"{"refused":-3}"#,
+    ] {
+        check(body, "unclear");
     }
     // Whoever begins to name events and breaks off may have named any.
     check(r#"{"refused":["c68720"#, "unanswered");
