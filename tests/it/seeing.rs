@@ -203,7 +203,7 @@ fn an_end_is_told_where_it_can_be_known() {
     check("delivering", "NULL", "NULL", None);
     check("delivering", "0", "NULL", None);
     check("delivering", "1e-9", "NULL", None);
-    check("waiting", "20.0", &later, Some("2100-01-01T00:00:00.000Z"));
+    check("waiting", "20.0", &later, Some("2100-01-01T00:05:00.000Z"));
     for state in ["barred", "behind", "removed", "idle"] {
         check(state, "20.0", &later, None);
     }
