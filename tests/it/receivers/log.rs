@@ -16,6 +16,9 @@ pub(super) struct Log {
 
 impl Log {
     pub(super) fn listen() -> Log {
+        // Where one thread listens and no other does, `tracing` asks whichever thread logs a line first whether anybody wants
+        // it, and takes that for all: so every thread has somebody who does.
+        tracing::subscriber::set_global_default(tracing_subscriber::registry()).ok();
         let lines: Arc<Mutex<Vec<String>>> = Arc::default();
         let subscriber = tracing_subscriber::registry().with(Lines(lines.clone()));
         Log {
