@@ -149,3 +149,151 @@ fn write_frame(file: File, level: i32, text: &Text) -> io::Result<()> {
     text.parts().try_for_each(|part| encoder.write_all(part))?;
     encoder.finish()?.flush()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::events::EventId;
+
+    const KEY: &str = "0123456789abcdef0123456789abcdef";
+
+    /// What a day's file should say, and what it is.
+    #[derive(Default)]
+    struct Found {
+        lines: String,
+        bytes: Vec<u8>,
+    }
+
+    /// Writes events of the given days, with bodies of the given lengths, and reads the files back.
+    fn written(level: i32, events: &[(usize, usize)]) -> BTreeMap<String, Found> {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut writer = Box::new(ByDay::new(Temporaries::new(dir.path(), KEY), level));
+        let mut days: BTreeMap<String, Found> = BTreeMap::new();
+        let mut random = fastrand::Rng::with_seed(7);
+        let letters: String = (0..4_096).map(|_| random.lowercase()).collect();
+        for (index, &(day, length)) in events.iter().enumerate() {
+            let start = index * 31 % letters.len();
+            let text = letters.repeat((start + length).div_ceil(letters.len()));
+            let body = format!("\"{}\"", &text[start..start + length]);
+            let event = Event {
+                id: EventId {
+                    key: KEY,
+                    index: index as u64,
+                },
+                import: 1,
+                source: "acme",
+                archive: "archive",
+                index: index as u64,
+                event: "e",
+                renamed: None,
+                user_id: None,
+                email: None,
+                business_unit: None,
+                at: 0,
+                body: &body,
+            };
+            let day = format!("day-{day}");
+            writer.write(&day, &event).expect("written");
+            // Looking at thousands of days takes a while.
+            if index % 1_000 == 0 || length > 100_000 {
+                let held: usize = writer.days.iter().map(|day| day.text.pieces()).sum();
+                assert_eq!(writer.pieces, held);
+                assert!(
+                    held <= PIECES_MAX.max(length / PIECE_BYTES + 2),
+                    "{held} pieces are held"
+                );
+            }
+            let mut line = Vec::new();
+            push_line(&mut line, &event);
+            let found = days.entry(day).or_default();
+            found.lines.push_str(std::str::from_utf8(&line).expect("text"));
+        }
+        let temporaries = writer.finish().expect("finished");
+        temporaries.keep(false).expect("kept");
+        for (day, found) in &mut days {
+            let path = dir.path().join(day).join(format!("{KEY}{}", ending(level)));
+            found.bytes = std::fs::read(path).expect("the day's file");
+        }
+        days
+    }
+
+    /// How many zstd frames follow one another.
+    fn frames(mut bytes: &[u8]) -> usize {
+        let mut count = 0;
+        while !bytes.is_empty() {
+            let size = zstd::zstd_safe::find_frame_compressed_size(bytes).expect("a whole frame");
+            bytes = &bytes[size..];
+            count += 1;
+        }
+        count
+    }
+
+    /// The events come to files that say what they should, twice the same; by day, in so many frames at most.
+    #[track_caller]
+    fn check(level: i32, events: &[(usize, usize)], frames_max: usize) {
+        let once = written(level, events);
+        let again = written(level, events);
+        for (day, found) in &once {
+            assert!(found.bytes == again[day].bytes, "{day} is another the second time");
+            let lines = match level {
+                0 => found.bytes.clone(),
+                _ => zstd::decode_all(&found.bytes[..]).expect("zstd"),
+            };
+            assert!(lines == found.lines.as_bytes(), "{day} says something else");
+            if level > 0 {
+                let frames = frames(&found.bytes);
+                assert!(frames <= frames_max, "{day} has {frames} frames");
+            }
+        }
+    }
+
+    /// So many events, with bodies of the given length, of so many days by turns.
+    fn by_turns(count: usize, days: usize, length: usize) -> Vec<(usize, usize)> {
+        (0..count).map(|n| (n % days, length)).collect()
+    }
+
+    #[test]
+    fn what_fits_into_memory_is_a_frame_a_day() {
+        for level in [0, 3, 22] {
+            check(level, &[], 0);
+            check(level, &[(1, 0)], 1);
+            check(level, &by_turns(3_000, 40, 100), 1);
+        }
+    }
+
+    #[test]
+    fn what_does_not_is_written_by_the_largest_day() {
+        for level in [0, 6] {
+            // 12 MiB of 64 days, a frame of which has 128 KiB at least.
+            check(level, &by_turns(6_000, 64, 2_000), 2);
+        }
+        // A day that has most goes again and again, and the thin ones by its side stay until the end.
+        let mut events = by_turns(10_000, 1_000, 100);
+        for (n, event) in events.iter_mut().enumerate().filter(|(n, _)| n % 5 == 0) {
+            *event = (1_000 + n % 2, 10_000);
+        }
+        let found = written(3, &events);
+        for (day, found) in found {
+            let thick = day == "day-1000" || day == "day-1001";
+            let frames = frames(&found.bytes);
+            assert!(
+                if thick { frames > 1 } else { frames == 1 },
+                "{day} has {frames} frames"
+            );
+        }
+    }
+
+    #[test]
+    fn thousands_of_days_by_turns() {
+        // 12 MiB: 3 KiB for each day, in lines of some 200 bytes.
+        check(3, &by_turns(60_000, 4_000, 100), 2);
+    }
+
+    #[test]
+    fn lines_larger_than_all_that_may_be_held() {
+        let large = PIECES_MAX * PIECE_BYTES;
+        check(1, &[(1, 10), (2, large), (1, 10), (2, 10), (2, large), (2, 10)], 4);
+    }
+}
