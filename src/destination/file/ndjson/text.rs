@@ -10,7 +10,7 @@ pub(super) const PIECE_BYTES: usize = 512;
 #[derive(Default)]
 pub(super) struct Text {
     /// All but the last are full.
-    pieces: Vec<Box<[u8; PIECE_BYTES]>>,
+    pieces: Vec<Box<[u8]>>,
     len: usize,
 }
 
