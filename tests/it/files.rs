@@ -1,4 +1,5 @@
 //! Parquet files: through a real import and delivery, and read back row by row, by DuckDB and by the crate that wrote them.
+//! And what NDJSON files have in common with them.
 //!
 //! DuckDB lies in `target/python`, where `tests/run` puts it. Without it the tests say so, and only the crate reads.
 
@@ -38,6 +39,19 @@ struct Content {
     /// Name and type of each column, as DuckDB calls the type.
     columns: Vec<(String, String)>,
     rows: Vec<Row>,
+}
+
+/// What there is of a row in a line of NDJSON.
+#[derive(Debug, Deserialize)]
+struct Line {
+    id: String,
+    index: i64,
+    body: Body,
+}
+
+#[derive(Debug, Deserialize)]
+struct Body {
+    timestamp: String,
 }
 
 /// A directory of files, by the path in it: their bytes.
@@ -571,4 +585,61 @@ async fn files_of_the_form_before_stay() {
     let endings = |ending: &str| after.keys().filter(|name| name.ends_with(ending)).count();
     assert_eq!((after.len(), endings(".ndjson.zst"), endings(".parquet")), (2, 1, 1));
     assert!(before.iter().all(|(name, bytes)| after.get(name) == Some(bytes)));
+}
+
+#[tokio::test]
+async fn dates_by_turns_are_few_frames_of_ndjson() {
+    let world = World::new();
+    let mut feed = Feed::new("acme", MONDAY);
+    // More days than were ever open at a time, and more text than is held.
+    for n in 0..6_000 {
+        let (timestamp, time) = day_of_2025(n * 7 % 45);
+        feed.timed(&timestamp, time, 2_000);
+    }
+    let expected = feed.import(&world).await;
+    for zstd_level in [3, 0] {
+        let mut settings = parquet(&world, true);
+        if let DestinationKind::File {
+            format,
+            zstd_level: level,
+            ..
+        } = &mut settings.kind
+        {
+            *format = FileFormat::Ndjson;
+            *level = zstd_level;
+        }
+        assert_eq!(world.deliver(&settings).await, delivered(6_000));
+        let found = tree(&world);
+        assert_eq!(found.len(), 45);
+        let mut rows = Vec::new();
+        for (name, bytes) in &found {
+            let text = match zstd_level {
+                0 => bytes.clone(),
+                _ => zstd::decode_all(&bytes[..]).expect("zstd"),
+            };
+            let magic_numbers = bytes
+                .windows(4)
+                .filter(|four| *four == [0x28, 0xb5, 0x2f, 0xfd])
+                .count();
+            assert!(magic_numbers <= 4, "{name} has {magic_numbers} frames");
+            let day = name.split_once('/').expect("a day").0;
+            let lines: Vec<Line> = serde_json::Deserializer::from_slice(&text)
+                .into_iter()
+                .map(|line| line.expect("a line"))
+                .collect();
+            assert!(lines.is_sorted_by_key(|line| line.index), "{name} is out of order");
+            assert!(lines.iter().all(|line| line.body.timestamp.starts_with(day)), "{name}");
+            rows.extend(lines.into_iter().map(|line| (line.index, line.id)));
+        }
+        rows.sort();
+        assert!(
+            rows.into_iter()
+                .eq(expected.iter().map(|row| (row.index, row.id.clone())))
+        );
+
+        forget(&world);
+        assert_eq!(world.deliver(&settings).await, delivered(6_000));
+        assert!(tree(&world) == found, "another delivery came to other files");
+        forget(&world);
+    }
 }

@@ -132,7 +132,7 @@ impl Files {
                 &self.destination,
                 batch,
             )?),
-            _ => Box::new(ndjson::Ndjson::new(temporaries, self.zstd_level, self.by_event_date)),
+            _ => ndjson::writer(temporaries, self.zstd_level, self.by_event_date),
         };
         Ok(Writing {
             seq: batch.import.seq,
