@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::narrow::Narrow;
-use crate::destination::receiver::{Added, Verdict};
+use crate::destination::receiver::{Added, Call, Verdict};
 use crate::events::{Batch, Event, EventId, push_line};
 use crate::ledger::{Cursor, Import, LetterKind, LetterRange, NewLetter};
 
@@ -221,6 +221,15 @@ impl Parcel {
             reason: reason.to_owned(),
         };
         self.judge(&vec![refused; self.items.len() - self.settled], now)
+    }
+
+    /// A call had no answer, or none that anybody understands: if it was that of the events, they may be there.
+    pub(super) fn may_have_been_taken(&mut self, call: &Call) {
+        if let Call::Parcel(_) = call {
+            self.is_unsure = true;
+            self.is_counted = false;
+            self.unanswered += 1;
+        }
     }
 
     /// What is left at the end, where nothing of it was sent.

@@ -81,14 +81,11 @@ impl Delivery {
                 }
             }
             Answer::Unanswered { reason } => {
-                let is_parcel = matches!(call, Call::Parcel(_));
-                parcel.is_unsure |= is_parcel;
-                parcel.is_counted &= !is_parcel;
-                parcel.unanswered += u32::from(is_parcel);
+                parcel.may_have_been_taken(call);
                 Trouble::waiting(reason)
             }
             Answer::Unclear { reason } => {
-                parcel.is_unsure |= matches!(call, Call::Parcel(_));
+                parcel.may_have_been_taken(call);
                 Trouble {
                     not_before: Some(NEVER),
                     ..Trouble::barred(format!("{reason}; {}", self.how_to_go_on()))

@@ -6,9 +6,9 @@ use std::time::Duration;
 use feedgate::ledger::{DestinationRow, DestinationState};
 
 use super::log::Log;
-use super::{MONDAY, came, check, feed};
+use super::{Came, MONDAY, TUESDAY, came, check, feed};
 use crate::house::http_server::{HttpServer, Script};
-use crate::house::world::World;
+use crate::house::world::{World, http};
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
@@ -190,4 +190,41 @@ async fn somebody_asks_for_another_try_while_it_waits() {
     assert_eq!(check(&world, &server, "crm").await, came(10));
     // The ledger is asked every five seconds. Time flies while it is written to, though.
     assert!(gaps(&times)[0] < day / 2, "{times:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_can_tell_is_not_sent_again_unasked() {
+    let world = World::new();
+    let server = HttpServer::start();
+    world.import("acme", MONDAY, &feed(10)).await;
+    world.import("acme", TUESDAY, &feed(5)).await;
+    // It was stored, and the answer speaks of events that were not sent.
+    server.next(Script::ok(r#"{"refused":["another-1"]}"#));
+    let mut crm = world.http("crm", &server);
+    http(&mut crm).batch_events = 10;
+
+    let running = world.start(&crm);
+    let row = world
+        .until("crm", |row| row.standing.state == DestinationState::Barred)
+        .await;
+    let reason = row.standing.reason.expect("a reason");
+    assert!(reason.contains("feedgate retry --dead-letters crm"), "{reason}");
+    assert_eq!(row.standing.retry_at, None);
+    world.time.pass(Duration::from_secs(7 * 24 * 3600));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    running.crash().await;
+    // Neither a restart nor a pass by hand is somebody who looked.
+    for _ in 0..2 {
+        assert!(world.deliver(&crm).await.trouble.is_some());
+    }
+    assert_eq!((server.requests().len(), world.resent("crm")), (1, 0));
+
+    world.deliver_again("crm").await;
+    world.deliver_all(&crm).await;
+    let expected = Came {
+        twice: 10,
+        resent: 10,
+        ..came(15)
+    };
+    assert_eq!(check(&world, &server, "crm").await, expected);
 }
