@@ -13,6 +13,8 @@
 //! orders, and where they hold more than a scalar (any event with a `unique.key` is taken for one that was sent before, and
 //! any `value` for revenue); `cart` in an order, where it is no object.
 
+use std::cell::Cell;
+
 use super::address;
 use super::amount::Currency;
 use super::entry::{Entry, Value};
@@ -33,6 +35,8 @@ pub(super) struct Mapping {
     without_email: WithoutEmail,
     currency: Option<Currency>,
     bypass_workflows: bool,
+    /// Orders without a value were told of.
+    said_without_value: Cell<bool>,
 }
 
 /// What is said of an order, where the event is about one.
@@ -52,6 +56,7 @@ impl Mapping {
             without_email: settings.without_email,
             currency: settings.currency.as_deref().and_then(Currency::of),
             bypass_workflows: settings.bypass_workflows,
+            said_without_value: Cell::new(false),
         }
     }
 
@@ -68,6 +73,9 @@ impl Mapping {
             ));
         }
         let (name, order) = self.order(named, event, entry).map_err(refused)?;
+        if matches!(&order, Order::Purchase(purchase) if !purchase.has_value()) {
+            self.say_without_value(event);
+        }
         let mut date = String::new();
         push_utc(&mut date, event.at);
         if date.starts_with(['+', '-']) {
@@ -88,6 +96,19 @@ impl Mapping {
         });
         object.end();
         Ok(email)
+    }
+
+    /// Says that orders go without a value: once, for the first.
+    fn say_without_value(&self, event: &Event<'_>) {
+        if self.said_without_value.replace(true) {
+            return;
+        }
+        tracing::warn!(
+            import = event.import,
+            index = event.index,
+            "an order goes to Bento without a value, and so may others: it names no currency that is known, or no total; `currency` gives \
+             one to those that name none"
+        );
     }
 
     /// What becomes of an event of nobody knows whom.

@@ -57,6 +57,11 @@ impl<'a> Purchase<'a> {
         })
     }
 
+    /// Whether it is said what the order is worth.
+    pub(super) fn has_value(&self) -> bool {
+        self.value.is_some()
+    }
+
     /// Whether what a member of the entry's root says is said here.
     pub(super) fn says(&self, name: &str, value: Value<'_>) -> bool {
         match name {
