@@ -131,7 +131,30 @@ impl World {
                 .with_context(|| format!("removing `{file}` from the spool"))?;
         }
         drop(question);
+        self.tell_gaps(settings).await?;
         self.sweep().await
+    }
+
+    /// Says which destinations will miss something: what they have not had is no longer held for them. One that is down comes
+    /// upon the gap only when it is up again.
+    async fn tell_gaps(&self, settings: &Settings) -> Result<(), LedgerError> {
+        for destination in &settings.destinations {
+            let Some(row) = self.ledger.destination(&destination.name).await? else {
+                continue;
+            };
+            let gap = self.ledger.gap(row.cursor.seq, destination.sources.clone()).await?;
+            if let Some(gap) = gap {
+                tracing::warn!(
+                    destination = destination.name,
+                    imports = gap.imports,
+                    events = gap.events,
+                    first = gap.first.0,
+                    last = gap.last.0,
+                    "archives left the spool before they were delivered, since it is further behind than `max_lag` or `max` allow"
+                );
+            }
+        }
+        Ok(())
     }
 
     /// Removes from the spool what no import refers to.

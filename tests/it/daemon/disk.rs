@@ -161,3 +161,30 @@ fn daemon_says_full(daemon: &crate::house::gate::Daemon) -> impl FnMut() -> bool
         log.contains("no space left") || log.contains("disk is full")
     }
 }
+
+#[test]
+fn what_is_no_longer_held_for_a_destination_that_is_down_is_told_at_once() {
+    let mut gate = Gate::new();
+    let root = gate.dir().join("root");
+    std::fs::create_dir(&root).expect("the root");
+    gate.source_local("acme", &root);
+    // Nobody listens there.
+    gate.destination(
+        "crm",
+        "type = \"http\"\nurl = \"http://127.0.0.1:9/in\"\nstart = \"oldest\"",
+    );
+    gate.section("[spool]\nretention = \"0s\"\nmax_lag = \"0s\"");
+    let (name, bytes) = Archive::feed(
+        "20260201000000",
+        r#"[{"event":"Login","id":"1"},{"event":"Login","id":"2"}]"#,
+    );
+    std::fs::write(root.join(name), bytes).expect("an upload");
+    let once = gate.once();
+    assert_eq!(once.code, 1, "{once}");
+    let told = once
+        .stderr
+        .lines()
+        .find(|line| line.contains("left the spool before they were delivered"));
+    let told: serde_json::Value = serde_json::from_str(told.unwrap_or_default()).unwrap_or_else(|_| panic!("{once}"));
+    assert_eq!((&told["destination"], &told["events"]), (&"crm".into(), &2.into()));
+}
