@@ -19,7 +19,10 @@ use crate::house::gate::{Gate, wait_until};
 use crate::house::http_server::{HttpServer, Request, Script};
 
 /// Passes after which everything has to be delivered.
-const PASSES_MAX: usize = 20;
+const PASSES_MAX: usize = 200;
+
+/// Time between two passes: the server asks to be left alone for a second now and then.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A gate between a directory and a server.
 struct World {
@@ -53,6 +56,7 @@ impl World {
             if pass.code == 0 {
                 return;
             }
+            std::thread::sleep(PAUSE);
         }
         panic!("no rest after {PASSES_MAX} passes: {}", self.gate.once());
     }
