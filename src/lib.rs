@@ -63,6 +63,7 @@ pub mod demo;
 pub mod destination;
 pub mod events;
 pub mod feed;
+mod hex;
 pub mod intake;
 pub mod ledger;
 pub mod receipt;

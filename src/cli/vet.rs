@@ -78,7 +78,7 @@ fn hash(file: &mut File) -> std::io::Result<String> {
     let mut block = vec![0; 256 * 1024];
     loop {
         match file.read(&mut block)? {
-            0 => return Ok(crate::spool::hex(&hash.finalize().into())),
+            0 => return Ok(crate::hex::hex(&hash.finalize())),
             count => hash.update(&block[..count]),
         }
     }
@@ -114,7 +114,7 @@ fn in_full(name: String, size: u64, sha256: Option<String>, named_at: Option<i64
         flags: Vec::new(),
         related: Related::default(),
         sha256,
-        data_sha256: judged.data_sha256.map(|sha256| crate::spool::hex(&sha256)),
+        data_sha256: judged.data_sha256.map(|sha256| crate::hex::hex(&sha256)),
         size,
         data_bytes: judged.reading.is_some().then_some(judged.data_bytes),
         disposition: "pending".to_owned(),

@@ -89,8 +89,9 @@ fn check_path(path: &str) -> Result<(), UrlError> {
     Ok(())
 }
 
-fn is_this_machine(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+/// Whether a host, without brackets and a port, is the machine this runs on.
+pub fn is_this_machine(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 impl Scalar for WebUrl {

@@ -10,7 +10,6 @@ use super::courier::Courier;
 use super::narrow::Narrow;
 use super::pace::Pace;
 use super::reader::Reader;
-use super::receivers::allowance;
 use super::stint::Worker;
 use super::{Delivery, Hand, IMPORTS_MAX, Trouble};
 use crate::config::resolve::{DestinationSettings, Start};
@@ -70,8 +69,7 @@ impl Delivery {
     /// Takes up what was in flight when the program ended, or when the destination was opened anew.
     async fn resume(&mut self, mut courier: Courier, refused_parcels: u32) -> Result<Box<Courier>, Trouble> {
         let name = &self.settings.name;
-        let allowances = courier.receiver().budgets().into_iter().map(allowance).collect();
-        self.ledger.allow(name, allowances).await?;
+        self.ledger.allow(name, courier.receiver().budgets()).await?;
         courier.letters = self.ledger.letters_count(name).await?;
         self.refused_parcels = refused_parcels;
         let Some(flight) = self.ledger.flight(name).await? else {

@@ -11,8 +11,8 @@ use super::narrow::CALLS_MAX;
 use super::parcel::{Parcel, Part};
 use super::settling::flight;
 use super::{Delivery, Hand, IMPORTS_MAX, NEVER, Trouble, Turn};
-use crate::destination::receiver::{Answer, Budget, Call, Verdict};
-use crate::ledger::{Allowance, Cursor, DestinationState, Flight, Leave, Sending, Standing, report};
+use crate::destination::receiver::{Answer, Call, Verdict};
+use crate::ledger::{Cursor, DestinationState, Flight, Leave, Sending, Standing, report};
 
 impl Delivery {
     /// One call, if there is something to send.
@@ -161,7 +161,7 @@ impl Delivery {
                 events,
                 ..flight(parcel)
             },
-            allowance: courier.receiver().budget(call).map(allowance),
+            budget: courier.receiver().budget(call),
             resent: if parcel.is_unsure && !parcel.is_counted {
                 events
             } else {
@@ -297,14 +297,4 @@ enum Packed {
     Parcel(Box<Courier>),
     /// There is nothing to send.
     Nothing(Box<Courier>),
-}
-
-/// A receiver's budget, in the ledger's words.
-pub(super) fn allowance(budget: Budget) -> Allowance {
-    Allowance {
-        site: budget.site,
-        kind: budget.kind,
-        per_hour: budget.per_hour,
-        burst: budget.burst,
-    }
 }

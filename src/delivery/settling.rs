@@ -6,7 +6,6 @@ use tracing::{info, warn};
 
 use super::courier::Courier;
 use super::parcel::{Parcel, Part};
-use super::receivers::allowance;
 use super::{Delivery, Hand, NEVER, Trouble, Turn};
 use crate::destination::receiver::{Answer, Call};
 use crate::ledger::{DestinationState, Flight, LetterKind, Settlement, Standing};
@@ -74,7 +73,7 @@ impl Delivery {
             Answer::Unavailable { reason, retry_after } => {
                 let until =
                     retry_after.map(|wait| now + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX).max(1_000));
-                blocked = until.zip(courier.receiver().budget(call).map(allowance));
+                blocked = courier.receiver().budget(call).zip(until);
                 Trouble {
                     not_before: until,
                     ..Trouble::waiting(reason)
@@ -103,7 +102,7 @@ impl Delivery {
             flight.events = range.len() as u64;
         }
         let settlement = Settlement {
-            blocked: blocked.map(|(until, allowance)| (allowance, until)),
+            blocked,
             ..self.settlement(Part::default(), Some(flight))
         };
         self.ledger.settle(settlement, now).await?;

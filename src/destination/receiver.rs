@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::events::{Bounds, Event};
+pub use crate::ledger::Budget;
 
 /// Somebody at the far end of a network.
 pub trait Receiver: Send {
@@ -133,17 +134,4 @@ pub enum Verdict {
         /// What the receiver said.
         reason: String,
     },
-}
-
-/// What calls are counted against. It belongs to a site, whoever calls.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Budget {
-    /// The site.
-    pub site: String,
-    /// Which of the site's budgets: `batch`, `fetch`.
-    pub kind: &'static str,
-    /// Calls in any hour.
-    pub per_hour: u32,
-    /// Calls that may follow each other at once; beyond them they are spread over the hour.
-    pub burst: u32,
 }

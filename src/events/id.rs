@@ -16,11 +16,7 @@ pub fn key(source: &str, archive: &str, sha256: &[u8; 32]) -> String {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
-    hash.finalize()
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    crate::hex::hex(&hash.finalize()[..16])
 }
 
 /// The id of one event, as text by [`fmt::Display`].

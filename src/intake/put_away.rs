@@ -8,12 +8,12 @@
 use futures_util::{StreamExt, stream};
 
 use super::{FILE_BACKOFF_MAX, FILE_BACKOFF_MIN, FILES_IN_FLIGHT, Intake, Trouble, backoff, millis};
+use crate::hex::hex;
 use crate::ledger::moves::{Disposition, PutAway};
 use crate::ledger::now;
 use crate::ledger::outcome::{Action, Unmoved};
 use crate::receipt::{REJECTS_SHOWN, Receipt};
 use crate::source::{SourceError, Stat};
-use crate::spool::hex;
 
 /// Names tried for one archive before it waits for the next turn.
 const NAMES_TRIED_MAX: u32 = 100;

@@ -42,16 +42,16 @@ pub struct Flight {
     pub not_before: Option<i64>,
 }
 
-/// What calls count against, as configured.
+/// What calls are counted against. It belongs to a site, whoever calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Allowance {
-    /// The site whose budget it is.
+pub struct Budget {
+    /// The site.
     pub site: String,
-    /// Which one: `batch`, `fetch`.
+    /// Which of the site's budgets: `batch`, `fetch`.
     pub kind: &'static str,
     /// Calls in any hour.
     pub per_hour: u32,
-    /// Calls that may follow each other at once.
+    /// Calls that may follow each other at once; beyond them they are spread over the hour.
     pub burst: u32,
 }
 
@@ -63,7 +63,7 @@ pub struct Sending {
     /// What is on its way.
     pub flight: Flight,
     /// What the call counts against.
-    pub allowance: Option<Allowance>,
+    pub budget: Option<Budget>,
     /// How many of its events were sent before, and no answer came.
     pub resent: u64,
 }
@@ -103,7 +103,7 @@ pub struct Settlement {
     /// Events delivered a second, lately.
     pub rate: Option<f64>,
     /// The site asked not to be called before this time, UTC milliseconds.
-    pub blocked: Option<(Allowance, i64)>,
+    pub blocked: Option<(Budget, i64)>,
     /// Parcels in a row that were refused whole; `None`: as many as before.
     pub refused_parcels: Option<u32>,
 }
@@ -122,7 +122,7 @@ impl Ledger {
             let Sending {
                 name,
                 flight,
-                allowance,
+                budget,
                 resent,
             } = &sending;
             let asked: Option<i64> = ledger
@@ -133,13 +133,13 @@ impl Ledger {
             if let Some(at) = asked.filter(|at| *at > now) {
                 return Ok(Leave::Asked(at));
             }
-            if let Some(allowance) = allowance {
-                if let Some(at) = not_before(ledger, allowance, now)? {
+            if let Some(budget) = budget {
+                if let Some(at) = not_before(ledger, budget, now)? {
                     return Ok(Leave::NotBefore(at));
                 }
                 ledger
                     .prepare_cached("INSERT INTO calls (site, kind, at) VALUES (?1, ?2, ?3)")?
-                    .execute(params![allowance.site, allowance.kind, now])?;
+                    .execute(params![budget.site, budget.kind, now])?;
             }
             let flight = Flight {
                 sent_at: Some(now),
@@ -189,10 +189,10 @@ impl Ledger {
             for (id, kind, reason, retry_at) in &settlement.letters_kept {
                 put_back(ledger, *id, *kind, reason, *retry_at, now)?;
             }
-            if let Some((allowance, until)) = &settlement.blocked {
+            if let Some((budget, until)) = &settlement.blocked {
                 ledger
                     .prepare_cached("UPDATE budgets SET blocked_until = ?3 WHERE site = ?1 AND kind = ?2")?
-                    .execute(params![allowance.site, allowance.kind, until])?;
+                    .execute(params![budget.site, budget.kind, until])?;
             }
             put_flight(ledger, name, settlement.flight.as_ref())?;
             match &settlement.standing {
@@ -204,18 +204,18 @@ impl Ledger {
     }
 
     /// Notes whose budgets a destination's calls count against, and how large they are.
-    pub async fn allow(&self, name: &str, allowances: Vec<Allowance>) -> Result<(), LedgerError> {
+    pub async fn allow(&self, name: &str, budgets: Vec<Budget>) -> Result<(), LedgerError> {
         let name = name.to_owned();
         self.write("noting a destination's budgets", move |ledger| {
             ledger.execute(
                 "UPDATE destinations SET site = ?2 WHERE name = ?1",
-                params![name, allowances.first().map(|allowance| &allowance.site)],
+                params![name, budgets.first().map(|budget| &budget.site)],
             )?;
-            for allowance in &allowances {
+            for budget in &budgets {
                 ledger.execute(
                     "INSERT INTO budgets (site, kind, per_hour, burst) VALUES (?1, ?2, ?3, ?4)
                      ON CONFLICT (site, kind) DO UPDATE SET per_hour = ?3, burst = ?4",
-                    params![allowance.site, allowance.kind, allowance.per_hour, allowance.burst],
+                    params![budget.site, budget.kind, budget.per_hour, budget.burst],
                 )?;
             }
             Ok(())
@@ -228,13 +228,13 @@ impl Ledger {
 ///
 /// Two windows slide over the calls of the last hour: `per_hour` calls to an hour, and `burst` calls to the share of the hour
 /// that so many take. The first is the promise, the second spreads them.
-fn not_before(ledger: &Transaction<'_>, allowance: &Allowance, now: i64) -> rusqlite::Result<Option<i64>> {
-    let Allowance {
+fn not_before(ledger: &Transaction<'_>, budget: &Budget, now: i64) -> rusqlite::Result<Option<i64>> {
+    let Budget {
         site,
         kind,
         per_hour,
         burst,
-    } = allowance;
+    } = budget;
     // Calls of a time to come were made before somebody set the clock back: by more than an hour, and they say nothing.
     ledger
         .prepare_cached("DELETE FROM calls WHERE site = ?1 AND kind = ?2 AND (at <= ?3 OR at > ?4)")?
@@ -336,7 +336,7 @@ mod tests {
         Sending {
             name: "bento".to_owned(),
             flight: Flight::default(),
-            allowance: Some(Allowance {
+            budget: Some(Budget {
                 site: "a".to_owned(),
                 kind: "batch",
                 per_hour,
@@ -374,7 +374,7 @@ mod tests {
         let (ledger, _dir) = ledger();
         for (per_hour, burst) in [(20, 6), (7, 1), (5, 100)] {
             let mut sending = sending(per_hour, burst);
-            sending.allowance.as_mut().unwrap().site = format!("{per_hour}-{burst}");
+            sending.budget.as_mut().unwrap().site = format!("{per_hour}-{burst}");
             let made = calls(&ledger, &sending, 5_000_000, per_hour as usize * 4).await;
             for window in made.windows(per_hour as usize + 1) {
                 let spread = window[window.len() - 1] - window[0];
@@ -389,7 +389,7 @@ mod tests {
         let first = sending(1, 1);
         assert_eq!(ledger.begin_call(first.clone(), 10).await.unwrap(), Leave::Granted);
         let mut other = first.clone();
-        other.allowance.as_mut().unwrap().site = "b".to_owned();
+        other.budget.as_mut().unwrap().site = "b".to_owned();
         assert_eq!(ledger.begin_call(other, 10).await.unwrap(), Leave::Granted);
         drop(ledger);
         let again = Ledger::open(&dir.path().join("ledger.db")).unwrap();
@@ -424,7 +424,7 @@ mod tests {
         };
         let sending = Sending {
             flight: flight.clone(),
-            allowance: None,
+            budget: None,
             ..sending(1, 1)
         };
         ledger.begin_call(sending, 77).await.unwrap();
@@ -440,7 +440,7 @@ mod tests {
     async fn what_a_destination_asked_for_outlives_the_program_until_somebody_asks_otherwise() {
         let (ledger, _dir) = ledger();
         let sending = Sending {
-            allowance: None,
+            budget: None,
             ..sending(1, 1)
         };
         let settlement = Settlement {

@@ -34,7 +34,7 @@ mod tests;
 pub use close::Closed;
 pub use dead_letters::{DueLetter, LetterEntry, LetterKind, LetterRange, NewLetter};
 pub use deliveries::{Ahead, DestinationRow, DestinationState, Gap, Registration, Standing, Wanted};
-pub use flight::{Allowance, Flight, Leave, Sending, Settlement};
+pub use flight::{Budget, Flight, Leave, Sending, Settlement};
 pub use log::LogLine;
 pub use open::SCHEMA_VERSION;
 

@@ -14,6 +14,7 @@ use futures_util::{StreamExt, stream};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
+use crate::hex::hex;
 use crate::ledger::Stored;
 use crate::source::{Source, SourceError};
 use pins::Pins;
@@ -256,7 +257,7 @@ impl Spool {
         for (_, bytes) in &read {
             whole.update(bytes.as_deref().unwrap_or_default());
         }
-        let name = format!("{}.seg", hex(&whole.finalize().into()));
+        let name = format!("{}.seg", hex(&whole.finalize()));
         let pin = self.pins.pin(&name);
         let written = Temporary::create(&self.dir).and_then(|mut temporary| {
             for (_, bytes) in &read {
@@ -351,9 +352,4 @@ fn disk(doing: impl Into<String>, source: io::Error) -> SpoolError {
         doing: doing.into(),
         source,
     }
-}
-
-/// Lower-case hex of a hash.
-pub fn hex(bytes: &[u8; 32]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -8,7 +8,6 @@
 //!   `v1=` with the HMAC-SHA256, in hex, over that timestamp, a full stop and the body as it is on the wire. A receiver
 //!   that refuses old timestamps cannot be shown the same call again by somebody else. Each attempt is signed anew.
 
-use std::fmt::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -16,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::resolve::Secret;
 use crate::destination::wire::Headers;
+use crate::hex::hex;
 
 /// Whether a header is written here, or by how the body is: none of them can be configured.
 pub(super) fn is_ours(header: &str) -> bool {
@@ -58,15 +58,6 @@ fn signature(key: &Secret, timestamp: u64, body: &[u8]) -> String {
     mac.update(b".");
     mac.update(body);
     hex(&mac.finalize().into_bytes())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let mut hex = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        // Writing to a string does not fail.
-        write!(hex, "{byte:02x}").ok();
-    }
-    hex
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! Where a request goes, and how that is shown.
 
 use std::fmt;
-use std::net::IpAddr;
 
 use ureq::http::Uri;
 
+use super::percent;
+use crate::config::is_this_machine;
 use crate::config::resolve::Secret;
 
 /// An absolute URL of `http` or `https`. It is shown without its query, which may hold a token.
@@ -39,7 +40,7 @@ impl Address {
             url.push(if number == 0 { '?' } else { '&' });
             url.push_str(key);
             url.push('=');
-            push_encoded(&mut url, value);
+            url.push_str(&percent::encoded(value));
         }
         // Scheme and host are ours; what follows is encoded, and never long. Anything else stays where it was.
         Address(url.parse().unwrap_or_else(|_| self.0.clone()))
@@ -60,8 +61,7 @@ impl Address {
     /// Whether it names the machine this runs on.
     pub(super) fn is_this_machine(&self) -> bool {
         let host = self.0.host().unwrap_or_default();
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        host.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        is_this_machine(host.trim_start_matches('[').trim_end_matches(']'))
     }
 }
 
@@ -80,17 +80,6 @@ impl fmt::Display for Address {
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
-    }
-}
-
-/// Appends text with everything written as `%XX` that is not a letter, a digit or one of `-._~`.
-fn push_encoded(url: &mut String, text: &str) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            url.push(char::from(byte));
-        } else {
-            url.push_str(&format!("%{byte:02X}"));
-        }
     }
 }
 

@@ -87,7 +87,7 @@ fn shown_location(location: &str, secrets: &[Secret]) -> String {
     let end = location.find(['?', '#']).unwrap_or(location.len());
     let mut shown = super::reason::conceal(&location[..end], secrets);
     // Spelt with escapes, a secret would not be found: then nothing of it is shown.
-    let plain = percent_decoded(&location[..end]);
+    let plain = super::percent::decoded(&location[..end]);
     if super::reason::conceal(&plain, secrets) != plain && shown == location[..end] {
         shown = "(secret)".to_owned();
     }
@@ -101,22 +101,6 @@ fn shown_location(location: &str, secrets: &[Secret]) -> String {
         }
     }
     super::reason::one_line(&shown)
-}
-
-/// Text with its `%XX` escapes read; bytes that are no UTF-8 are replaced.
-fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, more)) = rest.split_first() {
-        let escaped = more
-            .get(..2)
-            .filter(|_| byte == b'%')
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        bytes.push(escaped.unwrap_or(byte));
-        rest = if escaped.is_some() { &more[2..] } else { more };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@
 mod address;
 mod answer;
 mod headers;
+mod percent;
 mod reason;
 
 use std::io::Read;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ureq::{Error, Timeout};
 
-use super::Stage;
+use super::{Stage, percent};
 use crate::config::resolve::Secret;
 use crate::telemetry::escaped;
 
@@ -40,27 +40,14 @@ fn spellings(secret: &Secret) -> Vec<String> {
     let plain = secret.reveal();
     let json = plain.replace('\\', "\\\\").replace('"', "\\\"");
     let html = plain.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let in_url = |hex: fn(u8) -> String| -> String {
-        let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-        plain
-            .bytes()
-            .map(|byte| {
-                if unreserved(byte) {
-                    char::from(byte).to_string()
-                } else {
-                    hex(byte)
-                }
-            })
-            .collect()
-    };
     vec![
         plain.to_owned(),
         json.replace('/', "\\/"),
         json,
         html.replace('"', "&quot;"),
         html,
-        in_url(|byte| format!("%{byte:02X}")),
-        in_url(|byte| format!("%{byte:02x}")),
+        percent::encoded(plain),
+        percent::encoded_small(plain),
     ]
 }
 

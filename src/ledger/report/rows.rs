@@ -58,7 +58,7 @@ pub(super) fn report(row: &Row<'_>) -> rusqlite::Result<ImportReport> {
     let hash = |column: &str| -> rusqlite::Result<Option<String>> {
         Ok(row
             .get::<_, Option<[u8; 32]>>(column)?
-            .map(|bytes| crate::spool::hex(&bytes)))
+            .map(|bytes| crate::hex::hex(&bytes)))
     };
     Ok(ImportReport {
         id: row.get("id")?,
