@@ -23,7 +23,9 @@ pub async fn run(config: Option<&Path>, args: CheckArgs) -> anyhow::Result<Endin
 }
 
 fn archives(config: Option<&Path>, args: &CheckArgs) -> anyhow::Result<Ending> {
-    let (rules, limits) = rules(config, args.source.as_deref())?;
+    let (mut rules, limits) = rules(config, args.source.as_deref())?;
+    // Words show no hashes.
+    rules.hash_data = args.json;
     let mut out = Out::new();
     let mut ending = Ending::Well;
     let mut unreadable = Vec::new();

@@ -58,7 +58,8 @@ pub fn vet(path: &Path, rules: &Rules, archive_bytes_max: u64) -> anyhow::Result
             )
         }
         NameClass::Feed(feed) => {
-            let sha256 = hash(&mut file)?;
+            // Who does not ask for the hashes does not wait for them.
+            let sha256 = rules.hash_data.then(|| hash(&mut file)).transpose()?;
             let bar = progress(size, &name);
             let judged = take_in(file, size, &feed, rules, &mut |bytes, of| {
                 bar.set_length(of);
@@ -66,7 +67,7 @@ pub fn vet(path: &Path, rules: &Rules, archive_bytes_max: u64) -> anyhow::Result
                 true
             })?;
             bar.finish_and_clear();
-            (judged, Some(sha256), Some(feed.at()))
+            (judged, sha256, Some(feed.at()))
         }
     };
     let full = in_full(name, size, sha256, named_at, judged);

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::resolve::{DestinationSettings, Location, Settings, SourceSettings};
 use crate::delivery::{self, Delivery};
-use crate::intake::{Intake, Trouble, backoff};
+use crate::intake::{Intake, Readers, Trouble, backoff};
 use crate::ledger::retention::Retention;
 use crate::ledger::{Ledger, LedgerError, now};
 use crate::source::{LocalSource, SftpSource, Source};
@@ -100,7 +100,7 @@ impl World {
         Ok(())
     }
 
-    fn intake(&self, source: &SourceSettings, settings: &Settings, readers: &Arc<Semaphore>) -> Intake {
+    fn intake(&self, source: &SourceSettings, settings: &Settings, readers: &Readers) -> Intake {
         Intake {
             source: open_source(source),
             settings: source.clone(),
@@ -201,7 +201,7 @@ pub async fn run(mut settings: Settings, mut reload: Reload, stop: CancellationT
     let log_stop = CancellationToken::new();
     let log_task = tokio::spawn(log.run(log_stop.clone()));
 
-    let mut readers = Arc::new(Semaphore::new(settings.limits.concurrent_imports.max(1)));
+    let mut readers = Readers::new(settings.limits.concurrent_imports);
     let mut sources = HashMap::new();
     let mut destinations = HashMap::new();
     let mut next_prune = tokio::time::Instant::now() + HEARTBEAT;
@@ -235,7 +235,7 @@ pub async fn run(mut settings: Settings, mut reload: Reload, stop: CancellationT
                     continue;
                 }
                 if changed.limits != settings.limits || changed.spool != settings.spool {
-                    readers = Arc::new(Semaphore::new(changed.limits.concurrent_imports.max(1)));
+                    readers = Readers::new(changed.limits.concurrent_imports);
                     end_all(&mut sources).await;
                 }
                 settings = changed;
@@ -258,7 +258,7 @@ pub async fn run(mut settings: Settings, mut reload: Reload, stop: CancellationT
 async fn take_over(
     world: &World,
     settings: &Settings,
-    readers: &Arc<Semaphore>,
+    readers: &Readers,
     stop: &CancellationToken,
     sources: &mut HashMap<String, Running<SourceSettings>>,
     destinations: &mut HashMap<String, Running<DestinationSettings>>,

@@ -1,14 +1,11 @@
 //! `feedgate once`: one pass over every source, and deliveries until nothing is left to do now.
 
-use std::sync::Arc;
-
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::import_log::ImportLog;
 use super::{StateLock, World, note_trouble};
 use crate::config::resolve::Settings;
-use crate::intake::{Intake, Trouble, Turned, backoff};
+use crate::intake::{Intake, Readers, Trouble, Turned, backoff};
 
 /// What the pass came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -31,7 +28,7 @@ pub struct Once {
 pub async fn once(settings: &Settings, stop: CancellationToken) -> anyhow::Result<Once> {
     let _lock = StateLock::take(&settings.state_dir)?;
     let world = World::open(settings).await?;
-    let readers = Arc::new(Semaphore::new(settings.limits.concurrent_imports.max(1)));
+    let readers = Readers::new(settings.limits.concurrent_imports);
     let mut report = Once::default();
 
     let mut tasks = Vec::new();

@@ -12,6 +12,7 @@ use crate::archive::{self, End, TAIL_BYTES};
 use crate::ledger::listing::{Postponed, Seen};
 use crate::ledger::{now, report};
 use crate::source::SourceError;
+use crate::spool::Known;
 
 /// Archives below this size, in bytes, are read whole at the first look.
 const WHOLE_BYTES_MAX: u64 = 256 * 1024;
@@ -21,8 +22,8 @@ const INCOMPLETE_LOOK_MAX: Duration = Duration::from_secs(60);
 
 /// What a look at the end of a file came to.
 enum Looked {
-    /// It is whole; small ones with their bytes.
-    Whole(Option<Vec<u8>>),
+    /// It is whole; small ones with all of their bytes, others with those at the end.
+    Whole(Known),
     /// It does not end as a zip does.
     Incomplete,
     /// It is not there any more.
@@ -36,7 +37,7 @@ impl Intake {
         let looks = stream::iter(batch).map(|ready| async move {
             let looked = match &ready.kind {
                 Kind::Archive(..) => self.look_at_end(&ready.claim.seen).await,
-                Kind::Unread(_) => Ok(Looked::Whole(None)),
+                Kind::Unread(_) => Ok(Looked::Whole(Known::Nothing)),
             };
             (ready, looked)
         });
@@ -45,9 +46,9 @@ impl Intake {
         let mut waiting = Vec::new();
         for (mut ready, looked) in looks {
             match looked {
-                Ok(Looked::Whole(bytes)) => {
+                Ok(Looked::Whole(found)) => {
                     if let Kind::Archive(_, known) = &mut ready.kind {
-                        *known = bytes;
+                        *known = found;
                     }
                     whole.push(ready);
                 }
@@ -81,7 +82,8 @@ impl Intake {
             }
             // The last 64 KiB say it, unless the directory is larger; what came with them costs nothing more.
             match archive::end(&tail, *size) {
-                End::Whole => return Ok(Looked::Whole((from == 0).then_some(tail))),
+                End::Whole if from == 0 => return Ok(Looked::Whole(Known::Whole(tail))),
+                End::Whole => return Ok(Looked::Whole(Known::End(tail))),
                 End::Needs { from: earlier } if earlier < from => from = earlier,
                 End::Needs { .. } | End::Missing => return Ok(Looked::Incomplete),
             }

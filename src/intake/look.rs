@@ -6,6 +6,7 @@ use super::{Intake, Kind, Ready, Trouble, millis};
 use crate::archive::{NameClass, classify};
 use crate::ledger::listing::{Candidate, Claim, Passed, Seen};
 use crate::ledger::now;
+use crate::spool::Known;
 use crate::verdict::{Violation, ViolationCode};
 
 impl Intake {
@@ -76,7 +77,7 @@ impl Intake {
                     Kind::Unread(Violation::new(ViolationCode::TooLarge, detail)),
                 )
             }
-            NameClass::Feed(name) => (Some(name.at()), Kind::Archive(name, None)),
+            NameClass::Feed(name) => (Some(name.at()), Kind::Archive(name, Known::Nothing)),
             NameClass::NearMiss(violation) => (None, Kind::Unread(violation)),
             NameClass::InProgress | NameClass::Other => return None,
         };

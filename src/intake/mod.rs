@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::resolve::{After, LimitSettings, SourceSettings};
@@ -17,14 +17,17 @@ use crate::ledger::listing::{Claim, Postponed};
 use crate::ledger::outcome::{Action, Disposal, Outcome};
 use crate::ledger::{Ledger, LedgerError, now};
 use crate::source::{Source, SourceError};
-use crate::spool::{Spool, Spooled};
+use crate::spool::{Known, Spool, Spooled};
 
+mod blocks; // the data file, unpacked by threads beside its reader
 mod ends; // is the upload whole? the end of each zip, read first
 mod look; // the listing: what is there, what has settled, in which order
+mod meanwhile; // a large archive, read while it arrives
 mod put_away; // the receipt and the rename, safe to repeat
 mod read; // network → disk → what the archives come to
 pub mod take_in; // reading an archive: what it comes to
 
+pub use meanwhile::Readers;
 pub use take_in::{Rules, take_in};
 
 /// Requests of different files in flight at a time.
@@ -57,7 +60,7 @@ pub struct Intake {
     /// The directory whose disk must have room, and how many bytes of it.
     pub state_dir: (PathBuf, u64),
     /// Archives that are read at a time, over all sources.
-    pub readers: Arc<Semaphore>,
+    pub readers: Readers,
     /// Told when something was committed.
     pub committed: Arc<Notify>,
 }
@@ -104,8 +107,8 @@ struct Ready {
 }
 
 enum Kind {
-    /// To be downloaded and read. Its bytes, if they were read already.
-    Archive(crate::archive::FeedName, Option<Vec<u8>>),
+    /// To be downloaded and read.
+    Archive(crate::archive::FeedName, Known),
     /// Its name, its size or its end said enough.
     Unread(crate::verdict::Violation),
 }

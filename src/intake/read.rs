@@ -15,7 +15,7 @@ use crate::ledger::listing::{Postponed, Seen};
 use crate::ledger::outcome::{Disposal, Judged, Outcome};
 use crate::ledger::{Stored, now};
 use crate::source::{SourceError, Stat};
-use crate::spool::{Slice, SpoolError, Spooled, Wanted};
+use crate::spool::{Known, Slice, SpoolError, Spooled, Wanted};
 
 /// A claimed file: downloaded, unless its name, size or end said enough.
 struct Fetched {
@@ -57,17 +57,23 @@ impl Intake {
         Ok(read.outcomes)
     }
 
-    async fn fetch_and_judge(&self, ids: &[i64], batch: Vec<Ready>, claimed_at: i64) -> Result<Read, Trouble> {
-        let (fetched, mut postponed) = self.fetch(ids, batch, claimed_at).await?;
-        // Refused only when the semaphore is closed, and nobody closes it.
-        let permit = self.readers.acquire().await;
+    async fn fetch_and_judge(&self, ids: &[i64], mut batch: Vec<Ready>, claimed_at: i64) -> Result<Read, Trouble> {
         let rules = Rules::of(&self.settings, &self.limits);
-        let spool_dir = self.spool.dir().to_owned();
-        let judging = tokio::task::spawn_blocking(move || judge_all(&spool_dir, fetched, &rules, claimed_at));
-        let judged = judging
-            .await
-            .unwrap_or_else(|_| Err(io::Error::other("the reading thread stopped")));
-        drop(permit);
+        let meanwhile = self.readers.begin(&mut batch, &rules);
+        let (fetched, mut postponed) = self.fetch(ids, batch, claimed_at).await?;
+        let judged = match meanwhile {
+            // What did not arrive whole was read in vain.
+            Some(_) if fetched.is_empty() => Ok(Read::default()),
+            Some(meanwhile) => meanwhile.judged().await.map(|judged| with(judged, fetched, claimed_at)),
+            None => {
+                let permit = self.readers.spooled().await;
+                let spool_dir = self.spool.dir().to_owned();
+                let judging = tokio::task::spawn_blocking(move || judge_all(&spool_dir, fetched, &rules, claimed_at));
+                let judged = judging.await;
+                drop(permit);
+                judged.unwrap_or_else(|_| Err(io::Error::other("the reading thread stopped")))
+            }
+        };
         let doing = "reading an archive in the spool".to_owned();
         let mut read = judged.map_err(|source| Trouble::Disk { doing, source })?;
         postponed.append(&mut read.postponed);
@@ -95,7 +101,7 @@ impl Intake {
                         in_vain.push(spooled);
                         continue;
                     }
-                    Some(Err(SpoolError::Short { .. })) if !unchanged => continue,
+                    Some(Err(SpoolError::Short { .. } | SpoolError::Changed { .. })) if !unchanged => continue,
                     Some(Ok(spooled)) => Some(spooled),
                     Some(Err(error)) => {
                         postponed.push(after_trouble(&ready, error)?);
@@ -148,23 +154,40 @@ fn judge_all(spool_dir: &Path, fetched: Vec<Fetched>, rules: &Rules, imported_at
     let mut read = Read::default();
     for one in fetched {
         let judged = match (&one.ready.kind, &one.spooled) {
-            (Kind::Unread(violation), _) => Judged::unread(violation.clone()),
+            (Kind::Unread(violation), _) => Some(Judged::unread(violation.clone())),
             (Kind::Archive(name, _), Some(spooled)) => {
-                // The archive is hostile, and our code not without defects: a panic is this file's trouble alone.
-                let judging = || judge(spool_dir, &spooled.stored, name, rules);
-                match catch_unwind(AssertUnwindSafe(judging)) {
-                    Ok(judged) => judged?,
-                    Err(_) => {
-                        let seen = &one.ready.claim.seen;
-                        let problem =
-                            "reading it brought a defect of feedgate to light; please report it, with the archive";
-                        read.postponed
-                            .push(postponed(&seen.name, one.ready.attempts, problem.to_owned()));
-                        continue;
-                    }
-                }
+                unless_defect(|| judge(spool_dir, &spooled.stored, name, rules)).transpose()?
             }
             (Kind::Archive(..), None) => continue,
+        };
+        read.note(one, judged, imported_at);
+    }
+    Ok(read)
+}
+
+/// What a batch of one, read while it arrived, came to.
+fn with(mut judged: Option<Judged>, fetched: Vec<Fetched>, imported_at: i64) -> Read {
+    let mut read = Read::default();
+    for one in fetched {
+        read.note(one, judged.take(), imported_at);
+    }
+    read
+}
+
+/// An archive is hostile, and our code not without defects: what panics is `None`, and that file's trouble alone.
+pub(super) fn unless_defect<T>(judge: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(judge)).ok()
+}
+
+impl Read {
+    /// Notes what one file came to; `None` is a defect of ours, and the file waits.
+    fn note(&mut self, one: Fetched, judged: Option<Judged>, imported_at: i64) {
+        let Some(judged) = judged else {
+            let problem = "reading it brought a defect of feedgate to light; please report it, with the archive";
+            let name = &one.ready.claim.seen.name;
+            self.postponed
+                .push(postponed(name, one.ready.attempts, problem.to_owned()));
+            return;
         };
         let outcome = Outcome {
             id: one.id,
@@ -174,9 +197,8 @@ fn judge_all(spool_dir: &Path, fetched: Vec<Fetched>, rules: &Rules, imported_at
             disposal: one.disposal,
             imported_at,
         };
-        read.outcomes.push((outcome, one.spooled));
+        self.outcomes.push((outcome, one.spooled));
     }
-    Ok(read)
 }
 
 /// Reads one archive in the spool.
@@ -187,13 +209,13 @@ fn judge(spool_dir: &Path, stored: &Stored, name: &FeedName, rules: &Rules) -> i
 
 /// What is to be downloaded of it, if anything.
 fn wanted(ready: &mut Ready) -> Option<Wanted> {
-    let Kind::Archive(_, whole) = &mut ready.kind else {
+    let Kind::Archive(_, known) = &mut ready.kind else {
         return None;
     };
     Some(Wanted {
         path: ready.claim.seen.name.clone(),
         size: ready.claim.seen.size,
-        whole: whole.take(),
+        known: std::mem::replace(known, Known::Nothing),
     })
 }
 

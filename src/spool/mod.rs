@@ -20,10 +20,12 @@ use crate::source::{Source, SourceError};
 use pins::Pins;
 use temporary::Temporary;
 
+mod arriving;
 mod pins;
 mod slice;
 mod temporary;
 
+pub use arriving::{Arrivals, Arriving, arriving};
 pub use pins::{Pin, Question};
 pub use slice::Slice;
 
@@ -50,8 +52,20 @@ pub struct Wanted {
     pub path: String,
     /// Its size as listed, in bytes.
     pub size: u64,
-    /// All of its bytes, where they were read already.
-    pub whole: Option<Vec<u8>>,
+    /// What is known of its bytes.
+    pub known: Known,
+}
+
+/// What is known of an archive's bytes before it is downloaded.
+pub enum Known {
+    /// Nothing.
+    Nothing,
+    /// All of them.
+    Whole(Vec<u8>),
+    /// Its end: where the zip's directory lies.
+    End(Vec<u8>),
+    /// Its end, and somebody reads it while the rest arrives.
+    Awaited(Arrivals),
 }
 
 /// An archive in the spool, on disk.
@@ -79,6 +93,12 @@ pub enum SpoolError {
         expected: u64,
         /// Bytes read.
         got: u64,
+    },
+    /// Its end is not what it was a moment before.
+    #[error("reading `{path}`: its end changed meanwhile; somebody is writing it")]
+    Changed {
+        /// Its path on the source.
+        path: String,
     },
     /// The local disk did not take it.
     #[error("{doing}: {source}")]
@@ -151,8 +171,13 @@ impl Spool {
         let (pieces, incoming) = mpsc::channel::<Vec<u8>>(PIECES_IN_FLIGHT);
         let spool = self.clone();
         let (path, size) = (file.path.clone(), file.size);
-        let storing = tokio::task::spawn_blocking(move || spool.store(incoming, path, size));
-        let sent = match file.whole {
+        let (whole, arrivals) = match file.known {
+            Known::Whole(bytes) => (Some(bytes), None),
+            Known::Awaited(arrivals) => (None, Some(arrivals)),
+            Known::Nothing | Known::End(_) => (None, None),
+        };
+        let storing = tokio::task::spawn_blocking(move || spool.store(incoming, path, size, arrivals.as_ref()));
+        let sent = match whole {
             Some(bytes) => {
                 let length = bytes.len() as u64;
                 // A receiver that is gone has met a full disk, and says so below.
@@ -180,9 +205,9 @@ impl Spool {
     ) -> Vec<(usize, Result<Spooled, SpoolError>)> {
         let read = stream::iter(wanted)
             .map(|(place, file)| async move {
-                let bytes = match file.whole {
-                    Some(bytes) => Ok(bytes),
-                    None => source
+                let bytes = match file.known {
+                    Known::Whole(bytes) => Ok(bytes),
+                    _ => source
                         .read(&file.path, 0, file.size as usize)
                         .await
                         .map_err(SpoolError::from),
@@ -217,14 +242,30 @@ impl Spool {
 
     /// Writes what comes in to a file named by its hash. What ends early, whoever ended it, is not kept: nobody would ever
     /// ask for it, and each further attempt would leave another piece.
-    fn store(&self, mut incoming: mpsc::Receiver<Vec<u8>>, path: String, size: u64) -> Result<Spooled, SpoolError> {
+    fn store(
+        &self,
+        mut incoming: mpsc::Receiver<Vec<u8>>,
+        path: String,
+        size: u64,
+        arrivals: Option<&Arrivals>,
+    ) -> Result<Spooled, SpoolError> {
         let mut temporary = Temporary::create(&self.dir)?;
+        if let Some(arrivals) = arrivals {
+            arrivals.begin(temporary.reader()?);
+        }
         let mut hash = Sha256::new();
         let mut len = 0;
         while let Some(piece) = incoming.blocking_recv() {
-            hash.update(&piece);
-            len += piece.len() as u64;
             temporary.write(&piece)?;
+            let offset = len;
+            len += piece.len() as u64;
+            if let Some(arrivals) = arrivals {
+                if !arrivals.foretold(offset, &piece, size) {
+                    return Err(SpoolError::Changed { path });
+                }
+                arrivals.have(len);
+            }
+            hash.update(&piece);
         }
         if len != size {
             return Err(SpoolError::Short {

@@ -24,6 +24,7 @@ impl Temporary {
     pub(super) fn create(dir: &Path) -> Result<Temporary, SpoolError> {
         let path = dir.join(format!(".{:016x}.part", fastrand::u64(..)));
         let file = OpenOptions::new()
+            .read(true)
             .write(true)
             .create_new(true)
             .open(&path)
@@ -34,6 +35,12 @@ impl Temporary {
             file,
             kept: false,
         })
+    }
+
+    /// The same file for somebody who reads what was written so far.
+    pub(super) fn reader(&self) -> Result<File, SpoolError> {
+        let opened = self.file.try_clone();
+        opened.map_err(|error| disk(format!("opening `{}` in the spool", self.path.display()), error))
     }
 
     /// Appends to it.

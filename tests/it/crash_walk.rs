@@ -1,6 +1,6 @@
 //! Stopped at every call to the far end, before and after it took effect, and arrived at the same end.
 //!
-//! Each walk is a world of its own: a server, three archives, a state directory. One request, the n-th of all, goes wrong;
+//! Each walk is a world of its own: a server, four archives, one of them large, a state directory. One request, the n-th of all, goes wrong;
 //! then the program starts anew, as after a crash, until nothing is left to do. What is there then must be what a world
 //! without faults has: every event once, every archive in one place, every receipt.
 
@@ -19,6 +19,10 @@ use super::house::far_end::{FarEnd, Fault, StatusCode};
 const GOOD: &str = "event_history_20240101000000.json";
 const WRONG_MEMBER: &str = "event_history_20240102000000.json";
 const NO_JSON: &str = "event_history_20240103000000.json";
+const LARGE: &str = "event_history_20240104000000.json";
+
+/// Bytes that the large archive holds in one entry: more than are read at the first look, so that it is read while it arrives.
+const LARGE_BYTES: usize = 600_000;
 
 /// Starts before the world has to have come to rest.
 const STARTS_MAX: usize = 5;
@@ -38,6 +42,8 @@ impl World {
             &zip(&[("other.json", r#"[{"event":"D","id":"4"}]"#)]),
         );
         far.upload(&format!("{NO_JSON}.zip"), &zip(&[(NO_JSON, "[{]")]));
+        let large = format!(r#"[{{"event":"E","id":"5","x":"{}"}}]"#, noise(LARGE_BYTES));
+        far.upload(&format!("{LARGE}.zip"), &zip(&[(LARGE, &large)]));
         World {
             far,
             state: tempfile::tempdir().unwrap(),
@@ -133,6 +139,12 @@ fn zip(files: &[(&str, &str)]) -> Vec<u8> {
         writer.write_all(text.as_bytes()).unwrap();
     }
     writer.finish().unwrap().into_inner()
+}
+
+/// So many characters that deflate cannot make less than half of.
+fn noise(length: usize) -> String {
+    let mut random = fastrand::Rng::with_seed(4);
+    (0..length).map(|_| random.alphanumeric()).collect()
 }
 
 /// Regular files in a directory, sorted.

@@ -65,6 +65,7 @@ impl World {
                 depth_max: 128,
             },
             max_rejected: None,
+            hash_data: true,
         };
         let size = zip.len() as u64;
         let judged = take_in(InMemory::new(&zip), size, &feed_name, &rules, &mut |_, _| true).expect("read");
