@@ -313,22 +313,20 @@ fn start_sftp(ssh: &mut Ssh, deadline: &Deadline) -> Result<(Extensions, Framer)
     deadline.arm(session)?;
     let sent = channel.write_all(&wire::init());
     sent.map_err(|error| format!("sending INIT: {error}"))?;
-    let mut framer = Framer::default();
-    let mut chunk = [0; 4096];
-    let version = loop {
+    let mut framer = Framer::new();
+    let extensions = loop {
         if let Some(packet) = framer.next().map_err(|error| error.to_string())? {
-            break packet;
+            break wire::decode_version(packet).map_err(|error| error.to_string())?;
         }
         deadline.arm(session)?;
-        match channel.read(&mut chunk) {
+        match channel.read(framer.space()) {
             Ok(0) if channel.eof() => {
                 return Err("the server ended the session at once; is SFTP allowed for this account?".to_string());
             }
-            Ok(count) => framer.push(&chunk[..count]),
+            Ok(count) => framer.received(count),
             Err(error) => return Err(format!("waiting for VERSION: {error}")),
         }
     };
-    let extensions = wire::decode_version(&version).map_err(|error| error.to_string())?;
     // What the server's side prints from now on is thrown away, or it would fill the window.
     channel
         .handle_extended_data(ExtendedData::Ignore)
