@@ -29,9 +29,11 @@ const KEY_EXCHANGES: &str = "mlkem768x25519-sha256,curve25519-sha256,curve25519-
     ecdh-sha2-nistp384,ecdh-sha2-nistp521,diffie-hellman-group-exchange-sha256,diffie-hellman-group16-sha512,\
     diffie-hellman-group18-sha512,diffie-hellman-group14-sha256";
 
-/// Ciphers. ChaCha20 goes first: libssh2 decrypts AES sixteen bytes at a time, and no CBC at all.
+/// Ciphers, the least work for both ends first; no CBC at all. libssh2 decrypts AES sixteen bytes at a time, and is still
+/// quicker by it than by its ChaCha20, which is plain C; the server is quicker by far. For 112 MB over loopback, in CPU
+/// seconds of ours and of `sshd`: AES-GCM 0.36 and 0.14, ChaCha20 0.44 and 0.30, AES-CTR with HMAC 0.52 and 0.21.
 const CIPHERS: &str =
-    "chacha20-poly1305@openssh.com,aes256-gcm@openssh.com,aes128-gcm@openssh.com,aes256-ctr,aes192-ctr,aes128-ctr";
+    "aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com,aes256-ctr,aes192-ctr,aes128-ctr";
 
 /// Message authentication, for the ciphers that do not bring their own.
 const MACS: &str = "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,hmac-sha2-256,hmac-sha2-512";

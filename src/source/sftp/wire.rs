@@ -31,7 +31,7 @@ pub(super) mod open {
     pub const EXCLUSIVE: u32 = 0x20;
 }
 
-/// Codes of STATUS that we tell apart. The two beyond version 3 are sent by servers that speak it all the same.
+/// Codes of STATUS that we tell apart. Those beyond version 3 are sent by servers that speak it all the same.
 pub(super) mod status {
     pub const OK: u32 = 0;
     pub const EOF: u32 = 1;
@@ -42,6 +42,7 @@ pub(super) mod status {
     pub const NO_CONNECTION: u32 = 6;
     pub const CONNECTION_LOST: u32 = 7;
     pub const UNSUPPORTED: u32 = 8;
+    pub const INVALID_HANDLE: u32 = 9;
     pub const NO_SUCH_PATH: u32 = 10;
     pub const ALREADY_EXISTS: u32 = 11;
     pub const NO_SPACE: u32 = 14;
@@ -702,7 +703,10 @@ mod tests {
     fn long_packets_through_a_buffer_of_one_size() {
         let mut framer = Framer::new();
         let mut stream = Vec::new();
-        for (round, len) in [PACKET_MAX, 1, PACKET_MAX, PACKET_MAX - 1, 70_000, PACKET_MAX].into_iter().enumerate() {
+        for (round, len) in [PACKET_MAX, 1, PACKET_MAX, PACKET_MAX - 1, 70_000, PACKET_MAX]
+            .into_iter()
+            .enumerate()
+        {
             stream.extend(text(&vec![round as u8; len]));
         }
         let mut came = Vec::new();
