@@ -31,7 +31,9 @@ const KEY_EXCHANGES: &str = "mlkem768x25519-sha256,curve25519-sha256,curve25519-
 
 /// Ciphers, the least work for both ends first; no CBC at all. libssh2 decrypts AES sixteen bytes at a time, and is still
 /// quicker by it than by its ChaCha20, which is plain C; the server is quicker by far. For 112 MB over loopback, in CPU
-/// seconds of ours and of `sshd`: AES-GCM 0.36 and 0.14, ChaCha20 0.44 and 0.30, AES-CTR with HMAC 0.52 and 0.21.
+/// seconds of ours and of `sshd`: AES-GCM 0.36 and 0.14, ChaCha20 0.44 and 0.30, AES-CTR with HMAC 0.52 and 0.21. The price is paid on a line that is both
+/// distant and faster than we decrypt: libssh2 empties the socket before it gives anything out, so requests leave in bursts
+/// (50 MB at 50 ms: 0.82 s instead of 0.65 s by ChaCha20; `sftp` takes 2.6 s).
 const CIPHERS: &str =
     "aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com,aes256-ctr,aes192-ctr,aes128-ctr";
 

@@ -11,7 +11,7 @@ use super::window::Window;
 
 /// Bytes that fetches may have asked for and not yet handed on, in KiB. This and [`READ_KIB_MAX`] together stay under the
 /// channel's window ([`super::connect::WINDOW`]), and under what the process may keep in memory.
-const FETCH_KIB_MAX: usize = 10 * 1024;
+const FETCH_KIB_MAX: usize = 6 * 1024;
 
 /// Bytes that small reads may have asked for, in KiB. Their own: a fetch whose receiver has stopped must not stop them.
 const READ_KIB_MAX: usize = 4 * 1024;
