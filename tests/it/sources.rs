@@ -3,6 +3,7 @@
 mod authentication; // every way to be let in, and every way not to be
 mod contract; // the verbs, over both
 mod host_keys; // pins, `known_hosts`, mismatches
+mod listing; // names over SFTP, many requests in flight
 mod trouble; // servers that stop, stall, restart and refuse
 
 use std::path::PathBuf;

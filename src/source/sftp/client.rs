@@ -14,7 +14,7 @@ use super::connect::{Connected, connect};
 use super::line::{Line, Room};
 use super::pump::{Answer, Holds, OpenHandle, Order, Orders, Pump};
 use super::trust::KeyType;
-use super::wire::{self, Attributes, Extensions, Reply, Request, status};
+use super::wire::{self, Attributes, Extensions, Reply, Request, ServerLimits, status};
 use crate::config::resolve::SftpSettings;
 
 /// Longest read asked for where the server does not tell its limit: what every server takes.
@@ -164,26 +164,31 @@ impl Client {
             orders,
             timeout,
         };
-        if extensions.limits {
-            client.learn_limits(doing).await?;
-        }
-        let answer = client.ask(Request::real_path(&settings.root), doing).await?;
-        client.root = match answer.reply {
+        let limits = async {
+            match extensions.limits {
+                true => client.ask(Request::limits(), doing).await.map(Some),
+                false => Ok(None),
+            }
+        };
+        // Both at once: on a distant server each question costs a round trip.
+        let (limits, root) = tokio::join!(limits, client.ask(Request::real_path(&settings.root), doing));
+        let (limits, root) = (limits?, root?);
+        client.root = match root.reply {
             Reply::Names(names) if names.len() == 1 => String::from_utf8(names[0].name.clone())
                 .map_err(|_| lost("the server gives it a name that is not UTF-8".to_string()))?,
             other => return Err(client.unexpected(other, doing)),
         };
+        // A server that announces its limits and then does not tell them keeps the cautious defaults.
+        if let Some(Reply::Extended(body)) = limits.map(|answer| answer.reply)
+            && let Ok(limits) = wire::decode_limits(&body)
+        {
+            client.keep_to(&limits);
+        }
         Ok((client, key_type))
     }
 
-    /// Asks for the server's limits; one that announces them and then does not tell keeps the cautious defaults.
-    async fn learn_limits(&mut self, doing: Doing<'_>) -> Result<(), SourceError> {
-        let Reply::Extended(body) = self.ask(Request::limits(), doing).await?.reply else {
-            return Ok(());
-        };
-        let Ok(limits) = wire::decode_limits(&body) else {
-            return Ok(());
-        };
+    /// Keeps to what the server can take. Before anything is open.
+    fn keep_to(&mut self, limits: &ServerLimits) {
         let clamp = |told: u64, untold: u32, max: u32| match told {
             0 => untold,
             told => u32::try_from(told).unwrap_or(u32::MAX).clamp(1024, max),
@@ -193,7 +198,6 @@ impl Client {
         self.read_len = AtomicU32::new(clamp(limits.read, READ_UNTOLD, READ_MAX).min(packet));
         self.write_len = clamp(limits.write, WRITE_MAX, WRITE_MAX).min(packet);
         self.line.room.told_handles(limits.handles);
-        Ok(())
     }
 
     /// Whether the connection is over.

@@ -29,9 +29,13 @@ const KEY_EXCHANGES: &str = "mlkem768x25519-sha256,curve25519-sha256,curve25519-
     ecdh-sha2-nistp384,ecdh-sha2-nistp521,diffie-hellman-group-exchange-sha256,diffie-hellman-group16-sha512,\
     diffie-hellman-group18-sha512,diffie-hellman-group14-sha256";
 
-/// Ciphers. ChaCha20 goes first: libssh2 decrypts AES sixteen bytes at a time, and no CBC at all.
+/// Ciphers, the least work for both ends first; no CBC at all. libssh2 decrypts AES sixteen bytes at a time, and is still
+/// quicker by it than by its ChaCha20, which is plain C; the server is quicker by far. For 112 MB over loopback, in CPU
+/// seconds of ours and of `sshd`: AES-GCM 0.36 and 0.14, ChaCha20 0.44 and 0.30, AES-CTR with HMAC 0.52 and 0.21. The price is paid on a line that is both
+/// distant and faster than we decrypt: libssh2 empties the socket before it gives anything out, so requests leave in bursts
+/// (50 MB at 50 ms: 0.82 s instead of 0.65 s by ChaCha20; `sftp` takes 2.6 s).
 const CIPHERS: &str =
-    "chacha20-poly1305@openssh.com,aes256-gcm@openssh.com,aes128-gcm@openssh.com,aes256-ctr,aes192-ctr,aes128-ctr";
+    "aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com,aes256-ctr,aes192-ctr,aes128-ctr";
 
 /// Message authentication, for the ciphers that do not bring their own.
 const MACS: &str = "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,hmac-sha2-256,hmac-sha2-512";
@@ -313,22 +317,20 @@ fn start_sftp(ssh: &mut Ssh, deadline: &Deadline) -> Result<(Extensions, Framer)
     deadline.arm(session)?;
     let sent = channel.write_all(&wire::init());
     sent.map_err(|error| format!("sending INIT: {error}"))?;
-    let mut framer = Framer::default();
-    let mut chunk = [0; 4096];
-    let version = loop {
+    let mut framer = Framer::new();
+    let extensions = loop {
         if let Some(packet) = framer.next().map_err(|error| error.to_string())? {
-            break packet;
+            break wire::decode_version(packet).map_err(|error| error.to_string())?;
         }
         deadline.arm(session)?;
-        match channel.read(&mut chunk) {
+        match channel.read(framer.space()) {
             Ok(0) if channel.eof() => {
                 return Err("the server ended the session at once; is SFTP allowed for this account?".to_string());
             }
-            Ok(count) => framer.push(&chunk[..count]),
+            Ok(count) => framer.received(count),
             Err(error) => return Err(format!("waiting for VERSION: {error}")),
         }
     };
-    let extensions = wire::decode_version(&version).map_err(|error| error.to_string())?;
     // What the server's side prints from now on is thrown away, or it would fill the window.
     channel
         .handle_extended_data(ExtendedData::Ignore)

@@ -21,6 +21,7 @@ mod trust;
 mod window;
 mod wire;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,7 +29,7 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, mpsc};
 
 use self::client::{Client, Doing, Refusal};
-use self::pump::{Holds, OpenHandle};
+use self::pump::Holds;
 use self::trust::KeyType;
 use self::wire::{Attributes, Kind, Named, Reply, Request, status};
 use super::{ListedFile, Source, SourceError, Stat, checked, listed_name};
@@ -38,7 +39,14 @@ pub use self::connect::host_keys;
 pub use self::trust::{SeenKey, host_key_line};
 
 /// READDIRs in flight on one listing. OpenSSH answers about a hundred names each: 100,000 files are 1,000 of them.
-const READ_DIRS: usize = 32;
+const READ_DIRS: usize = 128;
+
+/// READDIRs that are asked for before the first answer is there.
+const READ_DIRS_FIRST: usize = 4;
+
+/// Names that the READDIRs in flight may bring, going by the longest answer so far: a server that answers thousands at a
+/// time is asked for few at a time.
+const READ_DIR_NAMES: usize = 16 * 1024;
 
 /// Most names in one listing; a directory with more is refused rather than held in memory.
 const NAMES_MAX: usize = 1_000_000;
@@ -106,12 +114,13 @@ impl Source for SftpSource {
     async fn list(&self) -> Result<Vec<ListedFile>, SourceError> {
         let client = self.client().await?;
         let doing = Doing("listing", &client.root);
-        let opened = client
-            .open(Request::open_dir(&client.root), &client.line.room.handles, doing)
-            .await?;
-        let handle = opened.map_err(|refusal| refusal.into_source_error(doing))?;
-        let mut files = Vec::new();
-        for named in read_dir(&client, &handle, doing).await? {
+        let names = match read_dir(&client, &client.root, READ_DIRS, doing).await {
+            // Perhaps it was one too many at a time for this server; if not, it says so again.
+            Err(SourceError::Refused { .. }) => read_dir(&client, &client.root, 1, doing).await?,
+            outcome => outcome?,
+        };
+        let mut files = Vec::with_capacity(names.len());
+        for named in names {
             if named.name == b"." || named.name == b".." {
                 continue;
             }
@@ -242,14 +251,19 @@ async fn is_directory(client: &Client, path: &str) -> Result<bool, SourceError> 
     }
 }
 
-/// All names of an open directory, with several READDIRs in flight. Answers that come after the end are ends too.
-async fn read_dir(client: &Client, handle: &OpenHandle, doing: Doing<'_>) -> Result<Vec<Named>, SourceError> {
+/// All names of a directory, with up to `depth_max` READDIRs in flight on one handle. Servers answer them in order or not:
+/// names are a set.
+async fn read_dir(client: &Client, path: &str, depth_max: usize, doing: Doing<'_>) -> Result<Vec<Named>, SourceError> {
+    let requests = &client.line.room.requests;
+    let opened = client
+        .open(Request::open_dir(path), &client.line.room.handles, doing)
+        .await?;
+    let handle = opened.map_err(|refusal| refusal.into_source_error(doing))?;
     let mut names = Vec::new();
-    let mut waiting = std::collections::VecDeque::new();
-    let (mut ended, mut wanted) = (false, 4);
+    let mut waiting = VecDeque::new();
+    let (mut ended, mut depth) = (false, depth_max.min(READ_DIRS_FIRST));
     loop {
-        while !ended && waiting.len() < wanted {
-            let requests = &client.line.room.requests;
+        while !ended && waiting.len() < depth {
             let place = if waiting.is_empty() {
                 client.room(requests, doing).await?
             } else if let Ok(place) = requests.clone().try_acquire_owned() {
@@ -269,8 +283,14 @@ async fn read_dir(client: &Client, handle: &OpenHandle, doing: Doing<'_>) -> Res
         match client.answer(answer, doing).await?.reply {
             // An empty answer is no end by the document, but a server that gives one would be asked for ever.
             Reply::Names(some) if some.is_empty() => ended = true,
-            Reply::Names(some) => names.extend(some),
+            Reply::Names(some) => {
+                let bearable = (READ_DIR_NAMES / some.len()).max(1);
+                depth = (depth * 2).min(depth_max).min(bearable);
+                names.extend(some);
+            }
             Reply::Status(status::EOF, _) => ended = true,
+            // What was asked for beyond the end: a server that has closed its directory there calls the handle wrong.
+            Reply::Status(status::FAILURE | status::BAD_MESSAGE | status::INVALID_HANDLE, _) if ended => {}
             other => return Err(client.unexpected(other, doing)),
         }
         if names.len() > NAMES_MAX {
@@ -280,7 +300,6 @@ async fn read_dir(client: &Client, handle: &OpenHandle, doing: Doing<'_>) -> Res
                 reason,
             });
         }
-        wanted = (wanted * 2).min(READ_DIRS);
     }
 }
 

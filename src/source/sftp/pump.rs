@@ -28,9 +28,6 @@ use super::line::Line;
 use super::window::Share;
 use super::wire::{Framer, Reply, Request, WireError, decode};
 
-/// Bytes read from the channel at a time.
-const READ_CHUNK: usize = 256 * 1024;
-
 /// What a request holds until it is answered.
 #[derive(Debug, Default)]
 pub(super) struct Holds {
@@ -197,7 +194,6 @@ pub(super) struct Pump {
     id_next: u32,
     /// When a byte last came, or a request went out with none open before it.
     stirred: Instant,
-    chunk: Vec<u8>,
 }
 
 impl Pump {
@@ -213,7 +209,6 @@ impl Pump {
             waiting: HashMap::new(),
             id_next: 1,
             stirred: Instant::now(),
-            chunk: vec![0; READ_CHUNK],
         }
     }
 
@@ -303,12 +298,12 @@ impl Pump {
 
     /// Reads one chunk; whether there was any.
     fn read(&mut self) -> Result<bool, String> {
-        match self.ssh.channel.read(&mut self.chunk) {
+        match self.ssh.channel.read(self.framer.space()) {
             Ok(0) if self.ssh.channel.eof() => Err("the server ended the session".to_string()),
             Ok(0) => Ok(false),
             Ok(count) => {
                 self.stirred = Instant::now();
-                self.framer.push(&self.chunk[..count]);
+                self.framer.received(count);
                 Ok(true)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),

@@ -3,15 +3,24 @@
 //! A distant server wants much in flight, a slow line little: whatever else is asked for waits behind what was asked for
 //! before, and six megabytes on a line of a megabit are a minute, which no deadline survives. So a window begins small,
 //! grows with every answer that came soon, and shrinks with every one that came late.
+//!
+//! More in flight than fills the line is waste: it waits at the server, whose `sshd` copies it about. (112 MB over loopback
+//! with 6 MiB in flight take it 0.62 s of CPU, with 2 MiB 0.30 s, and us 0.70 s by the clock instead of 0.45 s.) An answer
+//! that took twice as long as the quickest waited behind others for half of that: then the line is full, and the window
+//! stays as it is.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 /// What a window begins with, in KiB.
 const START_KIB: usize = 1024;
+
+/// How many times as much is in flight after a round trip of early answers alone: a distant server is kept busy after two.
+/// An answer is early within a quarter of what makes it late, so four times as many bytes are not late either.
+const GROWTH: usize = 4;
 
 /// What a window never shrinks below, in KiB.
 const KIB_MIN: usize = 128;
@@ -27,6 +36,8 @@ pub(super) struct Window {
     kib: AtomicUsize,
     kib_max: usize,
     late: Duration,
+    /// The least time that an answer took, in microseconds: what the line takes when nothing waits.
+    quickest: AtomicU64,
 }
 
 /// A part of a window, given back when dropped.
@@ -44,6 +55,7 @@ impl Window {
             kib: AtomicUsize::new(START_KIB),
             kib_max,
             late: (timeout / 8).min(LATE_MAX),
+            quickest: AtomicU64::new(u64::MAX),
         })
     }
 
@@ -77,11 +89,14 @@ impl Window {
 }
 
 impl Share {
-    /// Learns from the time that an answer took: grows the window by this share if it came soon, and takes this share out
-    /// of it if it came late. Gives the share back if it still counts.
+    /// Learns from the time that an answer took: grows the window by thrice this share if it came soon, and takes this share
+    /// out of it if it came late. Gives the share back if it still counts.
     pub fn answered_after(mut self, took: Duration) -> Option<Share> {
         let (window, kib) = (self.window.clone(), self.permit.num_permits());
         let now = window.kib.load(Ordering::Relaxed);
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let quickest = window.quickest.fetch_min(micros, Ordering::Relaxed).min(micros);
+        let waited = micros / 2 > quickest;
         // One pump answers, so nobody else changes the number in between.
         if took > window.late {
             let lost = kib.min(now.saturating_sub(KIB_MIN));
@@ -89,8 +104,8 @@ impl Share {
                 permit.forget();
                 window.kib.store(now - lost, Ordering::Relaxed);
             }
-        } else if took < window.late / 4 {
-            let gained = kib.min(window.kib_max.saturating_sub(now));
+        } else if took < window.late / GROWTH as u32 && !waited {
+            let gained = (kib * (GROWTH - 1)).min(window.kib_max.saturating_sub(now));
             window.room.add_permits(gained);
             window.kib.store(now + gained, Ordering::Relaxed);
         }
@@ -119,6 +134,28 @@ mod tests {
         }
         assert_eq!(kib(&window), 2048);
         assert_eq!(window.room.available_permits(), 2048, "all of it is free again");
+    }
+
+    #[test]
+    fn is_wide_after_one_round_trip_of_a_distant_line() {
+        let window = Window::new(64 * 1024, TIMEOUT);
+        for _ in 0..START_KIB / 256 {
+            drop(window.try_share(256 * 1024).unwrap().answered_after(SOON));
+        }
+        assert_eq!(kib(&window), START_KIB * GROWTH);
+    }
+
+    #[test]
+    fn does_not_grow_beyond_what_fills_the_line() {
+        let window = Window::new(64 * 1024, TIMEOUT);
+        drop(window.try_share(1024).unwrap().answered_after(SOON / 8));
+        let kib_before = kib(&window);
+        for _ in 0..100 {
+            drop(window.try_share(32 * 1024).unwrap().answered_after(SOON / 3));
+        }
+        assert_eq!(kib(&window), kib_before, "they waited behind one another");
+        drop(window.try_share(32 * 1024).unwrap().answered_after(SOON / 5));
+        assert!(kib(&window) > kib_before);
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub(super) mod open {
     pub const EXCLUSIVE: u32 = 0x20;
 }
 
-/// Codes of STATUS that we tell apart. The two beyond version 3 are sent by servers that speak it all the same.
+/// Codes of STATUS that we tell apart. Those beyond version 3 are sent by servers that speak it all the same.
 pub(super) mod status {
     pub const OK: u32 = 0;
     pub const EOF: u32 = 1;
@@ -42,6 +42,7 @@ pub(super) mod status {
     pub const NO_CONNECTION: u32 = 6;
     pub const CONNECTION_LOST: u32 = 7;
     pub const UNSUPPORTED: u32 = 8;
+    pub const INVALID_HANDLE: u32 = 9;
     pub const NO_SUCH_PATH: u32 = 10;
     pub const ALREADY_EXISTS: u32 = 11;
     pub const NO_SPACE: u32 = 14;
@@ -317,8 +318,8 @@ impl<'a> Fields<'a> {
 }
 
 /// Reads a reply, the length field already taken off. Gives the id of the request it answers.
-pub(super) fn decode(mut packet: Vec<u8>) -> Result<(u32, Reply), WireError> {
-    let mut fields = Fields(&packet);
+pub(super) fn decode(packet: &[u8]) -> Result<(u32, Reply), WireError> {
+    let mut fields = Fields(packet);
     let kind = fields.byte()?;
     let id = fields.number()?;
     let reply = match kind {
@@ -335,13 +336,8 @@ pub(super) fn decode(mut packet: Vec<u8>) -> Result<(u32, Reply), WireError> {
             }
             Reply::Handle(handle.to_vec())
         }
-        103 => {
-            let len = fields.string()?.len();
-            // The packet itself becomes the data: no second buffer for what is up to 256 KiB.
-            packet.drain(..1 + 4 + 4);
-            packet.truncate(len);
-            return Ok((id, Reply::Data(packet)));
-        }
+        // The one copy that is made of what the channel gave.
+        103 => Reply::Data(fields.string()?.to_vec()),
         104 => {
             let count = fields.number()?;
             let mut names = Vec::new(); // not reserved: the count is the server's word, the bytes are not
@@ -425,26 +421,52 @@ pub(super) fn decode_limits(body: &[u8]) -> Result<ServerLimits, WireError> {
     })
 }
 
-/// Cuts the stream of bytes into packets.
-#[derive(Debug, Default)]
+/// Bytes asked of the channel at a time, always as many: libssh2 reckons with them how far it opens the window, and reckons
+/// again when it could not send that at once.
+const READ_CHUNK: usize = 128 * 1024;
+
+/// Bytes held at most. Four of the longest answers, so that what is left of one is moved to the front once in three.
+const HELD_MAX: usize = 1024 * 1024;
+
+/// Cuts the stream of bytes into packets. It owns the buffer that the channel is read into, and lends packets out of it.
+#[derive(Debug)]
 pub(super) struct Framer {
-    /// Bytes received and not yet given out, from `start` on.
+    /// Filled from `start` to `end` with bytes received and not yet given out. Pages that no traffic needs are never touched.
     bytes: Vec<u8>,
     start: usize,
+    end: usize,
 }
 
 impl Framer {
-    /// Takes in what was received.
-    pub fn push(&mut self, bytes: &[u8]) {
-        // What is left is one unfinished packet at most, so the buffer never holds more than that and one read.
-        self.bytes.drain(..self.start);
-        self.start = 0;
-        self.bytes.extend_from_slice(bytes);
+    /// An empty one.
+    pub fn new() -> Framer {
+        Framer {
+            bytes: vec![0; HELD_MAX],
+            start: 0,
+            end: 0,
+        }
+    }
+
+    /// Where to receive into; then say [`Framer::received`]. For when [`Framer::next`] has given all there is: what is left
+    /// then is less than a packet.
+    pub fn space(&mut self) -> &mut [u8] {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        } else if self.bytes.len() - self.end < READ_CHUNK {
+            self.bytes.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        &mut self.bytes[self.end..][..READ_CHUNK]
+    }
+
+    /// So many bytes have come into the space.
+    pub fn received(&mut self, count: usize) {
+        self.end += count;
     }
 
     /// The next whole packet, without its length field.
-    pub fn next(&mut self) -> Result<Option<Vec<u8>>, WireError> {
-        let held = &self.bytes[self.start..];
+    pub fn next(&mut self) -> Result<Option<&[u8]>, WireError> {
+        let held = &self.bytes[self.start..self.end];
         let Some(prefix) = held.first_chunk::<4>() else {
             return Ok(None);
         };
@@ -464,7 +486,6 @@ impl Framer {
         let Some(packet) = held[4..].get(..len) else {
             return Ok(None);
         };
-        let packet = packet.to_vec();
         self.start += 4 + len;
         Ok(Some(packet))
     }
@@ -487,6 +508,12 @@ mod tests {
 
     fn number(value: u32) -> [u8; 4] {
         value.to_be_bytes()
+    }
+
+    /// What came from the channel, which fills no more than there is space for.
+    fn receive(framer: &mut Framer, bytes: &[u8]) {
+        framer.space()[..bytes.len()].copy_from_slice(bytes);
+        framer.received(bytes.len());
     }
 
     #[test]
@@ -529,7 +556,7 @@ mod tests {
     #[test]
     fn replies_as_the_document_has_them() {
         let check = |kind: u8, fields: &[&[u8]], expected: Reply| {
-            assert_eq!(decode(packet(kind, 9, fields)), Ok((9, expected)));
+            assert_eq!(decode(&packet(kind, 9, fields)), Ok((9, expected)));
         };
         check(
             101,
@@ -582,7 +609,7 @@ mod tests {
     #[test]
     fn hostile_replies() {
         let check = |kind: u8, fields: &[&[u8]]| {
-            assert!(decode(packet(kind, 1, fields)).is_err(), "{kind} {fields:?}");
+            assert!(decode(&packet(kind, 1, fields)).is_err(), "{kind} {fields:?}");
         };
         check(102, &[&number(u32::MAX), b"h"]);
         check(102, &[&number(2), b"h"]);
@@ -597,8 +624,8 @@ mod tests {
         );
         check(101, &[&[0; 3]]);
         check(77, &[b"?"]);
-        assert!(decode(vec![]).is_err());
-        assert!(decode(vec![101, 0, 0, 0]).is_err());
+        assert!(decode(&[]).is_err());
+        assert!(decode(&[101, 0, 0, 0]).is_err());
     }
 
     #[test]
@@ -631,8 +658,8 @@ mod tests {
     #[test]
     fn lengths_of_packets() {
         let check = |bytes: &[u8], expected: Result<Option<usize>, &str>| {
-            let mut framer = Framer::default();
-            framer.push(bytes);
+            let mut framer = Framer::new();
+            receive(&mut framer, bytes);
             match (framer.next(), expected) {
                 (Ok(packet), Ok(expected)) => assert_eq!(packet.map(|packet| packet.len()), expected),
                 (Err(error), Err(words)) => assert!(error.0.contains(words), "{error}"),
@@ -671,17 +698,39 @@ mod tests {
         check(Some(u32::MAX), Kind::Other);
     }
 
+    /// However little of a packet is missing, there is space for a whole read.
+    #[test]
+    fn long_packets_through_a_buffer_of_one_size() {
+        let mut framer = Framer::new();
+        let mut stream = Vec::new();
+        for (round, len) in [PACKET_MAX, 1, PACKET_MAX, PACKET_MAX - 1, 70_000, PACKET_MAX]
+            .into_iter()
+            .enumerate()
+        {
+            stream.extend(text(&vec![round as u8; len]));
+        }
+        let mut came = Vec::new();
+        for piece in stream.chunks(READ_CHUNK) {
+            receive(&mut framer, piece);
+            while let Some(packet) = framer.next().unwrap() {
+                assert!(packet.iter().all(|byte| usize::from(*byte) == came.len()));
+                came.push(packet.len());
+            }
+        }
+        assert_eq!(came, [PACKET_MAX, 1, PACKET_MAX, PACKET_MAX - 1, 70_000, PACKET_MAX]);
+    }
+
     proptest! {
         /// Whatever a server sends ends in a reply or an error, and takes no more memory than it sent.
         #[test]
         fn rubbish_is_no_harm(bytes: Vec<u8>, kind in 95u8..106) {
             let mut packet = vec![kind];
             packet.extend(&bytes);
-            drop(decode(packet));
+            drop(decode(&packet));
             drop(decode_version(&bytes));
             drop(decode_limits(&bytes));
-            let mut framer = Framer::default();
-            framer.push(&bytes);
+            let mut framer = Framer::new();
+            receive(&mut framer, &bytes);
             while let Ok(Some(packet)) = framer.next() {
                 prop_assert!(!packet.is_empty() && packet.len() <= bytes.len());
             }
@@ -694,14 +743,13 @@ mod tests {
             for packet in &packets {
                 stream.extend(text(packet));
             }
-            let mut framer = Framer::default();
+            let mut framer = Framer::new();
             let mut came = Vec::new();
             for piece in stream.chunks(cut) {
-                framer.push(piece);
+                receive(&mut framer, piece);
                 while let Some(packet) = framer.next().unwrap() {
-                    came.push(packet);
+                    came.push(packet.to_vec());
                 }
-                prop_assert!(framer.bytes.len() <= 54 + cut);
             }
             prop_assert_eq!(came, packets);
         }
