@@ -9,7 +9,7 @@ use super::ahead::ReadAhead;
 use super::courier::Courier;
 use super::narrow::Narrow;
 use super::pace::Pace;
-use super::reader::Reader;
+use super::reader::{RECEIVER_BATCH, Reader, STORE_BATCH};
 use super::stint::Worker;
 use super::{Delivery, Hand, IMPORTS_MAX, Trouble};
 use crate::config::resolve::{DestinationSettings, Start};
@@ -50,13 +50,15 @@ impl Delivery {
             })
             .await?
             .map_err(Trouble::of_reply)?;
-        let reader = Reader::new(&self.spool_dir, &self.settings);
+        let reader = |bounds| Reader::new(&self.spool_dir, &self.settings, bounds);
         match opened {
             At::Store(store, position) => {
+                let reader = reader(STORE_BATCH);
                 let at = self.cursor_of(&row, position).await?;
                 Ok(Hand::Store(Box::new(Worker::new(store, reader, at))))
             }
             At::Receiver(receiver) => {
+                let reader = reader(RECEIVER_BATCH);
                 let names = reader.names();
                 let reader = ReadAhead::new(reader)
                     .map_err(|error| Trouble::waiting(format!("starting a thread to read the spool: {error}")))?;

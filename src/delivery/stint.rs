@@ -1,19 +1,23 @@
 //! What is done on a blocking thread between two looks at the ledger: read, hand over, make good.
 //!
-//! A stint takes in several small imports, or a piece of a large one, and ends with a flush, so that a transactional
-//! destination commits once for all of it and holds no transaction while the loop waits for anything.
+//! A stint takes in several small imports, or a piece of a large one. It flushes whenever the destination has as much as it
+//! takes in one transaction, while the reader goes on, and at its end, so that a transactional destination holds no
+//! transaction while the loop waits for anything.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::reader::{BATCH, Read, Reader};
+use super::reader::{Read, Reader, STORE_BATCH};
 use crate::destination::{Reply, Store};
 use crate::events::{Batch, EventsError};
 use crate::ledger::{Cursor, Import};
+
+#[cfg(test)]
+mod tests;
 
 /// After this long a stint is ended, so that the ledger's cursor, the log and whoever reads the destination do not wait
 /// long.
@@ -99,19 +103,22 @@ impl Worker {
         let mut stint = Stint::default();
         let (reader, hand) = (&mut self.reader, &mut self.hand);
         let at = hand.handed;
-        thread::scope(|scope| {
-            // A rendezvous: what is read ahead is in the reader's hand, so that nothing of it is lost.
-            let (ready, batches) = sync_channel(0);
+        let untaken: Vec<Batch> = thread::scope(|scope| {
+            let (ready, batches) = channel();
+            let (done, taken) = channel();
             let reading = thread::Builder::new()
                 .name("reading ahead".to_owned())
-                .spawn_scoped(scope, move || reader.read(imports, at, &ready));
+                .spawn_scoped(scope, move || reader.read(imports, at, &ready, &taken));
             match reading {
-                Ok(_) => hand.take(batches, stop, &mut stint),
+                Ok(_) => hand.take(&batches, done, stop, &mut stint),
                 Err(error) => {
                     stint.ending = Ending::Unavailable(format!("starting a thread to read the spool: {error}"))
                 }
             }
+            // Ends when the reader does. An error among them is met again by whoever goes on.
+            batches.iter().filter_map(Result::ok).collect()
         });
+        self.reader.keep(untaken);
         if matches!(stint.ending, Ending::Moved | Ending::Unavailable(_) | Ending::Barred(_)) {
             self.reader.forget();
         }
@@ -145,17 +152,34 @@ impl Default for Stint {
 }
 
 impl Hand {
-    /// Hands over what is read until there is no more or the stint is long enough, and has it made good.
-    fn take(&mut self, batches: Receiver<Read>, stop: &CancellationToken, stint: &mut Stint) {
+    /// Hands over what is read until there is no more or the stint is long enough, and has it made good. The reader goes on
+    /// until `done` is dropped, and so while a transaction is committed.
+    fn take(&mut self, batches: &Receiver<Read>, done: Sender<usize>, stop: &CancellationToken, stint: &mut Stint) {
+        if let Err(ending) = self.try_take(batches, &done, stop, stint) {
+            stint.ending = ending;
+        }
+    }
+
+    fn try_take(
+        &mut self,
+        batches: &Receiver<Read>,
+        done: &Sender<usize>,
+        stop: &CancellationToken,
+        stint: &mut Stint,
+    ) -> Result<(), Ending> {
         let began = Instant::now();
-        let events_max = self.store.events_max();
-        let mut events = 0;
+        let most = self.store.transaction();
+        let (mut events, mut bytes) = (0, 0);
         stint.ending = loop {
-            if events + BATCH.events > events_max.max(BATCH.events)
-                || began.elapsed() >= STINT_MAX
-                || stop.is_cancelled()
-            {
+            if began.elapsed() >= STINT_MAX || stop.is_cancelled() {
                 break Ending::Paused;
+            }
+            let would_be_too_large =
+                events + STORE_BATCH.events > most.events || bytes + STORE_BATCH.bytes > most.bytes;
+            if would_be_too_large && events > 0 {
+                self.flush(&mut stint.delivered)?;
+                (events, bytes) = (0, 0);
+                continue;
             }
             let batch = match batches.recv() {
                 Ok(Ok(batch)) => batch,
@@ -165,15 +189,13 @@ impl Hand {
                 Err(_) => break Ending::Done,
             };
             events += batch.len();
+            bytes += batch.bytes();
             stint.last = Some(Arc::clone(&batch.import));
-            if let Err(ending) = self.hand_over(&batch, &mut stint.delivered) {
-                stint.ending = ending;
-                return;
-            }
+            self.hand_over(&batch, &mut stint.delivered)?;
+            // The reader may be through.
+            done.send(batch.bytes()).ok();
         };
-        if let Err(ending) = self.flush(&mut stint.delivered) {
-            stint.ending = ending;
-        }
+        self.flush(&mut stint.delivered)
     }
 
     /// `Err` if the stint is over.

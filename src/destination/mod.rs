@@ -10,7 +10,7 @@
 use std::path::Path;
 
 use crate::config::resolve::{DestinationKind, DestinationSettings};
-use crate::events::Batch;
+use crate::events::{Batch, Bounds};
 use crate::ledger::Cursor;
 
 mod bento;
@@ -91,9 +91,12 @@ pub trait Store: Send {
     /// next one. `Held` where something has to wait all the same (half an import, where imports are delivered whole).
     fn flush(&mut self) -> Reply;
 
-    /// Most events between two flushes. More would make one transaction too large.
-    fn events_max(&self) -> usize {
-        50_000
+    /// Most that is handed over between two flushes, give or take a batch. More would make one transaction too large.
+    fn transaction(&self) -> Bounds {
+        Bounds {
+            events: usize::MAX,
+            bytes: usize::MAX,
+        }
     }
 }
 

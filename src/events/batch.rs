@@ -98,6 +98,18 @@ impl Batch {
         }
     }
 
+    /// Makes room for as much as another batch of the same import has, and a little more.
+    pub(super) fn with_room_of(mut self, (bytes, events): (usize, usize)) -> Batch {
+        self.text.reserve(bytes + bytes / 16);
+        self.rows.reserve(events + events / 16);
+        self
+    }
+
+    /// What it takes of room: bytes of text, and events.
+    pub(super) fn room(&self) -> (usize, usize) {
+        (self.text.len(), self.rows.len())
+    }
+
     /// The batch that stands for an import nothing is delivered of: it is empty, and the import's last.
     pub fn nothing_of(import: Arc<Import>, begin: Cursor) -> Batch {
         let key = super::key(&import.source, &import.archive, &import.sha256).into();
@@ -139,6 +151,11 @@ impl Batch {
         self.rows.iter().map(|row| self.event(row))
     }
 
+    /// What each event is called where it goes, in the order of the feed.
+    pub fn event_names(&self) -> impl Iterator<Item = &str> {
+        self.rows.iter().map(|row| self.name(row))
+    }
+
     /// Takes in an entry with what it says of itself.
     pub(super) fn push(&mut self, index: u64, body: &str, entry: &feed::Entry<'_>) {
         let start = self.text.len();
@@ -173,6 +190,11 @@ impl Batch {
             start,
             end: start + part.len(),
         }
+    }
+
+    fn name(&self, row: &Row) -> &str {
+        let given = &self.text[row.event.start..row.event.end];
+        self.names.get(given).map_or(given, String::as_str)
     }
 
     fn event(&self, row: &Row) -> Event<'_> {

@@ -5,6 +5,7 @@
 //! never validates again and has not heard of today's configuration: what a delivery sends in a year is what was imported.
 
 mod batch;
+mod beside;
 mod id;
 mod line;
 mod read;

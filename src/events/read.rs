@@ -1,7 +1,8 @@
 //! Reading an import again.
 //!
 //! One [`Events`] is one pass over one archive, from the front: deflate cannot be entered in the middle, so whoever wants
-//! the next batch keeps it. What it holds is what the feed's reader holds, and one batch.
+//! the next batch keeps it. What it holds is what the feed's reader holds, a few blocks that are unpacked ahead, and one
+//! batch.
 
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use crate::spool::Slice;
 use crate::verdict::Violation;
 
 use super::Batch;
+use super::beside::unpacked;
 
 /// Buffer for the zip's small records, in bytes; the data itself is read past it, in larger pieces.
 const RECORDS_BYTES: usize = 8 * 1024;
@@ -41,6 +43,8 @@ pub struct Events {
     next: u64,
     /// Entries before this one are passed over.
     from: u64,
+    /// What the batch before took of room: the next one is about as large, and need not grow its way there.
+    room: (usize, usize),
 }
 
 /// Why an import cannot be read again.
@@ -150,11 +154,12 @@ impl Events {
             })?;
         Ok(Events {
             key: super::key(&import.source, &import.archive, &import.sha256).into(),
-            walk: Walk::new(data, &import.reading.options),
+            walk: Walk::new(unpacked(data, import.reading.member.size), &import.reading.options),
             import,
             path,
             next: 0,
             from,
+            room: (0, 0),
         })
     }
 
@@ -174,7 +179,8 @@ impl Events {
     /// The next events, of the names in `only` if there are any. The batch may be empty, and is not to be asked for again
     /// once it was the last one.
     pub fn next_batch(&mut self, bounds: Bounds, only: &[String]) -> Result<Batch, EventsError> {
-        let mut batch = Batch::empty(Arc::clone(&self.import), Arc::clone(&self.key), self.at());
+        let empty = Batch::empty(Arc::clone(&self.import), Arc::clone(&self.key), self.at());
+        let mut batch = empty.with_room_of(self.room);
         let walked_max = self.walk.bytes().saturating_add(WALKED_BYTES_MAX);
         while batch.len() < bounds.events && batch.bytes() < bounds.bytes && self.walk.bytes() < walked_max {
             // The end is told by the ledger's count rather than by looking ahead, so that a batch is never held back.
@@ -202,6 +208,8 @@ impl Events {
             }
         }
         batch.end = self.at();
+        let (bytes, events) = batch.room();
+        self.room = (bytes.min(bounds.bytes), events);
         Ok(batch)
     }
 

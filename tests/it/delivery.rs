@@ -391,6 +391,81 @@ async fn a_database_that_somebody_locks_is_waited_for() {
     assert_eq!(world.deliver(&settings).await, delivered(4));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_somebody_reads_for_long_is_waited_for() {
+    let world = World::new();
+    world.import("acme", MONDAY, &many(4)).await;
+    let settings = world.sqlite("people");
+    assert_eq!(world.deliver(&settings).await, delivered(4));
+    world.import("acme", TUESDAY, &many(60_000)).await;
+
+    let somebody = Connection::open(world.path("people.db")).expect("the database");
+    somebody.execute_batch("BEGIN").expect("a transaction");
+    let count = || somebody.query_row("SELECT count(*) FROM events", [], |row| row.get::<_, i64>(0));
+    assert_eq!(count(), Ok(4));
+    let outcome = world.deliver(&settings).await;
+    assert!(outcome.trouble.is_some_and(|reason| reason.contains("locked")));
+    assert_eq!(count(), Ok(4), "what a reader sees stays the same");
+    somebody.execute_batch("COMMIT").expect("done");
+
+    assert_eq!(world.deliver(&settings).await, delivered(60_000));
+    assert_eq!(
+        world.ask("people", "SELECT count(*), count(DISTINCT id), max(n) FROM events"),
+        ["60004|60004|60004"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_sees_rows_and_cursor_together() {
+    let world = World::new();
+    world.import("acme", MONDAY, &many(60_000)).await;
+    let settings = world.sqlite("people");
+    // Makes the file, so that there is something to read.
+    assert_eq!(world.deliver_for(&settings, Duration::ZERO).await, 0);
+
+    let reading = Connection::open(world.path("people.db")).expect("the database");
+    reading.busy_timeout(Duration::from_secs(60)).expect("patience");
+    let reader = tokio::task::spawn_blocking(move || {
+        loop {
+            let look = "SELECT (SELECT count(*) FROM events), coalesce(seq, 0), coalesce(\"index\", 0) FROM feedgate";
+            let (rows, seq, index): (i64, i64, i64) = reading
+                .query_row(look, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+                .expect("a look");
+            match seq {
+                2 => return rows,
+                _ => assert_eq!(rows, index),
+            }
+        }
+    });
+    assert_eq!(world.deliver(&settings).await, delivered(60_000));
+    assert_eq!(reader.await.expect("no panic"), 60_000);
+}
+
+#[tokio::test]
+async fn a_database_of_small_pages_and_a_write_ahead_log_goes_on_as_it_is() {
+    let world = World::new();
+    world.import("acme", MONDAY, &many(1_000)).await;
+    let settings = world.sqlite("people");
+    assert_eq!(world.deliver(&settings).await, delivered(1_000));
+    let somebody = Connection::open(world.path("people.db")).expect("the database");
+    somebody
+        .execute_batch(
+            "PRAGMA journal_mode = DELETE; PRAGMA page_size = 4096; VACUUM; PRAGMA journal_mode = WAL;
+             CREATE INDEX by_user ON events (user_id);",
+        )
+        .expect("as somebody wants it");
+
+    world.import("acme", TUESDAY, &many(60_000)).await;
+    assert_eq!(world.deliver(&settings).await, delivered(60_000));
+    assert_eq!(world.ask("people", "PRAGMA journal_mode"), ["wal"]);
+    assert_eq!(world.ask("people", "PRAGMA page_size"), ["4096"]);
+    assert_eq!(world.ask("people", "PRAGMA integrity_check"), ["ok"]);
+    assert_eq!(
+        world.ask("people", "SELECT count(*), count(DISTINCT id), max(n) FROM events"),
+        ["61000|61000|61000"]
+    );
+}
+
 #[tokio::test]
 async fn filters_by_event_and_by_source() {
     let world = World::new();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
 
 use super::Reply;
+use crate::events::Bounds;
 
 /// SQLite's `application_id` of our databases: `FGev`.
 const APPLICATION_ID: i32 = 0x4647_6576;
@@ -17,11 +18,19 @@ const SCHEMA_VERSION: i32 = 1;
 /// Page size of a new file, in bytes: the largest there is. Rows are appended, and read in long runs.
 const PAGE_BYTES: u32 = 65_536;
 
-/// SQLite's page cache, in KiB. What a transaction has beyond that goes to the file early, which is allowed.
-const CACHE_KIB: i32 = 8 * 1024;
+/// SQLite's page cache, in KiB. What a transaction has beyond that goes to the file early, which is allowed; but readers are
+/// locked out from then on until the commit, so that a transaction is to fit in here.
+const CACHE_KIB: i32 = 16 * 1024;
+
+/// Bounds of a transaction, so that its rows fit in the cache but for odd ones (tiny bodies, giant ones). Readers are locked out
+/// only while it is committed, for some hundredths of a second; every commit waits for the disk, so smaller ones cost time.
+pub(super) const TRANSACTION: Bounds = Bounds {
+    events: 50_000,
+    bytes: 12 * 1024 * 1024,
+};
 
 /// How long a statement waits for a reader to finish before it gives up. A shutdown has to wait as long.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Opens a database for one destination, and makes it if it is not there. A file that is not ours is not touched.
 pub(super) fn open(path: &Path, destination: &str, was: Option<&str>) -> Result<Connection, Reply> {

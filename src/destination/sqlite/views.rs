@@ -31,18 +31,16 @@ impl Views {
     /// back, the views are to be loaded anew.
     pub(super) fn add_new(&mut self, connection: &Connection, batch: &Batch) -> rusqlite::Result<()> {
         let mut previous = "";
-        for event in batch.events() {
+        for event in batch.event_names() {
             if self.known.len() >= VIEWS_MAX {
                 return Ok(());
             }
             // Feeds come in runs of the same name.
-            if event.name() == previous || self.known.contains(event.name()) {
-                previous = event.name();
-                continue;
+            if event != previous && !self.known.contains(event) {
+                create(connection, event)?;
+                self.known.insert(event.to_owned());
             }
-            previous = event.name();
-            create(connection, event.name())?;
-            self.known.insert(event.name().to_owned());
+            previous = event;
         }
         Ok(())
     }
