@@ -33,7 +33,7 @@ pub async fn once(settings: &Settings, stop: CancellationToken) -> anyhow::Resul
     let world = World::open(settings).await?;
     let readers = Arc::new(Semaphore::new(settings.limits.concurrent_imports.max(1)));
     let mut report = Once::default();
-    // What there is to say is said meanwhile: five thousand lines afterwards would be a tenth of the pass.
+    // What there is to say is said meanwhile: afterwards, everything else would wait for it.
     let log_stop = CancellationToken::new();
     let log = ImportLog::new(world.ledger.clone(), &world.state_dir, settings.import_log);
     let logging = tokio::spawn(log.run(log_stop.clone()));

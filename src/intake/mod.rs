@@ -2,7 +2,7 @@
 //!
 //! It works on batches of settled files: one big archive is a batch of one, hundreds of small ones are another, and the code
 //! is the same. Trouble with one file stays with that file; trouble with the source, the disk or the ledger ends the turn,
-//! leaves no trace, and the next turn tries again.
+//! leaves no trace of what was not recorded by then, and the next turn tries again.
 
 use std::io;
 use std::path::PathBuf;

@@ -22,7 +22,7 @@ use crate::source::{SourceError, Stat};
 /// Names tried for one archive before it waits for the next turn.
 const NAMES_TRIED_MAX: u32 = 100;
 
-/// Imports whose receipts are read from the ledger at a time: one by one, that took a fifth of a turn.
+/// Imports whose receipts are read from the ledger at a time: each reading costs a hop to another thread and back.
 const RECEIPTS_AT_A_TIME: usize = 16;
 
 /// Receipts of a batch in memory, in KiB. Most have one; one with a hundred rejects has a hundred.

@@ -128,3 +128,26 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, LedgerError> {
     connection.set_prepared_statement_cache_capacity(128);
     Ok(connection)
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::{StatementStatus, params};
+
+    use super::*;
+
+    #[test]
+    fn a_statement_is_prepared_once_whatever_is_bound() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ledger.db");
+        drop(Ledger::open(&path).unwrap());
+        let connection = reader(&path).unwrap();
+        let mut select = connection
+            .prepare("SELECT id FROM imports WHERE source = ?1 LIMIT ?2")
+            .unwrap();
+        for limit in [1, 2, 3] {
+            let found = select.query_map(params!["acme", limit], |_| Ok(())).unwrap();
+            assert_eq!(found.count(), 0);
+        }
+        assert_eq!(select.get_status(StatementStatus::RePrepare), 0);
+    }
+}

@@ -20,8 +20,14 @@ fn world(archives: usize) -> World {
     let mut world = World::empty();
     world.timeout = "5s";
     for n in 0..archives {
-        let data = format!("event_history_20240101{:02}{:02}{:02}.json", n / 3600, n / 60 % 60, n % 60);
-        let feed = format!(r#"[{{"event":"A","id":"{n}"}}]"#);
+        let data = format!(
+            "event_history_20240101{:02}{:02}{:02}.json",
+            n / 3600,
+            n / 60 % 60,
+            n % 60
+        );
+        // Events are told apart by their names: the summary is in that order.
+        let feed = format!(r#"[{{"event":"A {n:03}","id":"{n}"}}]"#);
         world.far.upload(&format!("{data}.zip"), &zip(&[(&data, &feed)]));
     }
     world
@@ -56,7 +62,11 @@ fn the_next_batch_is_under_way_before_one_is_put_away_and_all_are_recorded_in_or
     let logged: Vec<serde_json::Value> = log.lines().map(line).collect();
     assert_eq!(logged, archives);
     let journal = world.far.journal();
-    let of_first_batch = |path: &str| archives[..256].iter().any(|archive| path.strip_prefix('/') == Some(archive));
+    let of_first_batch = |path: &str| {
+        archives[..256]
+            .iter()
+            .any(|archive| path.strip_prefix('/') == Some(archive))
+    };
     let opened = |seen: &Request| seen.op == Op::Open && seen.path.strip_prefix('/') == Some(&archives[256]);
     let begun = journal.iter().position(opened).unwrap();
     let renamed = |seen: &Request| seen.op == Op::Rename && of_first_batch(&seen.path);
