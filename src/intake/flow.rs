@@ -21,9 +21,9 @@ use super::{Intake, Ready, Trouble, Turned};
 /// Batches that may wait between two stages.
 const WAITING: usize = 1;
 
-/// Batches that are put away at a time. Each file takes its round trips one after the other there, eight with a receipt: one
-/// batch alone leaves the line half empty while its last files finish.
-const PUT_AWAY_AT_A_TIME: usize = 2;
+/// Batches that are put away at a time. Each file takes its round trips one after the other there, eight with a receipt: others
+/// fill the line while the last files of a batch finish.
+const PUT_AWAY_AT_A_TIME: usize = 4;
 
 /// Whether stages may begin with another batch.
 struct Going<'a> {
