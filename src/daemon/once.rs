@@ -30,6 +30,11 @@ pub async fn once(settings: &Settings, stop: CancellationToken) -> anyhow::Resul
     let world = World::open(settings).await?;
     let readers = Readers::new(settings.limits.concurrent_imports);
     let mut report = Once::default();
+    // What there is to say is said meanwhile: afterwards, everything else would wait for it.
+    let log_stop = CancellationToken::new();
+    let log = ImportLog::new(world.ledger.clone(), &world.state_dir, settings.import_log);
+    let logging = tokio::spawn(log.run(log_stop.clone()));
+    let _ends_with_us = log_stop.clone().drop_guard();
 
     let mut tasks = Vec::new();
     for source in &settings.sources {
@@ -68,6 +73,9 @@ pub async fn once(settings: &Settings, stop: CancellationToken) -> anyhow::Resul
     }
 
     world.prune(settings).await?;
+    log_stop.cancel();
+    logging.await?;
+    // Once more, to learn whether all of it was written.
     ImportLog::new(world.ledger.clone(), &world.state_dir, settings.import_log)
         .write_all()
         .await?;

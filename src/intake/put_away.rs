@@ -5,7 +5,11 @@
 //! the root, never over another, and is taken as new. After a crash or a lost reply both names are looked at, and the job is
 //! finished. Nothing is ever renamed over something else.
 
-use futures_util::{StreamExt, stream};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, stream};
+use tokio::sync::Semaphore;
 
 use super::{FILE_BACKOFF_MAX, FILE_BACKOFF_MIN, FILES_IN_FLIGHT, Intake, Trouble, backoff, millis};
 use crate::hex::hex;
@@ -18,18 +22,56 @@ use crate::source::{SourceError, Stat};
 /// Names tried for one archive before it waits for the next turn.
 const NAMES_TRIED_MAX: u32 = 100;
 
+/// Imports whose receipts are read from the ledger at a time: each reading costs a hop to another thread and back.
+const RECEIPTS_AT_A_TIME: usize = 16;
+
+/// Receipts of a batch in memory, in KiB. Most have one; one with a hundred rejects has a hundred.
+const RECEIPTS_KIB_MAX: usize = 2 * 1024;
+
+/// What attempts to put a batch away came to.
+pub(super) type Attempted = Vec<Result<PutAway, Trouble>>;
+
+/// An archive that is to be put away, and the receipt that is due before that.
+struct Due {
+    unmoved: Unmoved,
+    receipt: Option<Vec<u8>>,
+}
+
 impl Intake {
-    /// Puts archives away, many at a time. What was done is noted even when the connection is lost half-way.
-    /// Answers with how many could not be put away.
+    /// Puts archives away, and notes it. Answers with how many could not be put away.
     pub(super) async fn put_away(&self, unmoved: Vec<Unmoved>) -> Result<usize, Trouble> {
-        if unmoved.is_empty() {
-            return Ok(0);
-        }
-        let attempts = stream::iter(unmoved).map(|one| async move { self.put_away_one(one).await });
-        let results: Vec<Result<PutAway, Trouble>> = attempts.buffer_unordered(FILES_IN_FLIGHT).collect().await;
+        let attempted = self.attempt(unmoved).await;
+        self.note(attempted).await
+    }
+
+    /// Puts archives away, many at a time.
+    pub(super) fn attempt(&self, unmoved: Vec<Unmoved>) -> BoxFuture<'_, Attempted> {
+        let room = Arc::new(Semaphore::new(RECEIPTS_KIB_MAX));
+        stream::iter(groups(unmoved))
+            .then(|group| self.with_receipts(group))
+            .flat_map(stream::iter)
+            .then(move |due: Result<Due, Trouble>| {
+                let receipt = due.as_ref().ok().and_then(|due| due.receipt.as_ref());
+                let kib = receipt.map_or(0, |receipt| receipt.len().div_ceil(1024).min(RECEIPTS_KIB_MAX));
+                let room = room.clone().acquire_many_owned(kib as u32);
+                // Refused only when the semaphore is closed, and nobody closes it.
+                async move { (due, room.await) }
+            })
+            .map(move |(due, room)| async move {
+                let attempted = self.put_away_one(due?).await;
+                drop(room);
+                attempted
+            })
+            .buffer_unordered(FILES_IN_FLIGHT)
+            .collect()
+            .boxed()
+    }
+
+    /// Notes what was put away, also when the connection was lost half-way. Answers with how many could not be put away.
+    pub(super) async fn note(&self, attempted: Attempted) -> Result<usize, Trouble> {
         let mut done = Vec::new();
         let mut trouble = None;
-        for result in results {
+        for result in attempted {
             match result {
                 Ok(put_away) => done.push(put_away),
                 Err(error) => trouble = trouble.or(Some(error)),
@@ -45,10 +87,27 @@ impl Intake {
         trouble.map_or(Ok(pending), Err)
     }
 
-    async fn put_away_one(&self, one: Unmoved) -> Result<PutAway, Trouble> {
-        let receipt = match one.receipt_due {
-            true => Some(self.write_receipt(&one).await?),
-            false => None,
+    /// Reads what the receipts that are due say. A ledger that does not tell is the whole group's trouble: nothing of it is
+    /// put away.
+    async fn with_receipts(&self, group: Vec<Unmoved>) -> Vec<Result<Due, Trouble>> {
+        let due = group.iter().filter(|one| one.receipt_due).map(|one| one.id).collect();
+        let mut receipts = match self.ledger.imports_in_full(due, REJECTS_SHOWN).await {
+            Ok(imports) => imports.into_iter().peekable(),
+            Err(error) => return vec![Err(error.into())],
+        };
+        let with_receipt = |unmoved: Unmoved| {
+            let full = receipts.next_if(|full| full.import.id == unmoved.id);
+            let receipt = full.map(|full| Receipt::of(full, true).to_json());
+            Ok(Due { unmoved, receipt })
+        };
+        group.into_iter().map(with_receipt).collect()
+    }
+
+    async fn put_away_one(&self, due: Due) -> Result<PutAway, Trouble> {
+        let one = due.unmoved;
+        let receipt = match due.receipt {
+            Some(json) => Some(self.write_receipt(&one, &json).await?),
+            None => None,
         };
         let receipt_error = receipt.clone().and_then(Result::err);
         let mut put_away = match self.dispose(&one).await {
@@ -62,18 +121,14 @@ impl Intake {
     }
 
     /// Writes the receipt. A server that refuses it costs a warning, nothing else; a lost connection is handed on.
-    async fn write_receipt(&self, one: &Unmoved) -> Result<Result<(), String>, Trouble> {
-        let Some(full) = self.ledger.import_in_full(one.id, REJECTS_SHOWN).await? else {
-            return Ok(Ok(()));
-        };
-        let json = Receipt::of(full, true).to_json();
+    async fn write_receipt(&self, one: &Unmoved, json: &[u8]) -> Result<Result<(), String>, Trouble> {
         let dir = &self.settings.receipts_dir;
         let path = format!("{dir}/{}.receipt.json", one.archive);
-        let mut written = self.source.write(&path, &json).await;
+        let mut written = self.source.write(&path, json).await;
         if written.as_ref().is_err_and(SourceError::is_about_the_file) {
             // The directory may not be there yet.
             written = match self.source.make_dirs(dir).await {
-                Ok(()) => self.source.write(&path, &json).await,
+                Ok(()) => self.source.write(&path, json).await,
                 Err(error) => Err(error),
             };
         }
@@ -128,13 +183,10 @@ impl Intake {
         let mut names_tried = 0;
         while names_tried < NAMES_TRIED_MAX {
             let here = self.source.stat(&one.archive).await?;
-            // Something that is no file is in the way just as much.
-            let there = match self.source.stat(&target).await {
-                Err(SourceError::Taken { .. }) => Some(Stat {
-                    size: u64::MAX,
-                    mtime: i64::MIN,
-                }),
-                found => found?,
+            // Where the archive is still what was read, the rename itself looks whether its target is free.
+            let there = match here == Some(as_read(one)) {
+                true => None,
+                false => self.found_at(&target).await?,
             };
             let taken = match (here, there) {
                 (None, None) => return Ok(gone(one)),
@@ -164,6 +216,17 @@ impl Intake {
         }
         let problem = format!("every name tried in `{}` is taken, up to `{target}`", parent(&target));
         Ok(self.pending(one, problem))
+    }
+
+    /// What lies under a name; something that is no file is in the way just as much.
+    async fn found_at(&self, path: &str) -> Result<Option<Stat>, SourceError> {
+        match self.source.stat(path).await {
+            Err(SourceError::Taken { .. }) => Ok(Some(Stat {
+                size: u64::MAX,
+                mtime: i64::MIN,
+            })),
+            found => found,
+        }
     }
 
     /// Looks at an archive under its new name: it must be what was read.
@@ -210,6 +273,16 @@ impl Intake {
     fn next_try(&self, one: &Unmoved) -> i64 {
         now() + millis(backoff(one.attempts, FILE_BACKOFF_MIN, FILE_BACKOFF_MAX))
     }
+}
+
+/// Splits a batch into groups whose receipts are read together.
+fn groups(unmoved: Vec<Unmoved>) -> Vec<Vec<Unmoved>> {
+    let mut unmoved = unmoved.into_iter().peekable();
+    let mut groups = Vec::new();
+    while unmoved.peek().is_some() {
+        groups.push(unmoved.by_ref().take(RECEIPTS_AT_A_TIME).collect());
+    }
+    groups
 }
 
 fn as_read(one: &Unmoved) -> Stat {

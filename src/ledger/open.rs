@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use tokio::sync::Semaphore;
@@ -119,6 +120,34 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, LedgerError> {
     // An archive may be moved only after a commit that is really on disk.
     connection.pragma_update(None, "synchronous", "FULL").map_err(doing)?;
     connection.pragma_update(None, "foreign_keys", true).map_err(doing)?;
+    // Plans do not depend on what is bound. Without this, SQLite prepares a statement anew whenever the value of its LIMIT, or
+    // one that a partial index might turn on, is bound: a quarter of all instructions when small archives are taken in.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map_err(doing)?;
     connection.set_prepared_statement_cache_capacity(128);
     Ok(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::{StatementStatus, params};
+
+    use super::*;
+
+    #[test]
+    fn a_statement_is_prepared_once_whatever_is_bound() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ledger.db");
+        drop(Ledger::open(&path).unwrap());
+        let connection = reader(&path).unwrap();
+        let mut select = connection
+            .prepare("SELECT id FROM imports WHERE source = ?1 LIMIT ?2")
+            .unwrap();
+        for limit in [1, 2, 3] {
+            let found = select.query_map(params!["acme", limit], |_| Ok(())).unwrap();
+            assert_eq!(found.count(), 0);
+        }
+        assert_eq!(select.get_status(StatementStatus::RePrepare), 0);
+    }
 }

@@ -1,6 +1,6 @@
 //! Looking at the ledger: what `status`, receipts, the log and the pages say.
 
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension};
 use serde::Serialize;
 
 use super::{Ledger, LedgerError};
@@ -256,25 +256,19 @@ impl Ledger {
     /// One import in full, with at most `rejects_max` rejects.
     pub async fn import_in_full(&self, id: i64, rejects_max: usize) -> Result<Option<ImportInFull>, LedgerError> {
         self.read("reading an import", move |connection| {
-            let Some(import) = import(connection, id)? else {
-                return Ok(None);
-            };
-            let taken_in_before = match import.related.duplicate_of.or(import.related.repacked_of) {
-                Some(earlier) => connection
-                    .query_row("SELECT accepted FROM imports WHERE id = ?1", [earlier], |row| {
-                        row.get(0)
-                    })
-                    .optional()?,
-                None => None,
-            };
-            Ok(Some(ImportInFull {
-                rejects_by_code: counts(connection, id, "reject")?,
-                warnings_by_code: counts(connection, id, "warning")?,
-                rejects: rejects(connection, id, rejects_max)?,
-                warning_list: warnings(connection, id)?,
-                taken_in_before,
-                import,
-            }))
+            in_full(connection, id, rejects_max)
+        })
+        .await
+    }
+
+    /// Some imports in full, in the order asked for; one that is not there is left out.
+    pub async fn imports_in_full(&self, ids: Vec<i64>, rejects_max: usize) -> Result<Vec<ImportInFull>, LedgerError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.read("reading imports", move |connection| {
+            let imports = ids.iter().map(|id| in_full(connection, *id, rejects_max));
+            imports.filter_map(Result::transpose).collect()
         })
         .await
     }
@@ -325,4 +319,26 @@ impl Ledger {
         })
         .await
     }
+}
+
+fn in_full(connection: &Connection, id: i64, rejects_max: usize) -> rusqlite::Result<Option<ImportInFull>> {
+    let Some(import) = import(connection, id)? else {
+        return Ok(None);
+    };
+    let taken_in_before = match import.related.duplicate_of.or(import.related.repacked_of) {
+        Some(earlier) => connection
+            .query_row("SELECT accepted FROM imports WHERE id = ?1", [earlier], |row| {
+                row.get(0)
+            })
+            .optional()?,
+        None => None,
+    };
+    Ok(Some(ImportInFull {
+        rejects_by_code: counts(connection, id, "reject")?,
+        warnings_by_code: counts(connection, id, "warning")?,
+        rejects: rejects(connection, id, rejects_max)?,
+        warning_list: warnings(connection, id)?,
+        taken_in_before,
+        import,
+    }))
 }

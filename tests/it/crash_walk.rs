@@ -16,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::house::far_end::{FarEnd, Fault, StatusCode};
 
+mod batches; // several batches under way at once
+
 const GOOD: &str = "event_history_20240101000000.json";
 const WRONG_MEMBER: &str = "event_history_20240102000000.json";
 const NO_JSON: &str = "event_history_20240103000000.json";
@@ -30,11 +32,22 @@ const STARTS_MAX: usize = 5;
 struct World {
     far: FarEnd,
     state: tempfile::TempDir,
+    /// The source's deadline for one operation.
+    timeout: &'static str,
 }
 
 impl World {
+    fn empty() -> World {
+        World {
+            far: FarEnd::start(),
+            state: tempfile::tempdir().unwrap(),
+            timeout: "1s",
+        }
+    }
+
     fn new() -> World {
-        let far = FarEnd::start();
+        let world = World::empty();
+        let far = &world.far;
         let feed = r#"[{"event":"A","id":"1"},{"event":"B","id":"2"},{"event":"C"}]"#;
         far.upload(&format!("{GOOD}.zip"), &zip(&[(GOOD, feed)]));
         far.upload(
@@ -44,29 +57,31 @@ impl World {
         far.upload(&format!("{NO_JSON}.zip"), &zip(&[(NO_JSON, "[{]")]));
         let large = format!(r#"[{{"event":"E","id":"5","x":"{}"}}]"#, noise(LARGE_BYTES));
         far.upload(&format!("{LARGE}.zip"), &zip(&[(LARGE, &large)]));
-        World {
-            far,
-            state: tempfile::tempdir().unwrap(),
-        }
+        world
     }
 
     fn settings(&self) -> Settings {
         let state = self.state.path().display();
         let mut toml = format!("state_dir = \"{state}/state\"\n[spool]\nfree_min = \"1MiB\"\n");
         toml += &self.far.source_toml("acme");
-        toml += "settle = \"0s\"\ntimeout = \"1s\"\n";
+        toml += &format!("settle = \"0s\"\ntimeout = {:?}\n", self.timeout);
         toml += &format!("[[destination]]\nname = \"events\"\ntype = \"sqlite\"\npath = \"{state}/events.db\"\n");
         Settings::parse(&toml).unwrap()
     }
 
     /// Starts the program, lets it make its pass, and ends it.
     fn start(&self) -> bool {
+        self.start_and_stop(CancellationToken::new())
+    }
+
+    /// The same, told to stop by the token.
+    fn start_and_stop(&self, stop: CancellationToken) -> bool {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();
-        let pass = runtime.block_on(daemon::once(&self.settings(), CancellationToken::new()));
+        let pass = runtime.block_on(daemon::once(&self.settings(), stop));
         runtime.shutdown_timeout(Duration::from_secs(5));
         pass.is_ok_and(|pass| pass.closed == 0 && pass.delivered == 0 && pass.sources_in_trouble.is_empty())
     }
@@ -92,6 +107,14 @@ impl World {
         panic!("no rest after {STARTS_MAX} starts");
     }
 
+    /// The first column of a query, as text.
+    fn rows(&self, db: &str, sql: &str) -> Vec<String> {
+        let db = Connection::open(self.state.path().join(db)).unwrap();
+        let mut select = db.prepare(sql).unwrap();
+        let rows = select.query_map([], |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+
     /// All that can be seen from outside.
     fn summary(&self, with_receipts: bool) -> String {
         let mut summary = format!(
@@ -102,15 +125,7 @@ impl World {
         if with_receipts {
             summary += &format!("receipts {:?}\n", self.far.names("receipts"));
         }
-        let rows = |db: &str, sql: &str| -> Vec<String> {
-            let db = Connection::open(self.state.path().join(db)).unwrap();
-            let mut select = db.prepare(sql).unwrap();
-            select
-                .query_map([], |row| row.get(0))
-                .unwrap()
-                .map(Result::unwrap)
-                .collect()
-        };
+        let rows = |db: &str, sql: &str| self.rows(db, sql);
         let imports =
             "SELECT archive || ' ' || status || ' ' || imported || ' ' || accepted || ' ' || disposition || ' ' || path
                        FROM imports ORDER BY archive, id";
