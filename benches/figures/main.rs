@@ -11,10 +11,14 @@
 
 mod bench;
 mod big;
+mod deliveries;
 mod feedgate;
 mod generator;
+mod growth;
 mod inflate;
+mod pipelines;
 mod proxy;
+mod python;
 mod run;
 mod server;
 mod small;
@@ -111,6 +115,36 @@ const FIGURES: &[Figure] = &[
         prepare: small::prepare,
         measure: small::link_20,
     },
+    Figure {
+        name: "sqlite",
+        about: "a million entries over SFTP into `sqlite`, against DuckDB",
+        prepare: pipelines::prepare,
+        measure: pipelines::duckdb,
+    },
+    Figure {
+        name: "dlt",
+        about: "100,000 entries from a local file into `sqlite`, against dlt",
+        prepare: pipelines::prepare,
+        measure: pipelines::dlt,
+    },
+    Figure {
+        name: "poll",
+        about: "a poll with 100,000 failed archives left in the root",
+        prepare: growth::prepare_poll,
+        measure: growth::poll,
+    },
+    Figure {
+        name: "start",
+        about: "start with a million imports in the ledger",
+        prepare: growth::prepare_start,
+        measure: growth::start,
+    },
+    Figure {
+        name: "deliver",
+        about: "a million events to `file` and `http`",
+        prepare: big::prepare_million,
+        measure: deliveries::deliveries,
+    },
 ];
 
 #[expect(clippy::print_stdout, reason = "the table is what it is for")]
@@ -129,6 +163,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     match measure(&options) {
+        Ok(_) if options.prepare => ExitCode::SUCCESS,
         Ok(rows) => {
             println!("{}\n\n{}", machine(), table::print(&rows));
             ExitCode::SUCCESS

@@ -48,8 +48,6 @@ pub enum Goal {
     MoreCpu(f64),
     /// At most so many MiB at the peak: target, moonshot.
     Peak(f64, f64),
-    /// None was set: so many, and how many of them a second.
-    Told(usize),
     /// None was set: so many, in the time that was taken beyond the other's.
     Beyond(usize),
 }
@@ -81,7 +79,7 @@ impl Row {
         Some(match self.goal {
             Goal::Share(..) => wall / theirs()?,
             Goal::Faster(..) => theirs()? / wall,
-            Goal::Rate(count, ..) | Goal::Told(count) => count as f64 / wall,
+            Goal::Rate(count, ..) => count as f64 / wall,
             Goal::Beyond(count) => count as f64 / (wall - theirs()?),
             Goal::Seconds(_) => wall,
             Goal::MoreCpu(_) => {
@@ -99,7 +97,7 @@ impl Row {
         match self.goal {
             Goal::Share(..) => format!("{value:.2} of it"),
             Goal::Faster(..) => format!("{value:.2} × as fast"),
-            Goal::Rate(..) | Goal::Told(_) | Goal::Beyond(_) => format!("{} a second", thousands(value)),
+            Goal::Rate(..) | Goal::Beyond(_) => format!("{} a second", thousands(value)),
             Goal::Seconds(_) => seconds(value),
             Goal::MoreCpu(_) => format!("{} more CPU", seconds(value)),
             Goal::Peak(..) => format!("{value:.1} MiB"),
@@ -112,13 +110,13 @@ impl Row {
             Goal::Share(target, moonshot) | Goal::Peak(target, moonshot) => (target, moonshot, true),
             Goal::Faster(target, moonshot) | Goal::Rate(_, target, moonshot) => (target, moonshot, false),
             Goal::Seconds(target) | Goal::MoreCpu(target) => (target, NONE, true),
-            Goal::Told(_) | Goal::Beyond(_) => return ["", "", ""].map(String::from),
+            Goal::Beyond(_) => return ["", "", ""].map(String::from),
         };
         let goal = |goal: f64| match self.goal {
             _ if goal.is_nan() => String::new(),
             Goal::Share(..) => format!("≤ {goal}"),
             Goal::Faster(..) => format!("≥ {goal} ×"),
-            Goal::Rate(..) | Goal::Told(_) | Goal::Beyond(_) => format!("≥ {}", thousands(goal)),
+            Goal::Rate(..) | Goal::Beyond(_) => format!("≥ {}", thousands(goal)),
             Goal::Seconds(_) | Goal::MoreCpu(_) => format!("≤ {}", seconds(goal)),
             Goal::Peak(..) => format!("≤ {goal} MiB"),
         };
