@@ -48,8 +48,20 @@ pub fn archive_name(number: usize) -> String {
     format!("event_history_{}.json.zip", stamp(number))
 }
 
-/// Writes an archive of `entries` entries, under another name until it is whole.
+/// Writes an archive of `entries` entries.
 pub fn archive(path: &Path, number: usize, entries: usize) -> Result<()> {
+    pack(path, number, |out| feed(out, number as u64, entries))
+}
+
+/// Writes an archive whose feed breaks off.
+pub fn broken(path: &Path, number: usize) -> Result<()> {
+    pack(path, number, |out| {
+        write!(out, r#"[{{"event":"Viewed Page","id":"{number}"}},"#)
+    })
+}
+
+/// Writes an archive, under another name until it is whole.
+fn pack(path: &Path, number: usize, feed: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
     let doing = || format!("making {}", path.display());
     let begun = path.with_extension("begun");
     let mut zip = ZipWriter::new(BufWriter::new(File::create(&begun).with_context(doing)?));
@@ -57,13 +69,13 @@ pub fn archive(path: &Path, number: usize, entries: usize) -> Result<()> {
         .compression_method(CompressionMethod::Deflated)
         .compression_level(Some(LEVEL));
     zip.start_file(format!("event_history_{}.json", stamp(number)), options)?;
-    feed(&mut zip, number as u64, entries).with_context(doing)?;
+    feed(&mut zip).with_context(doing)?;
     zip.finish()?.flush().with_context(doing)?;
     fs::rename(&begun, path).with_context(doing)
 }
 
 /// Writes the JSON array alone.
-fn feed(out: &mut impl Write, seed: u64, entries: usize) -> std::io::Result<()> {
+fn feed(out: &mut dyn Write, seed: u64, entries: usize) -> std::io::Result<()> {
     let mut rng = Rng::with_seed(seed);
     let skus: Vec<u32> = (0..5_000).map(|_| rng.u32(0..10_000_000)).collect();
     let mut text = String::from("[");

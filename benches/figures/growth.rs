@@ -103,25 +103,18 @@ fn failed(bench: &Bench) -> Result<(Server, Feedgate)> {
     Ok((server, feedgate))
 }
 
-/// Archives that are none: a zip's end, and nothing before it that would go with it.
+/// Archives whose feeds break off.
 fn lay(root: &Path, kept: &Path, count: usize) -> Result<()> {
     let mut one = PathBuf::new();
     for number in 0..count {
         if number % LINKS == 0 {
             one = kept.join("broken.zip");
             fs::remove_file(&one).ok(); // its other names stay
-            fs::write(&one, broken(number))?;
+            generator::broken(&one, number)?;
         }
         fs::hard_link(&one, root.join(generator::archive_name(number)))?;
     }
     Ok(())
-}
-
-/// The end of a zip whose directory should be where there is none.
-fn broken(number: usize) -> Vec<u8> {
-    let mut bytes = format!("no archive, number {number:010}, but with an end like one: ").into_bytes();
-    bytes.extend_from_slice(b"PK\x05\x06\0\0\0\0\x01\0\x01\0\x40\0\0\0\x00\x10\0\0\0\0");
-    bytes
 }
 
 /// A Feedgate with so many imports behind it, all delivered, and an empty root.
