@@ -18,6 +18,9 @@ use crate::table::Found;
 /// Changes when the generator does: what it made before is not used any more.
 const GENERATION: &str = "1";
 
+/// What a working directory's name begins with; the process it belongs to follows.
+const WORK: &str = "work-";
+
 /// Entries of the archives that are small.
 pub const SMALL_ENTRIES: usize = 20;
 
@@ -53,12 +56,15 @@ impl Bench {
     pub fn new(program: &Path, data: &Path, runs: usize, quick: bool) -> Result<Bench> {
         let data = data.join(GENERATION);
         fs::create_dir_all(&data).with_context(|| format!("making {}", data.display()))?;
+        sweep(&data)?;
         Ok(Bench {
             program: program.to_owned(),
             quick,
             runs,
             // On the same disk as the data: archives are linked, not copied.
-            work: tempfile::Builder::new().prefix("work-").tempdir_in(&data)?,
+            work: tempfile::Builder::new()
+                .prefix(&format!("{WORK}{}-", std::process::id()))
+                .tempdir_in(&data)?,
             data,
             directories: Cell::new(0),
             server: OnceCell::new(),
@@ -192,6 +198,19 @@ impl<'a> Contender<'a> {
             ..Contender::other(name, run)
         }
     }
+}
+
+/// Removes what series that were killed have left behind.
+fn sweep(data: &Path) -> Result<()> {
+    for entry in fs::read_dir(data)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let process = name.strip_prefix(WORK).and_then(|rest| rest.split('-').next());
+        if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// The median times, each by itself, and the highest peak.

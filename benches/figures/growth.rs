@@ -10,7 +10,7 @@ use crate::bench::{Bench, Contender};
 use crate::feedgate::Feedgate;
 use crate::generator;
 use crate::server::Server;
-use crate::table::{Goal, NONE, Row};
+use crate::table::{Goal, NONE, Row, thousands};
 
 const FAILED: usize = 100_000;
 const IMPORTS: usize = 1_000_000;
@@ -46,7 +46,10 @@ pub fn poll(bench: &Bench) -> Result<Vec<Row>> {
     ]);
     Ok(vec![
         Row {
-            what: format!("a poll with {count} failed archives left in the root: one listing, no download"),
+            what: format!(
+                "a poll with {} failed archives left in the root: one listing, no download",
+                thousands(count as f64)
+            ),
             ours: ours.clone(),
             against: Some(("`sftp` `ls -1`".to_string(), listing, 1.0)),
             goal: Goal::Share(NONE, NONE),
@@ -74,7 +77,10 @@ pub fn start(bench: &Bench) -> Result<Vec<Row>> {
         Contender::ours("once, many imports in the ledger", || many.once()),
     ]);
     Ok(vec![Row {
-        what: format!("start, an empty pass and end, with {count} imports in the ledger"),
+        what: format!(
+            "start, an empty pass and end, with {} imports in the ledger",
+            thousands(count as f64)
+        ),
         ours,
         against: Some(("the same with one import".to_string(), theirs, 1.0)),
         goal: Goal::Seconds(0.1),

@@ -7,8 +7,6 @@
 //!
 //! Not a framework of statistics: runs of seconds need none, and it is built in no time.
 
-#![allow(missing_docs, reason = "each is told where it is")]
-
 mod bench;
 mod big;
 mod deliveries;

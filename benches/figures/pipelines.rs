@@ -10,7 +10,7 @@ use crate::big::{get, told};
 use crate::feedgate::{self, Feedgate};
 use crate::python::{SCRIPTS, python};
 use crate::run::Cost;
-use crate::table::{Goal, Row};
+use crate::table::{Goal, NONE, Row};
 
 const MILLION: usize = 1_000_000;
 const HUNDRED_THOUSAND: usize = 100_000;
@@ -114,7 +114,7 @@ pub fn dlt(bench: &Bench) -> Result<Vec<Row>> {
                 objects,
                 1.0,
             )),
-            goal: Goal::Faster(20.0, 50.0),
+            goal: Goal::Faster(NONE, NONE),
         },
     ])
 }

@@ -11,7 +11,7 @@ use anyhow::{Result, ensure};
 use crate::bench::{Bench, Contender, NotHad, SMALL_ENTRIES};
 use crate::proxy::Proxy;
 use crate::run::Cost;
-use crate::table::{Found, Goal, NONE, Row};
+use crate::table::{Found, Goal, NONE, Row, thousands};
 
 const COUNT: usize = 5_000;
 
@@ -76,7 +76,10 @@ fn small(bench: &Bench, round_trip: Option<u64>, theirs: usize, goals: [Goal; 2]
         against: against.cloned(),
         goal,
     };
-    let what = format!("`once`: {} small archives, {line}, with receipts", archives.len());
+    let what = format!(
+        "`once`: {} small archives, {line}, with receipts",
+        thousands(archives.len() as f64)
+    );
     let no_goal = Goal::Faster(NONE, NONE);
     Ok(vec![
         row(&what, &with, None, goals[0]),

@@ -194,7 +194,7 @@ fn seconds(seconds: f64) -> String {
 }
 
 /// `12,345`.
-fn thousands(number: f64) -> String {
+pub fn thousands(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
