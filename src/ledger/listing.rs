@@ -135,7 +135,7 @@ impl Ledger {
         if ids.is_empty() {
             return Ok(());
         }
-        self.write("taking claims back", move |transaction| {
+        self.write_unreferred("taking claims back", move |transaction| {
             let mut delete =
                 transaction.prepare_cached("DELETE FROM imports WHERE id = ?1 AND status = 'importing'")?;
             for id in &ids {
@@ -149,9 +149,9 @@ impl Ledger {
     /// Takes back every claim of a source whose turn was cut off.
     pub async fn unclaim_source(&self, source: &str) -> Result<usize, LedgerError> {
         let source = source.to_owned();
-        self.write("taking claims back", move |transaction| {
+        self.write_unreferred("taking claims back", move |transaction| {
             transaction.execute(
-                "DELETE FROM imports WHERE status = 'importing' AND source = ?1",
+                "DELETE FROM imports INDEXED BY imports_claimed WHERE status = 'importing' AND source = ?1",
                 [&source],
             )
         })
@@ -160,7 +160,7 @@ impl Ledger {
 
     /// Takes back every claim: a daemon that was killed had them. Only for whoever holds the state directory's lock.
     pub async fn unclaim_all(&self) -> Result<usize, LedgerError> {
-        self.write("taking claims back", |transaction| {
+        self.write_unreferred("taking claims back", |transaction| {
             transaction.execute("DELETE FROM imports WHERE status = 'importing'", [])
         })
         .await
@@ -168,8 +168,8 @@ impl Ledger {
 }
 
 /// What is known of a file from the listings before.
-struct Known {
-    name: String,
+struct Known<'a> {
+    name: &'a str,
     size: u64,
     mtime: i64,
     first_seen_at: i64,
@@ -180,18 +180,19 @@ struct Known {
     look_at: Option<i64>,
 }
 
-impl Known {
-    fn from_row(row: &Row<'_>) -> rusqlite::Result<Known> {
+impl<'a> Known<'a> {
+    /// By number, and the name where it lies: there may be a hundred thousand rows, and nothing is to be done about most.
+    fn from_row(row: &'a Row<'_>) -> rusqlite::Result<Known<'a>> {
         Ok(Known {
-            name: row.get("name")?,
-            size: row.get("size")?,
-            mtime: row.get("mtime")?,
-            first_seen_at: row.get("first_seen_at")?,
-            changed_at: row.get("changed_at")?,
-            import: row.get("import")?,
-            retry: row.get("retry")?,
-            attempts: row.get("attempts")?,
-            look_at: row.get("look_at")?,
+            name: row.get_ref(0)?.as_str()?,
+            size: row.get(1)?,
+            mtime: row.get(2)?,
+            first_seen_at: row.get(3)?,
+            changed_at: row.get(4)?,
+            import: row.get(5)?,
+            retry: row.get(6)?,
+            attempts: row.get(7)?,
+            look_at: row.get(8)?,
         })
     }
 
@@ -225,7 +226,7 @@ impl Changes {
         });
     }
 
-    fn known_file(&mut self, known: Known, seen: Seen, now: i64) {
+    fn known_file(&mut self, known: &Known<'_>, seen: Seen, now: i64) {
         let anew = known.begins_anew(&seen, now);
         if !anew && known.import.is_some() && !known.retry {
             return; // something has become of it
@@ -291,12 +292,12 @@ fn changes(transaction: &Transaction<'_>, source: &str, mut listing: Vec<Seen>, 
     let mut listing = listing.into_iter().peekable();
     while let Some(row) = rows.next()? {
         let known = Known::from_row(row)?;
-        while let Some(seen) = listing.next_if(|seen| seen.name < known.name) {
+        while let Some(seen) = listing.next_if(|seen| seen.name.as_str() < known.name) {
             changes.new_file(seen, now);
         }
         match listing.next_if(|seen| seen.name == known.name) {
-            Some(seen) => changes.known_file(known, seen, now),
-            None => changes.gone.push(known.name),
+            Some(seen) => changes.known_file(&known, seen, now),
+            None => changes.gone.push(known.name.to_owned()),
         }
     }
     for seen in listing {

@@ -235,7 +235,8 @@ impl Ledger {
                 values.push(source);
             }
             if let Some(archive) = &which.archive {
-                filters.push("archive = ?");
+                // With the source in front, as the index has it.
+                filters.push("source IN (SELECT name FROM sources) AND archive = ?");
                 values.push(archive);
             }
             let limit = which.limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));

@@ -128,8 +128,9 @@ fn put_away_again(
     let all = *again == Again::Failed;
     transaction
         .execute(
-            "UPDATE imports SET retry_at = NULL WHERE disposition = 'pending' AND seq IS NOT NULL
-             AND (?1 OR id = ?2 OR archive = ?3)",
+            "UPDATE imports INDEXED BY imports_unmoved SET retry_at = NULL
+             WHERE (disposition = 'pending' OR recheck = 1) AND disposition = 'pending' AND seq IS NOT NULL
+                AND (?1 OR id = ?2 OR archive = ?3)",
             params![all, id, archive],
         )
         .map(drop)
@@ -144,7 +145,7 @@ fn not_there(
     let found = transaction
         .query_row(
             "SELECT source, archive, id, status, disposition, path FROM imports
-             WHERE id = ?1 OR archive = ?2 ORDER BY id DESC LIMIT 1",
+             WHERE id = ?1 OR (source IN (SELECT name FROM sources) AND archive = ?2) ORDER BY id DESC LIMIT 1",
             params![id, archive],
             |row| {
                 let (status, disposition, path): (String, String, String) = (row.get(3)?, row.get(4)?, row.get(5)?);
