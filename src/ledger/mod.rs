@@ -18,6 +18,8 @@ mod close;
 mod dead_letters;
 mod deliveries;
 mod flight;
+#[cfg(test)]
+mod growth_tests;
 mod import;
 pub mod letters;
 pub mod listing;

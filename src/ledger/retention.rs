@@ -21,7 +21,7 @@ pub struct Retention {
 }
 
 /// Archives looked at in one step: some ten milliseconds where all of them go.
-const STEP: usize = 500;
+pub(super) const STEP: usize = 500;
 
 /// How far pruning has got.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -35,8 +35,16 @@ impl Ledger {
     pub async fn retry(&self, again: Again) -> Result<Vec<Retried>, LedgerError> {
         self.write("noting what to retry", move |transaction| {
             let (filter, id, archive) = match &again {
-                Again::Import(id) => ("listed.import = ?1", Some(*id), None),
-                Again::Archive(archive) => ("listed.name = ?2", None, Some(archive.as_str())),
+                Again::Import(id) => (
+                    "(source, name) IN (SELECT source, archive FROM imports WHERE id = ?1) AND listed.import = ?1",
+                    Some(*id),
+                    None,
+                ),
+                Again::Archive(archive) => (
+                    "source IN (SELECT name FROM sources) AND name = ?2",
+                    None,
+                    Some(archive.as_str()),
+                ),
                 Again::Failed => (
                     "(listed.import IS NULL AND listed.look_at IS NOT NULL)
                      OR (SELECT status FROM imports WHERE id = listed.import) = 'failed'",
@@ -126,6 +134,7 @@ fn put_away_again(
     again: &Again,
 ) -> rusqlite::Result<()> {
     let all = *again == Again::Failed;
+    // The index has what waits to be put away, and the condition has to say the same as it does, to the letter.
     transaction
         .execute(
             "UPDATE imports INDEXED BY imports_unmoved SET retry_at = NULL

@@ -236,7 +236,8 @@ CREATE TABLE dead_letters (
 ) STRICT;
 
 CREATE INDEX dead_letters_of    ON dead_letters (destination, id, kind); -- with the kind, to be counted without reading the letters
-CREATE INDEX dead_letters_due   ON dead_letters (destination, retry_at) WHERE retry_at IS NOT NULL;
+CREATE INDEX dead_letters_due   ON dead_letters (destination, retry_at) WHERE retry_at IS NOT NULL; -- whether any is
+CREATE INDEX dead_letters_again ON dead_letters (destination, id, retry_at) WHERE retry_at IS NOT NULL; -- and the first that are
 
 -- What is still to be said in imports.jsonl: written here with what it tells of, deleted when it is in the file and synced.
 -- A crash between the two repeats a line, and loses none.

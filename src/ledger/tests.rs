@@ -124,7 +124,7 @@ impl House {
     }
 }
 
-fn reading() -> Reading {
+pub(super) fn reading() -> Reading {
     Reading {
         reader: 1,
         member: Member {

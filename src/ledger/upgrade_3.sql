@@ -16,3 +16,5 @@ CREATE INDEX imports_failed ON imports (id) WHERE status = 'failed';
 
 CREATE INDEX imports_by_age ON imports (closed_at, seq, spool_len) WHERE spool_file IS NOT NULL;
 CREATE INDEX imports_pruned ON imports (seq, accepted, source) WHERE imported = 1 AND spool_file IS NULL;
+
+CREATE INDEX dead_letters_again ON dead_letters (destination, id, retry_at) WHERE retry_at IS NOT NULL;
