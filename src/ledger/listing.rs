@@ -278,18 +278,14 @@ fn compare(
 
 /// Goes through both listings in the order of names, side by side: the one before is never in memory as a whole, and a
 /// hundred thousand files that nothing is to be done about cost a comparison each.
-fn changes(transaction: &Transaction<'_>, source: &str, mut listing: Vec<Seen>, now: i64) -> rusqlite::Result<Changes> {
-    // The table's own order: bytes.
-    listing.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-    // A server may list a name twice while it is being renamed; the table holds it once.
-    listing.dedup_by(|a, b| a.name == b.name);
+fn changes(transaction: &Transaction<'_>, source: &str, listing: Vec<Seen>, now: i64) -> rusqlite::Result<Changes> {
     let mut select = transaction.prepare_cached(
         "SELECT name, size, mtime, first_seen_at, changed_at, import, retry, attempts, look_at
          FROM listed WHERE source = ?1 ORDER BY name",
     )?;
     let mut rows = select.query([source])?;
     let mut changes = Changes::default();
-    let mut listing = listing.into_iter().peekable();
+    let mut listing = in_order(listing).peekable();
     while let Some(row) = rows.next()? {
         let known = Known::from_row(row)?;
         while let Some(seen) = listing.next_if(|seen| seen.name.as_str() < known.name) {
@@ -304,4 +300,63 @@ fn changes(transaction: &Transaction<'_>, source: &str, mut listing: Vec<Seen>, 
         changes.new_file(seen, now);
     }
     Ok(changes)
+}
+
+/// A listing in the table's own order: by the bytes of the names.
+///
+/// Feeds' names begin alike, and comparing them whole is half of what a poll of a hundred thousand files costs. So what they
+/// all begin with is passed over, and mostly the 16 bytes after it decide.
+fn in_order(listing: Vec<Seen>) -> impl Iterator<Item = Seen> {
+    let first = listing.first().map(|seen| seen.name.clone()).unwrap_or_default();
+    let alike = listing.iter().fold(first.len(), |alike, seen| {
+        let both = first.as_bytes()[..alike].iter().zip(seen.name.as_bytes());
+        both.take_while(|(a, b)| a == b).count()
+    });
+    let key = |name: &str| {
+        let mut key = [0; 16];
+        let rest = &name.as_bytes()[alike..];
+        let len = rest.len().min(key.len());
+        key[..len].copy_from_slice(&rest[..len]);
+        u128::from_be_bytes(key)
+    };
+    let mut listing: Vec<(u128, Seen)> = listing.into_iter().map(|seen| (key(&seen.name), seen)).collect();
+    listing.sort_unstable_by(|(a_key, a), (b_key, b)| a_key.cmp(b_key).then_with(|| a.name.cmp(&b.name)));
+    // A server may list a name twice while it is being renamed; the table holds it once.
+    listing.dedup_by(|(_, a), (_, b)| a.name == b.name);
+    listing.into_iter().map(|(_, seen)| seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listing_comes_in_the_order_of_bytes_and_each_name_once() {
+        let check = |names: &[&str]| {
+            let seen = |name: &&str| Seen {
+                name: (*name).to_owned(),
+                size: 1,
+                mtime: 1,
+            };
+            let found: Vec<String> = in_order(names.iter().map(seen).collect())
+                .map(|seen| seen.name)
+                .collect();
+            let mut expect: Vec<&str> = names.to_vec();
+            expect.sort_unstable();
+            expect.dedup();
+            assert_eq!(found, expect);
+        };
+        check(&[]);
+        check(&["a"]);
+        check(&["b", "a", "b", "a"]);
+        check(&["event_2", "event_10", "event_", "event_1\0", "event_1"]);
+        check(&["event", "event_history", "Event_history", "äöü", "éa", "é"]);
+        check(&[
+            "f0123456789abcdefZ",
+            "f0123456789abcdefY",
+            "f0123456789abcdef",
+            "f0123456789abcde",
+        ]);
+        check(&["same", "same", "same"]);
+    }
 }
