@@ -60,15 +60,47 @@ impl FeedName {
     }
 }
 
+/// What a name is at a glance: a listing may have a hundred thousand, and of most of them nothing more is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Glance {
+    /// Somebody's upload in progress.
+    InProgress,
+    /// No feed at all.
+    Other,
+    /// A feed's archive, or a near miss: [`classify`] says which.
+    Awaited,
+}
+
+/// Says what a name is, without telling archives from near misses.
+pub fn glance(name: &str) -> Glance {
+    let bytes = name.as_bytes();
+    let ends_in = |ending: &str| {
+        let tail = bytes.len().checked_sub(ending.len()).map(|at| &bytes[at..]);
+        tail.is_some_and(|tail| tail.eq_ignore_ascii_case(ending.as_bytes()))
+    };
+    if name.starts_with('.') || IN_PROGRESS.iter().any(|ending| ends_in(ending)) {
+        return Glance::InProgress;
+    }
+    match bytes.get(..BEGINNING.len()) {
+        Some(beginning) if beginning.eq_ignore_ascii_case(BEGINNING.as_bytes()) => Glance::Awaited,
+        _ => Glance::Other,
+    }
+}
+
+/// The time in the name of a feed's archive, UTC milliseconds; `None` if it is none.
+pub fn named_at(name: &str) -> Option<i64> {
+    let form = FEED.captures(name)?;
+    time(&form[1]).ok()
+}
+
 /// Says what a name in the root is.
 pub fn classify(name: &str) -> NameClass {
+    match glance(name) {
+        Glance::InProgress => return NameClass::InProgress,
+        Glance::Other => return NameClass::Other,
+        Glance::Awaited => {}
+    }
     let lower = name.to_ascii_lowercase();
-    if name.starts_with('.') || IN_PROGRESS.iter().any(|ending| lower.ends_with(ending)) {
-        return NameClass::InProgress;
-    }
-    if !lower.starts_with(BEGINNING) {
-        return NameClass::Other;
-    }
     let Some(form) = FEED.captures(name) else {
         return missed(ViolationCode::NameMalformed, near_miss::explain(name, &lower));
     };

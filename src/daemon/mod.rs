@@ -20,7 +20,7 @@ use crate::intake::{Intake, Readers, Trouble, backoff};
 use crate::ledger::retention::Retention;
 use crate::ledger::{Ledger, LedgerError, now};
 use crate::source::{LocalSource, SftpSource, Source};
-use crate::spool::Spool;
+use crate::spool::{Question, Spool};
 
 mod import_log;
 mod lock;
@@ -50,6 +50,9 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Time between two looks for archives that may leave the spool.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(600);
 
+/// Spool files that the ledger is asked about at a time.
+const SWEEP_FILES: usize = 1000;
+
 /// What every task shares.
 #[derive(Clone)]
 struct World {
@@ -78,7 +81,6 @@ impl World {
             spool,
             committed: Arc::new(Notify::new()),
         };
-        world.sweep().await?;
         world.note_configured(settings).await?;
         Ok(world)
     }
@@ -124,13 +126,13 @@ impl World {
             lag_max: settings.spool.max_lag,
             lag_bytes_max: settings.spool.max_bytes,
         };
-        let question = self.spool.ask();
-        for file in self.ledger.prune(retention, now()).await? {
-            self.spool
-                .remove(&file, &question)
-                .with_context(|| format!("removing `{file}` from the spool"))?;
+        let mut rest = Some(self.ledger.pruning(retention, now()).await?);
+        while let Some(pruning) = rest {
+            let question = self.spool.ask();
+            let pruned = self.ledger.prune(pruning).await?;
+            self.remove(pruned.files, &question)?;
+            rest = pruned.rest;
         }
-        drop(question);
         self.tell_gaps(settings).await?;
         self.sweep().await
     }
@@ -157,15 +159,32 @@ impl World {
         Ok(())
     }
 
-    /// Removes from the spool what no import refers to.
+    /// Removes from the spool what no import refers to, a piece of the directory at a time.
     async fn sweep(&self) -> anyhow::Result<()> {
-        let question = self.spool.ask();
-        let referred = self.ledger.spool_files().await?;
-        let swept = self.spool.sweep(&referred, &question).context("sweeping the spool")?;
+        let mut files = self.spool.files().context("sweeping the spool")?;
+        let mut swept = 0;
+        loop {
+            let some: Vec<String> = files.by_ref().take(SWEEP_FILES).collect::<Result<_, _>>()?;
+            if some.is_empty() {
+                break;
+            }
+            let question = self.spool.ask();
+            swept += self.remove(self.ledger.unused(some).await?, &question)?;
+        }
         if swept > 0 {
             tracing::info!(files = swept, "removed from the spool what no import refers to");
         }
         Ok(())
+    }
+
+    /// Removes files from the spool; answers with how many are gone.
+    fn remove(&self, files: Vec<String>, question: &Question) -> anyhow::Result<usize> {
+        let mut removed = 0;
+        for file in files {
+            let gone = self.spool.remove(&file, question);
+            removed += usize::from(gone.with_context(|| format!("removing `{file}` from the spool"))?);
+        }
+        Ok(removed)
     }
 }
 

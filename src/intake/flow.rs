@@ -49,7 +49,11 @@ impl Going<'_> {
 
 impl Intake {
     /// Takes batches in, in their order, and answers with what they came to together.
-    pub(super) async fn take_up(&self, batches: Vec<Vec<Ready>>, stop: &CancellationToken) -> Result<Turned, Trouble> {
+    pub(super) async fn take_up(
+        &self,
+        batches: impl Iterator<Item = Vec<Ready>>,
+        stop: &CancellationToken,
+    ) -> Result<Turned, Trouble> {
         let going = Going {
             stop,
             trouble: OnceLock::new(),
@@ -63,7 +67,7 @@ impl Intake {
         Err(trouble)
     }
 
-    async fn stages(&self, batches: Vec<Vec<Ready>>, going: &Going<'_>) -> Turned {
+    async fn stages(&self, batches: impl Iterator<Item = Vec<Ready>>, going: &Going<'_>) -> Turned {
         let (to_read, mut looked_at) = mpsc::channel(WAITING);
         let (to_close, mut outcomes_read) = mpsc::channel(WAITING);
         let (to_put_away, mut closed) = mpsc::channel(WAITING);

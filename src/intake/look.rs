@@ -3,36 +3,41 @@
 use std::time::Duration;
 
 use super::{Intake, Kind, Ready, Trouble, millis};
-use crate::archive::{NameClass, classify};
+use crate::archive::{Glance, NameClass, classify, glance, named_at};
 use crate::ledger::listing::{Candidate, Claim, Passed, Seen};
 use crate::ledger::now;
+use crate::source::ListedFile;
 use crate::spool::Known;
 use crate::verdict::{Violation, ViolationCode};
 
 impl Intake {
     /// Lists the source, and answers with the files that have settled, oldest first, and when the first of those that were
     /// just seen for the first time will have.
-    pub(super) async fn settled(&self) -> Result<(Vec<Ready>, Option<Duration>), Trouble> {
+    pub(super) async fn settled(&self) -> Result<(impl Iterator<Item = Ready>, Option<Duration>), Trouble> {
         let listed = self.source.list().await?;
         let mut passed = Passed {
             files: listed.len() as u64,
             ..Passed::default()
         };
-        let mut seen = Vec::new();
-        for file in listed {
-            match classify(&file.name) {
-                NameClass::InProgress => passed.in_progress += 1,
-                NameClass::Other => passed.ignored += 1,
-                NameClass::Feed(_) | NameClass::NearMiss(_) => seen.push(Seen {
-                    name: file.name,
-                    size: file.stat.size,
-                    mtime: file.stat.mtime,
-                }),
+        let awaited = |file: ListedFile| match glance(&file.name) {
+            Glance::InProgress => {
+                passed.in_progress += 1;
+                None
             }
-        }
+            Glance::Other => {
+                passed.ignored += 1;
+                None
+            }
+            Glance::Awaited => Some(Seen {
+                name: file.name,
+                size: file.stat.size,
+                mtime: file.stat.mtime,
+            }),
+        };
+        let seen: Vec<Seen> = listed.into_iter().filter_map(awaited).collect();
         let now = now();
         let candidates = self.ledger.look(self.source.name(), seen, passed, now).await?;
-        let mut ready = Vec::new();
+        let mut settled = Vec::new();
         let mut settles_in = None;
         for candidate in candidates {
             if candidate.look_at.is_some_and(|look_at| look_at > now) && candidate.retry_of.is_none() {
@@ -44,15 +49,12 @@ impl Intake {
                 }
                 continue;
             }
-            ready.extend(self.ready(candidate));
+            settled.push((named_at(&candidate.seen.name).unwrap_or(i64::MAX), candidate));
         }
         // By the time in the name, oldest first, then by name; what has no time in its name comes last.
-        ready.sort_by(|a, b| {
-            let key = |ready: &Ready| ready.claim.named_at.unwrap_or(i64::MAX);
-            key(a)
-                .cmp(&key(b))
-                .then_with(|| a.claim.seen.name.cmp(&b.claim.seen.name))
-        });
+        settled.sort_unstable_by(|(a_at, a), (b_at, b)| a_at.cmp(b_at).then_with(|| a.seen.name.cmp(&b.seen.name)));
+        // What there is to say of each is said when its turn comes: of a hundred thousand near misses it would be a lot.
+        let ready = settled.into_iter().filter_map(|(_, candidate)| self.ready(candidate));
         Ok((ready, settles_in))
     }
 
@@ -65,7 +67,6 @@ impl Intake {
             ..
         } = candidate;
         let size_max = self.limits.archive_bytes;
-        // Judged a second time: of a hundred thousand names listed, few get here.
         let (named_at, kind) = match classify(&seen.name) {
             NameClass::Feed(name) if seen.size > size_max => {
                 let detail = format!(

@@ -205,28 +205,24 @@ impl Intake {
 }
 
 /// Splits what has settled into batches: of many small archives, or of one large one.
-fn batches(ready: Vec<Ready>) -> Vec<Vec<Ready>> {
-    let mut batches: Vec<Vec<Ready>> = Vec::new();
-    let mut bytes = 0;
-    for one in ready {
-        // What is not downloaded weighs nothing.
-        let size = if matches!(one.kind, Kind::Archive(..)) {
-            one.claim.seen.size
-        } else {
-            0
-        };
-        match batches.last_mut() {
-            Some(batch) if batch.len() < BATCH_FILES_MAX && bytes + size <= BATCH_BYTES_MAX => {
-                bytes += size;
-                batch.push(one);
-            }
-            _ => {
-                bytes = size;
-                batches.push(vec![one]);
-            }
+fn batches(ready: impl Iterator<Item = Ready>) -> impl Iterator<Item = Vec<Ready>> {
+    // What is not downloaded weighs nothing.
+    let weight = |ready: &Ready| match ready.kind {
+        Kind::Archive(..) => ready.claim.seen.size,
+        Kind::Unread(_) => 0,
+    };
+    let mut ready = ready.peekable();
+    std::iter::from_fn(move || {
+        let mut batch = vec![ready.next()?];
+        let mut bytes = weight(&batch[0]);
+        while batch.len() < BATCH_FILES_MAX
+            && let Some(one) = ready.next_if(|one| bytes + weight(one) <= BATCH_BYTES_MAX)
+        {
+            bytes += weight(&one);
+            batch.push(one);
         }
-    }
-    batches
+        Some(batch)
+    })
 }
 
 /// A file that waits after trouble of its own.

@@ -225,8 +225,9 @@ fn before(
         return Ok(before);
     };
     before.repacked_of = one(
-        "SELECT id FROM imports WHERE source = ?1 AND archive = ?2 AND imported = 1 AND data_sha256 = ?3
-         ORDER BY seq LIMIT 1",
+        // Named, since there may be a hundred thousand of the same data: empty feeds.
+        "SELECT id FROM imports INDEXED BY imports_by_name WHERE source = ?1 AND archive = ?2 AND imported = 1
+         AND data_sha256 = ?3 ORDER BY seq LIMIT 1",
         &[&source, name, &data_sha256],
     )?;
     if before.repacked_of.is_some() {

@@ -166,23 +166,25 @@ impl Ledger {
             if let Some(was) = was {
                 adopt(ledger, was, name, kind)?;
             }
-            let cursor = start_of(ledger, *start)?;
             let is_another = ledger
                 .query_row("SELECT type <> ?2 FROM destinations WHERE name = ?1", params![name, kind], |row| row.get(0))
                 .optional()?;
             if is_another == Some(true) {
                 ledger.execute("DELETE FROM in_flight WHERE destination = ?1", [name])?;
             }
-            ledger.execute(
-                "INSERT INTO destinations (name, type, seq, \"index\", state, since_at, created_at)
-                 VALUES (?1, ?2, ?3, ?4, 'idle', ?5, ?5)
-                 ON CONFLICT (name) DO UPDATE
-                    SET type = ?2, seq = ?3, \"index\" = ?4, delivered = 0, dropped = 0, resent = 0, rate = NULL, site = NULL,
-                        refused_parcels = 0, state = 'idle', reason = NULL, since_at = ?5,
-                        attempts = 0, retry_at = NULL, delivered_at = NULL, created_at = ?5
-                    WHERE type <> ?2",
-                params![name, kind, cursor.seq, cursor.index as i64, now],
-            )?;
+            if is_another != Some(false) {
+                let cursor = start_of(ledger, *start)?;
+                ledger.execute(
+                    "INSERT INTO destinations (name, type, seq, \"index\", state, since_at, created_at)
+                     VALUES (?1, ?2, ?3, ?4, 'idle', ?5, ?5)
+                     ON CONFLICT (name) DO UPDATE
+                        SET type = ?2, seq = ?3, \"index\" = ?4, delivered = 0, dropped = 0, resent = 0, rate = NULL, site = NULL,
+                            refused_parcels = 0, state = 'idle', reason = NULL, since_at = ?5,
+                            attempts = 0, retry_at = NULL, delivered_at = NULL, created_at = ?5
+                        WHERE type <> ?2",
+                    params![name, kind, cursor.seq, cursor.index as i64, now],
+                )?;
+            }
             ledger.execute(
                 "UPDATE destinations SET state = 'idle', reason = NULL, since_at = ?2 WHERE name = ?1 AND state = 'removed'",
                 params![name, now],
@@ -326,8 +328,13 @@ impl Ledger {
     /// Imports that took events in, after number `after` in the order of commit.
     pub async fn wanted(&self, wanted: Wanted, after: i64, limit: usize) -> Result<Vec<Import>, LedgerError> {
         self.read("looking for imports", move |ledger| {
+            // One is looked up by its id; the others are gone through.
+            let (table, one) = match wanted.import {
+                Some(_) => ("", "id = ?2"),
+                None => (" INDEXED BY imports_with_events", "?2 IS NULL"),
+            };
             let mut select = ledger.prepare_cached(&format!(
-                "{SELECT_IMPORT} WHERE imported = 1 AND seq > ?1 AND (?2 IS NULL OR id = ?2)
+                "{SELECT_IMPORT}{table} WHERE imported = 1 AND seq > ?1 AND {one}
                     AND (?3 IS NULL OR source = ?3) AND (?4 IS NULL OR imported_at >= ?4)
                  ORDER BY seq LIMIT ?5"
             ))?;
@@ -379,11 +386,10 @@ fn start_of(ledger: &Connection, start: Start) -> rusqlite::Result<Cursor> {
         Start::Now => end,
         Start::Oldest => ledger
             .query_row(
-                "SELECT seq FROM imports WHERE imported = 1 AND seq IS NOT NULL AND spool_file IS NOT NULL ORDER BY seq LIMIT 1",
+                "SELECT min(seq) FROM imports INDEXED BY imports_by_age WHERE spool_file IS NOT NULL",
                 [],
-                |row| row.get(0),
-            )
-            .optional()?
+                |row| row.get::<_, Option<i64>>(0),
+            )?
             .unwrap_or(end),
     };
     Ok(Cursor { seq, index: 0 })

@@ -135,7 +135,7 @@ impl Ledger {
         if ids.is_empty() {
             return Ok(());
         }
-        self.write("taking claims back", move |transaction| {
+        self.write_unreferred("taking claims back", move |transaction| {
             let mut delete =
                 transaction.prepare_cached("DELETE FROM imports WHERE id = ?1 AND status = 'importing'")?;
             for id in &ids {
@@ -149,9 +149,9 @@ impl Ledger {
     /// Takes back every claim of a source whose turn was cut off.
     pub async fn unclaim_source(&self, source: &str) -> Result<usize, LedgerError> {
         let source = source.to_owned();
-        self.write("taking claims back", move |transaction| {
+        self.write_unreferred("taking claims back", move |transaction| {
             transaction.execute(
-                "DELETE FROM imports WHERE status = 'importing' AND source = ?1",
+                "DELETE FROM imports INDEXED BY imports_claimed WHERE status = 'importing' AND source = ?1",
                 [&source],
             )
         })
@@ -160,7 +160,7 @@ impl Ledger {
 
     /// Takes back every claim: a daemon that was killed had them. Only for whoever holds the state directory's lock.
     pub async fn unclaim_all(&self) -> Result<usize, LedgerError> {
-        self.write("taking claims back", |transaction| {
+        self.write_unreferred("taking claims back", |transaction| {
             transaction.execute("DELETE FROM imports WHERE status = 'importing'", [])
         })
         .await
@@ -168,8 +168,8 @@ impl Ledger {
 }
 
 /// What is known of a file from the listings before.
-struct Known {
-    name: String,
+struct Known<'a> {
+    name: &'a str,
     size: u64,
     mtime: i64,
     first_seen_at: i64,
@@ -180,18 +180,19 @@ struct Known {
     look_at: Option<i64>,
 }
 
-impl Known {
-    fn from_row(row: &Row<'_>) -> rusqlite::Result<Known> {
+impl<'a> Known<'a> {
+    /// By number, and the name where it lies: there may be a hundred thousand rows, and nothing is to be done about most.
+    fn from_row(row: &'a Row<'_>) -> rusqlite::Result<Known<'a>> {
         Ok(Known {
-            name: row.get("name")?,
-            size: row.get("size")?,
-            mtime: row.get("mtime")?,
-            first_seen_at: row.get("first_seen_at")?,
-            changed_at: row.get("changed_at")?,
-            import: row.get("import")?,
-            retry: row.get("retry")?,
-            attempts: row.get("attempts")?,
-            look_at: row.get("look_at")?,
+            name: row.get_ref(0)?.as_str()?,
+            size: row.get(1)?,
+            mtime: row.get(2)?,
+            first_seen_at: row.get(3)?,
+            changed_at: row.get(4)?,
+            import: row.get(5)?,
+            retry: row.get(6)?,
+            attempts: row.get(7)?,
+            look_at: row.get(8)?,
         })
     }
 
@@ -225,7 +226,7 @@ impl Changes {
         });
     }
 
-    fn known_file(&mut self, known: Known, seen: Seen, now: i64) {
+    fn known_file(&mut self, known: &Known<'_>, seen: Seen, now: i64) {
         let anew = known.begins_anew(&seen, now);
         if !anew && known.import.is_some() && !known.retry {
             return; // something has become of it
@@ -277,30 +278,85 @@ fn compare(
 
 /// Goes through both listings in the order of names, side by side: the one before is never in memory as a whole, and a
 /// hundred thousand files that nothing is to be done about cost a comparison each.
-fn changes(transaction: &Transaction<'_>, source: &str, mut listing: Vec<Seen>, now: i64) -> rusqlite::Result<Changes> {
-    // The table's own order: bytes.
-    listing.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-    // A server may list a name twice while it is being renamed; the table holds it once.
-    listing.dedup_by(|a, b| a.name == b.name);
+fn changes(transaction: &Transaction<'_>, source: &str, listing: Vec<Seen>, now: i64) -> rusqlite::Result<Changes> {
     let mut select = transaction.prepare_cached(
         "SELECT name, size, mtime, first_seen_at, changed_at, import, retry, attempts, look_at
          FROM listed WHERE source = ?1 ORDER BY name",
     )?;
     let mut rows = select.query([source])?;
     let mut changes = Changes::default();
-    let mut listing = listing.into_iter().peekable();
+    let mut listing = in_order(listing).peekable();
     while let Some(row) = rows.next()? {
         let known = Known::from_row(row)?;
-        while let Some(seen) = listing.next_if(|seen| seen.name < known.name) {
+        while let Some(seen) = listing.next_if(|seen| seen.name.as_str() < known.name) {
             changes.new_file(seen, now);
         }
         match listing.next_if(|seen| seen.name == known.name) {
-            Some(seen) => changes.known_file(known, seen, now),
-            None => changes.gone.push(known.name),
+            Some(seen) => changes.known_file(&known, seen, now),
+            None => changes.gone.push(known.name.to_owned()),
         }
     }
     for seen in listing {
         changes.new_file(seen, now);
     }
     Ok(changes)
+}
+
+/// A listing in the table's own order: by the bytes of the names.
+///
+/// Feeds' names begin alike, and comparing them whole is half of what a poll of a hundred thousand files costs. So what they
+/// all begin with is passed over, and mostly the 16 bytes after it decide.
+fn in_order(listing: Vec<Seen>) -> impl Iterator<Item = Seen> {
+    let first = listing.first().map(|seen| seen.name.clone()).unwrap_or_default();
+    let alike = listing.iter().fold(first.len(), |alike, seen| {
+        let both = first.as_bytes()[..alike].iter().zip(seen.name.as_bytes());
+        both.take_while(|(a, b)| a == b).count()
+    });
+    let key = |name: &str| {
+        let mut key = [0; 16];
+        let rest = &name.as_bytes()[alike..];
+        let len = rest.len().min(key.len());
+        key[..len].copy_from_slice(&rest[..len]);
+        u128::from_be_bytes(key)
+    };
+    let mut listing: Vec<(u128, Seen)> = listing.into_iter().map(|seen| (key(&seen.name), seen)).collect();
+    listing.sort_unstable_by(|(a_key, a), (b_key, b)| a_key.cmp(b_key).then_with(|| a.name.cmp(&b.name)));
+    // A server may list a name twice while it is being renamed; the table holds it once.
+    listing.dedup_by(|(_, a), (_, b)| a.name == b.name);
+    listing.into_iter().map(|(_, seen)| seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listing_comes_in_the_order_of_bytes_and_each_name_once() {
+        let check = |names: &[&str]| {
+            let seen = |name: &&str| Seen {
+                name: (*name).to_owned(),
+                size: 1,
+                mtime: 1,
+            };
+            let found: Vec<String> = in_order(names.iter().map(seen).collect())
+                .map(|seen| seen.name)
+                .collect();
+            let mut expect: Vec<&str> = names.to_vec();
+            expect.sort_unstable();
+            expect.dedup();
+            assert_eq!(found, expect);
+        };
+        check(&[]);
+        check(&["a"]);
+        check(&["b", "a", "b", "a"]);
+        check(&["event_2", "event_10", "event_", "event_1\0", "event_1"]);
+        check(&["event", "event_history", "Event_history", "äöü", "éa", "é"]);
+        check(&[
+            "f0123456789abcdefZ",
+            "f0123456789abcdefY",
+            "f0123456789abcdef",
+            "f0123456789abcde",
+        ]);
+        check(&["same", "same", "same"]);
+    }
 }

@@ -61,7 +61,7 @@ impl Ledger {
         self.read("looking for what is to be put away", move |connection| {
             let mut select = connection.prepare_cached(
                 "SELECT id, archive, size, mtime, sha256, action, target, receipt, path, recheck, attempts
-                 FROM imports
+                 FROM imports INDEXED BY imports_unmoved
                  WHERE source = ?1 AND (disposition = 'pending' OR recheck = 1) AND seq IS NOT NULL
                    AND coalesce(retry_at, 0) <= ?2
                  ORDER BY seq",

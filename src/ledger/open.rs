@@ -12,7 +12,10 @@ use tokio::sync::Semaphore;
 use super::{Job, Ledger, LedgerError, READERS_MAX};
 
 /// The schema this program writes; SQLite's `user_version`.
-pub const SCHEMA_VERSION: i64 = 2;
+pub const SCHEMA_VERSION: i64 = 3;
+
+/// What brings a ledger from the version before to this one.
+const UPGRADES: [(i64, &str); 2] = [(2, include_str!("upgrade_2.sql")), (3, include_str!("upgrade_3.sql"))];
 
 /// How long a statement waits for another process (`feedgate retry` beside the daemon) before it gives up.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -92,8 +95,12 @@ fn upgrade(connection: &mut Connection) -> rusqlite::Result<()> {
     }
     if found < 1 {
         transaction.execute_batch(include_str!("schema.sql"))?;
-    } else if found < 2 {
-        transaction.execute_batch(include_str!("upgrade_2.sql"))?;
+    } else {
+        for (version, step) in UPGRADES {
+            if found < version {
+                transaction.execute_batch(step)?;
+            }
+        }
     }
     transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     transaction.commit()

@@ -35,8 +35,16 @@ impl Ledger {
     pub async fn retry(&self, again: Again) -> Result<Vec<Retried>, LedgerError> {
         self.write("noting what to retry", move |transaction| {
             let (filter, id, archive) = match &again {
-                Again::Import(id) => ("listed.import = ?1", Some(*id), None),
-                Again::Archive(archive) => ("listed.name = ?2", None, Some(archive.as_str())),
+                Again::Import(id) => (
+                    "(source, name) IN (SELECT source, archive FROM imports WHERE id = ?1) AND listed.import = ?1",
+                    Some(*id),
+                    None,
+                ),
+                Again::Archive(archive) => (
+                    "source IN (SELECT name FROM sources) AND name = ?2",
+                    None,
+                    Some(archive.as_str()),
+                ),
                 Again::Failed => (
                     "(listed.import IS NULL AND listed.look_at IS NOT NULL)
                      OR (SELECT status FROM imports WHERE id = listed.import) = 'failed'",
@@ -126,10 +134,12 @@ fn put_away_again(
     again: &Again,
 ) -> rusqlite::Result<()> {
     let all = *again == Again::Failed;
+    // The index has what waits to be put away, and the condition has to say the same as it does, to the letter.
     transaction
         .execute(
-            "UPDATE imports SET retry_at = NULL WHERE disposition = 'pending' AND seq IS NOT NULL
-             AND (?1 OR id = ?2 OR archive = ?3)",
+            "UPDATE imports INDEXED BY imports_unmoved SET retry_at = NULL
+             WHERE (disposition = 'pending' OR recheck = 1) AND disposition = 'pending' AND seq IS NOT NULL
+                AND (?1 OR id = ?2 OR archive = ?3)",
             params![all, id, archive],
         )
         .map(drop)
@@ -144,7 +154,7 @@ fn not_there(
     let found = transaction
         .query_row(
             "SELECT source, archive, id, status, disposition, path FROM imports
-             WHERE id = ?1 OR archive = ?2 ORDER BY id DESC LIMIT 1",
+             WHERE id = ?1 OR (source IN (SELECT name FROM sources) AND archive = ?2) ORDER BY id DESC LIMIT 1",
             params![id, archive],
             |row| {
                 let (status, disposition, path): (String, String, String) = (row.get(3)?, row.get(4)?, row.get(5)?);

@@ -62,14 +62,19 @@ CREATE TABLE imports (
     error           TEXT                               -- why putting away (or writing the receipt) failed last
 ) STRICT;
 
-CREATE INDEX imports_by_name    ON imports (source, archive);
-CREATE INDEX imports_by_data    ON imports (source, data_sha256) WHERE imported = 1;
+-- Each answers one question with a few steps, however many imports there are: with `seq` where the first or the last is asked
+-- for, and with what is summed up or filtered by, so that the rows themselves are not read.
+CREATE INDEX imports_by_name    ON imports (source, archive, seq);
+CREATE INDEX imports_by_source  ON imports (source, id);
+CREATE INDEX imports_by_data    ON imports (source, data_sha256, seq) WHERE imported = 1;
 CREATE INDEX imports_by_time    ON imports (source, named_at) WHERE imported = 1;
-CREATE INDEX imports_with_events ON imports (seq, accepted) WHERE imported = 1; -- with the events, for `status` sums up what lies ahead
+CREATE INDEX imports_with_events ON imports (seq, accepted, source) WHERE imported = 1; -- what lies ahead of a destination
 CREATE INDEX imports_unmoved    ON imports (source) WHERE disposition = 'pending' OR recheck = 1;
 CREATE INDEX imports_claimed    ON imports (id) WHERE status = 'importing';
-CREATE INDEX imports_failed     ON imports (seq) WHERE status = 'failed';
+CREATE INDEX imports_failed     ON imports (id) WHERE status = 'failed';
 CREATE INDEX imports_spooled    ON imports (spool_file) WHERE spool_file IS NOT NULL;
+CREATE INDEX imports_by_age     ON imports (closed_at, seq, spool_len) WHERE spool_file IS NOT NULL; -- what may leave the spool
+CREATE INDEX imports_pruned     ON imports (seq, accepted, source) WHERE imported = 1 AND spool_file IS NULL;
 
 -- Archive rules that were not observed.
 CREATE TABLE violations (
@@ -231,7 +236,8 @@ CREATE TABLE dead_letters (
 ) STRICT;
 
 CREATE INDEX dead_letters_of    ON dead_letters (destination, id, kind); -- with the kind, to be counted without reading the letters
-CREATE INDEX dead_letters_due   ON dead_letters (destination, retry_at) WHERE retry_at IS NOT NULL;
+CREATE INDEX dead_letters_due   ON dead_letters (destination, retry_at) WHERE retry_at IS NOT NULL; -- whether any is
+CREATE INDEX dead_letters_again ON dead_letters (destination, id, retry_at) WHERE retry_at IS NOT NULL; -- and the first that are
 
 -- What is still to be said in imports.jsonl: written here with what it tells of, deleted when it is in the file and synced.
 -- A crash between the two repeats a line, and loses none.

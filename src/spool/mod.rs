@@ -3,9 +3,8 @@
 //! A large archive is a file of its own, named by its SHA-256. Small ones of a batch share one append-only segment, so that
 //! a batch costs one sync and not hundreds. A spool file is written under a temporary name, synced, renamed, and its
 //! directory synced; only then does anybody learn of it. Which files are still needed the ledger knows: the spool keeps no
-//! list of its own, and sweeps away what no import refers to when the daemon starts.
+//! list of its own, and what no import refers to is swept away now and then.
 
-use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -339,7 +338,7 @@ impl Spool {
     }
 
     /// Removes a file that no import referred to when the ledger was asked, unless somebody is about to, or was since the
-    /// question. Returns whether it is gone; what is spared in vain is swept at the next start.
+    /// question. Returns whether it is gone; what is spared in vain is swept later.
     pub fn remove(&self, file: &str, question: &Question) -> io::Result<bool> {
         let removed = question.unless_pinned(file, || fs::remove_file(self.dir.join(file)));
         match removed {
@@ -349,19 +348,19 @@ impl Spool {
         }
     }
 
-    /// Removes what no import refers to: fetched, and left when the connection or the program ended before the ledger heard
-    /// of it. Returns how many files.
-    pub fn sweep(&self, referred: &HashSet<String>, question: &Question) -> io::Result<usize> {
-        let mut removed = 0;
-        for found in fs::read_dir(&self.dir)? {
-            let name = found?.file_name();
-            let Some(name) = name.to_str() else { continue };
-            let ours = name.ends_with(".zip") || name.ends_with(".seg");
-            if ours && !referred.contains(name) && self.remove(name, question)? {
-                removed += 1;
-            }
-        }
-        Ok(removed)
+    /// The spool files there are, whether or not an import refers to them: fetched, and left when the connection or the program
+    /// ended before the ledger heard of it. There may be a million.
+    pub fn files(&self) -> io::Result<impl Iterator<Item = io::Result<String>> + Send + use<>> {
+        let name = |found: io::Result<fs::DirEntry>| match found {
+            Ok(found) => found
+                .file_name()
+                .into_string()
+                .ok()
+                .filter(|name| is_ours(name))
+                .map(Ok),
+            Err(error) => Some(Err(error)),
+        };
+        Ok(fs::read_dir(&self.dir)?.filter_map(name))
     }
 
     /// Removes what was being written when the program was killed. Only at the start: later, somebody may be writing.
@@ -386,6 +385,10 @@ impl SpoolError {
             other => disk("writing to the spool", io::Error::other(other.to_string())),
         }
     }
+}
+
+fn is_ours(name: &str) -> bool {
+    name.ends_with(".zip") || name.ends_with(".seg")
 }
 
 fn disk(doing: impl Into<String>, source: io::Error) -> SpoolError {
