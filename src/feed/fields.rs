@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::members::{Key, Member};
+use super::members::Key;
 use super::{Entry, Options, RawEntry, text, timestamp};
 
 /// Most characters of an event's name, an id and a business unit.
@@ -62,26 +62,26 @@ impl<'a> Fields<'a> {
     /// Reads an entry's keys. Where one is there twice, the last one counts.
     pub fn of(entry: &RawEntry<'a>) -> Fields<'a> {
         let raw = entry.raw;
-        let value = move |key: Key| {
-            entry
-                .members
-                .get(key)
-                .map(|member: &Member| &raw[member.last.from..member.last.to])
+        let value = |key: Key| {
+            let member = entry.members.get(key)?;
+            Some(&raw[member.last.from..member.last.to])
         };
+        let text = |key: Key| string(value(key), entry.members.escapes);
         let id = value(Key::Id);
+        let id_is_number = id.is_some_and(is_integer);
         Fields {
-            event: string(value(Key::Event)).and_then(|text| match text {
+            event: text(Key::Event).and_then(|text| match text {
                 text if is_blank(&text) => Field::Bad(Bad::Blank),
                 text => short(text),
             }),
             id: match id {
-                Some(number) if is_integer(number) => short(Cow::Borrowed(number)),
-                id => string(id).and_then(unless_blank).and_then(short),
+                Some(number) if id_is_number => short(Cow::Borrowed(number)),
+                _ => text(Key::Id).and_then(unless_blank).and_then(short),
             },
-            id_is_number: id.is_some_and(is_integer),
-            email: string(value(Key::Email)).and_then(unless_blank).and_then(address),
-            business_unit: string(value(Key::BusinessUnit)).and_then(unless_blank).and_then(short),
-            timestamp: string(value(Key::Timestamp)).and_then(|text| match timestamp::parse(&text) {
+            id_is_number,
+            email: text(Key::Email).and_then(unless_blank).and_then(address),
+            business_unit: text(Key::BusinessUnit).and_then(unless_blank).and_then(short),
+            timestamp: text(Key::Timestamp).and_then(|text| match timestamp::parse(&text) {
                 Ok(time) => Field::Good(time),
                 Err(why) => Field::Bad(Bad::Form(why)),
             }),
@@ -131,13 +131,20 @@ pub(super) fn type_of(value: &str) -> &'static str {
     }
 }
 
-fn string(value: Option<&str>) -> Field<Cow<'_, str>> {
-    let Some(value) = value.filter(|value| *value != "null") else {
+/// A value as a text. `escapes`: whether there may be any in it.
+fn string(value: Option<&str>, escapes: bool) -> Field<Cow<'_, str>> {
+    let Some(value) = value else {
         return Field::Absent;
     };
     let Some(inner) = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
-        return Field::Bad(Bad::Type(type_of(value)));
+        return match value {
+            "null" => Field::Absent,
+            _ => Field::Bad(Bad::Type(type_of(value))),
+        };
     };
+    if !escapes {
+        return Field::Good(Cow::Borrowed(inner));
+    }
     match text::decode(inner) {
         None => Field::Bad(Bad::LoneSurrogate),
         // A NUL can only come from an escape.
@@ -177,9 +184,19 @@ fn is_integer(value: &str) -> bool {
 
 /// An e-mail address, as far as anyone can tell without writing to it.
 fn address(text: Cow<'_, str>) -> Field<Cow<'_, str>> {
+    match wrong_with_address(&text) {
+        None => Field::Good(text),
+        Some(bad) => Field::Bad(bad),
+    }
+}
+
+fn wrong_with_address(text: &str) -> Option<Bad> {
+    if is_plain_address(text.as_bytes()) {
+        return None;
+    }
     let bad = match text.split_once('@') {
         _ if text.len() > EMAIL_BYTES_MAX => Bad::TooLong(text.len()),
-        _ if !is_printable(&text) => match text.contains(char::is_whitespace) {
+        _ if !is_printable(text) => match text.contains(char::is_whitespace) {
             true => Bad::Form("a blank is in it"),
             false => Bad::Form("a control character is in it"),
         },
@@ -187,9 +204,19 @@ fn address(text: Cow<'_, str>) -> Field<Cow<'_, str>> {
         Some((_, domain)) if domain.contains('@') => Bad::Form("it has more than one `@`"),
         Some(("", _)) => Bad::Form("nothing stands before the `@`"),
         Some((_, "")) => Bad::Form("nothing stands after the `@`"),
-        Some(_) => return Field::Good(text),
+        Some(_) => return None,
     };
-    Field::Bad(bad)
+    Some(bad)
+}
+
+/// Whether it is an address of printable ASCII, as nearly all are: told in one pass.
+fn is_plain_address(text: &[u8]) -> bool {
+    let (mut ats, mut odd) = (0u8, 0u8);
+    for &byte in text {
+        ats = ats.wrapping_add(u8::from(byte == b'@'));
+        odd |= u8::from(byte.wrapping_sub(0x21) > 0x5d);
+    }
+    odd == 0 && ats == 1 && text.len() <= EMAIL_BYTES_MAX && text[0] != b'@' && text[text.len() - 1] != b'@'
 }
 
 /// Whether no blank and no control character is in it.

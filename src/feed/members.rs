@@ -28,17 +28,23 @@ impl Key {
 
     /// The key that a name, given with its quotation marks, stands for.
     pub fn of(quoted: &[u8]) -> Option<Key> {
-        let inner = &quoted[1..quoted.len() - 1];
-        match inner {
-            b"event" => Some(Key::Event),
-            b"id" => Some(Key::Id),
-            b"email" => Some(Key::Email),
-            b"businessUnit" => Some(Key::BusinessUnit),
-            b"timestamp" => Some(Key::Timestamp),
+        Key::plain(quoted).or_else(|| {
             // Written with escapes, a name is the same name: `"\u0065vent"`.
-            _ if memchr::memchr(b'\\', inner).is_some() => {
-                Key::ALL.into_iter().find(|key| unescaped(inner).eq(key.name().bytes()))
-            }
+            memchr::memchr(b'\\', quoted)?;
+            let inner = &quoted[1..quoted.len() - 1];
+            Key::ALL.into_iter().find(|key| unescaped(inner).eq(key.name().bytes()))
+        })
+    }
+
+    /// The key that a name without escapes, given with its quotation marks, stands for.
+    #[inline]
+    pub fn plain(quoted: &[u8]) -> Option<Key> {
+        match quoted {
+            b"\"event\"" => Some(Key::Event),
+            b"\"id\"" => Some(Key::Id),
+            b"\"email\"" => Some(Key::Email),
+            b"\"businessUnit\"" => Some(Key::BusinessUnit),
+            b"\"timestamp\"" => Some(Key::Timestamp),
             _ => None,
         }
     }
@@ -82,17 +88,21 @@ pub(super) struct Repeat {
 /// However often a key is repeated, this does not grow, and comparing each value with the first one is linear: what is
 /// compared is never longer than the repetition itself.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Members([Option<Member>; 5]);
+pub(super) struct Members {
+    of: [Option<Member>; 5],
+    /// Whether a backslash may stand in any of the values: without one, a string is what it says.
+    pub escapes: bool,
+}
 
 impl Members {
     pub fn get(&self, key: Key) -> Option<&Member> {
-        self.0[key as usize].as_ref()
+        self.of[key as usize].as_ref()
     }
 
     /// Notes a member: its key begins at `place`.
     pub fn note(&mut self, text: &[u8], key: Key, place: usize, value: Span) {
-        let Some(member) = &mut self.0[key as usize] else {
-            self.0[key as usize] = Some(Member {
+        let Some(member) = &mut self.of[key as usize] else {
+            self.of[key as usize] = Some(Member {
                 first: value,
                 last: value,
                 repeat: None,

@@ -84,7 +84,11 @@ impl Scanner {
                 value_from = at;
             }
             at = match byte {
-                b'"' => string(text, at)?,
+                b'"' => {
+                    let string = passed_string(text, at)?;
+                    self.members.escapes |= string.escapes && noted.is_some();
+                    string.end
+                }
                 b'-' | b'0'..=b'9' => number(text, at)?,
                 b'{' => {
                     self.enter(at, true)?;
@@ -162,11 +166,16 @@ impl Scanner {
             Some(_) => return Err(Halt::Wrong(at, wanted)),
             None => return Err(Halt::More(wanted)),
         }
-        let end = string(text, at)?;
+        let name = passed_string(text, at)?;
         if self.open.len() == 1 {
-            *noted = Key::of(&text[at..end]).map(|key| (key, at));
+            let quoted = &text[at..name.end];
+            let key = match name.escapes {
+                false => Key::plain(quoted),
+                true => Key::of(quoted),
+            };
+            *noted = key.map(|key| (key, at));
         }
-        let colon = skip_blanks(text, end);
+        let colon = skip_blanks(text, name.end);
         match text.get(colon) {
             Some(b':') => Ok(colon + 1),
             Some(_) => Err(Halt::Wrong(colon, Wanted::Colon)),
@@ -199,14 +208,30 @@ pub(super) fn skip_blanks(text: &[u8], mut at: usize) -> usize {
     at
 }
 
+/// A string that was passed.
+struct Passed {
+    end: usize,
+    /// Whether there are escapes in it.
+    escapes: bool,
+}
+
 /// Passes the string that begins at `at`.
-#[inline(always)]
 pub(super) fn string(text: &[u8], at: usize) -> Result<usize, Halt> {
+    Ok(passed_string(text, at)?.end)
+}
+
+/// The same, and says what it came by.
+#[inline(always)]
+fn passed_string(text: &[u8], at: usize) -> Result<Passed, Halt> {
     let end = skip_plain(text, at + 1);
     if text.get(end) == Some(&b'"') {
-        return Ok(end + 1);
+        return Ok(Passed {
+            end: end + 1,
+            escapes: false,
+        });
     }
-    special_string(text, end)
+    let end = special_string(text, end)?;
+    Ok(Passed { end, escapes: true })
 }
 
 /// Passes the rest of a string with something in it that is not plain. Apart, so that the common case stays small.
@@ -295,11 +320,14 @@ fn number(text: &[u8], at: usize) -> Result<usize, Halt> {
 /// Passes one digit or more.
 #[inline]
 fn digits(text: &[u8], from: usize) -> Result<usize, Halt> {
-    let count = text[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    match (count, from == text.len()) {
-        (0, true) => Err(Halt::More(Wanted::Digit)),
-        (0, false) => Err(Halt::Wrong(from, Wanted::Digit)),
-        _ => Ok(from + count),
+    let mut at = from;
+    while at < text.len() && text[at].is_ascii_digit() {
+        at += 1;
+    }
+    match (at == from, from == text.len()) {
+        (true, true) => Err(Halt::More(Wanted::Digit)),
+        (true, false) => Err(Halt::Wrong(from, Wanted::Digit)),
+        _ => Ok(at),
     }
 }
 
