@@ -154,7 +154,11 @@ impl Events {
             })?;
         Ok(Events {
             key: super::key(&import.source, &import.archive, &import.sha256).into(),
-            walk: Walk::new(unpacked(data, import.reading.member.size), &import.reading.options),
+            walk: Walk::expecting(
+                import.reading.member.size,
+                unpacked(data, import.reading.member.size),
+                &import.reading.options,
+            ),
             import,
             path,
             next: 0,

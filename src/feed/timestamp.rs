@@ -23,6 +23,37 @@ const YEARS_MS: Range<i64> = days_since_1970(0, 1, 1) * DAY_MS..days_since_1970(
 /// A text in no known form is told apart from one that is well-formed and names a time that there is not: the one is
 /// mended in the program that writes it, the other in the data.
 pub(super) fn parse(text: &str) -> Result<i64, &'static str> {
+    match common(text.as_bytes()) {
+        Some(utc_ms) => Ok(utc_ms),
+        None => parse_any(text),
+    }
+}
+
+/// The form that nearly all feeds write, `2018-05-22T22:00:00Z`, in a fifth of the time; `None` for every other, and for
+/// times that there are not. What it takes, [`parse_any`] takes for the same.
+fn common(text: &[u8]) -> Option<i64> {
+    let text: &[u8; 20] = text.try_into().ok()?;
+    let signs = [text[4], text[7], text[10], text[13], text[16], text[19]];
+    if signs != *b"--T::Z" {
+        return None;
+    }
+    let mut digits = true;
+    let mut two = |at: usize| {
+        let (tens, ones) = (text[at].wrapping_sub(b'0'), text[at + 1].wrapping_sub(b'0'));
+        digits &= tens < 10 && ones < 10;
+        i64::from(tens) * 10 + i64::from(ones)
+    };
+    let year = two(0) * 100 + two(2);
+    let (month, day, hours, minutes, seconds) = (two(5), two(8), two(11), two(14), two(17));
+    let possible = (1..=12).contains(&month) && day >= 1 && hours < 24 && minutes < 60 && seconds < 60;
+    if !digits || !possible || day > days_in_month(year, month) {
+        return None;
+    }
+    Some(days_since_1970(year, month, day) * DAY_MS + (hours * 3600 + minutes * 60 + seconds) * 1000)
+}
+
+/// Any known form.
+fn parse_any(text: &str) -> Result<i64, &'static str> {
     let mut rest = Reader {
         rest: text.as_bytes(),
         impossible: None,
@@ -226,6 +257,47 @@ mod tests {
         check("2000-02-29", "2000-02-29T00:00:00Z");
         check("0000-01-01T00:00:00Z", "0000-01-01T00:00:00Z");
         check("9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn the_common_form_is_taken_for_the_same_as_by_the_long_way() {
+        let check = |text: &[u8]| {
+            let text = std::str::from_utf8(text).expect("ASCII");
+            if let Some(utc_ms) = common(text.as_bytes()) {
+                assert_eq!(parse_any(text), Ok(utc_ms), "{text}");
+            }
+        };
+        let mut taken = 0;
+        for base in [
+            "2018-05-22T22:00:00Z",
+            "2000-02-29T23:59:59Z",
+            "1900-02-28T00:00:00Z",
+            "0000-01-01T00:00:00Z",
+            "9999-12-31T23:59:59Z",
+        ] {
+            for first in 0..20 {
+                for second in 0..20 {
+                    for (one, other) in
+                        (0..128).flat_map(|one| [b'0', b'1', b'2', b'3', b'9', b':'].map(|other| (one, other)))
+                    {
+                        let mut text = *base.as_bytes().first_chunk::<20>().expect("20 bytes");
+                        text[first] = one;
+                        text[second] = other;
+                        check(&text);
+                        taken += usize::from(common(&text).is_some());
+                    }
+                }
+            }
+        }
+        assert!(taken > 10_000, "{taken}");
+        for odd in [
+            &b""[..],
+            b"2018-05-22T22:00:00",
+            b"2018-05-22T22:00:00Z ",
+            b"2018-05-22t22:00:00z",
+        ] {
+            assert_eq!(common(odd), None);
+        }
     }
 
     #[test]

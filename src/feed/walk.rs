@@ -73,8 +73,13 @@ impl RawEntry<'_> {
 impl<R: Read> Walk<R> {
     /// A walk over the data file that `read` gives, which is read in large blocks and needs no buffer of its own.
     pub fn new(read: R, options: &Options) -> Walk<R> {
+        Walk::expecting(u64::MAX, read, options)
+    }
+
+    /// The same where the data file is expected to have so many bytes. Should it have others, all is the same but for memory.
+    pub fn expecting(bytes: u64, read: R, options: &Options) -> Walk<R> {
         Walk {
-            window: Window::new(read),
+            window: Window::new(read, bytes),
             scanner: Scanner::new(options.depth_max),
             depth_max: options.depth_max,
             // A quarter of the address space leaves room for what is added to it below.
@@ -438,6 +443,39 @@ mod tests {
         assert_eq!(seen, [("1".to_owned(), 2), ("2".to_owned(), 4)]);
         assert_eq!(errors, 3);
         assert_eq!(walk.bytes(), 8);
+    }
+
+    #[test]
+    fn what_is_expected_changes_nothing_but_memory() {
+        let outcome = |expected: u64, data: &[u8]| {
+            let options = options(1 << 20);
+            let mut walk = Walk::expecting(expected, data, &options);
+            let mut seen = Vec::new();
+            loop {
+                match walk.next() {
+                    Ok(Some(entry)) => seen.push(format!("{} {:?}", entry.raw.len(), entry.position())),
+                    Ok(None) => break,
+                    Err(stop) => {
+                        seen.push(format!("{stop:?}"));
+                        break;
+                    }
+                }
+            }
+            (seen, walk.bytes())
+        };
+        let long = format!("\u{feff}[1, \"{}\", {{}}]", "é".repeat(300_000));
+        let newline_delimited = "{\"event\":\"a\"}\n".repeat(1000);
+        for data in [&long, &newline_delimited, &long[..4097], "[]", "", "[1,]"] {
+            let reference = outcome(u64::MAX, data.as_bytes());
+            for expected in [0, 1, 4095, 4096, data.len() as u64, 1 << 20] {
+                assert_eq!(
+                    outcome(expected, data.as_bytes()),
+                    reference,
+                    "{expected} of {}",
+                    data.len()
+                );
+            }
+        }
     }
 
     #[test]

@@ -11,6 +11,9 @@ use crate::verdict::Position;
 /// What is read at a time. 256 KiB was the best size between the inflating thread and this one.
 const BLOCK: usize = 256 * 1024;
 
+/// What is read at least, however little is expected: a page, and more than tells what kind of data it is.
+const BLOCK_MIN: usize = 4 * 1024;
+
 /// Bytes kept behind the place of reading, so that a fault between two entries can say what stood before it.
 pub(super) const LOOK_BACK: usize = 160;
 
@@ -28,6 +31,8 @@ pub(super) struct Window<R> {
     start: usize,
     /// End of what has been read into `data`.
     end: usize,
+    /// What is read at first: memory that a small data file would not fill is not made ready for it.
+    block: usize,
     ended: bool,
     mark: Cell<Position>,
 }
@@ -79,14 +84,19 @@ impl<R> Window<R> {
 }
 
 impl<R: Read> Window<R> {
-    /// A window over `read`; nothing is read yet.
-    pub fn new(read: R) -> Window<R> {
+    /// A window over `read`, of which so many bytes are expected; nothing is read yet, and more may come.
+    pub fn new(read: R, expected: u64) -> Window<R> {
         Window {
             read,
             data: Vec::new(),
             base: 0,
             start: 0,
             end: 0,
+            // One more shows the end without another look.
+            block: usize::try_from(expected)
+                .unwrap_or(BLOCK)
+                .saturating_add(1)
+                .clamp(BLOCK_MIN, BLOCK),
             ended: false,
             mark: Cell::new(BEGINNING),
         }
@@ -103,7 +113,8 @@ impl<R: Read> Window<R> {
         self.forget();
 
         let ahead = self.end - self.start;
-        let room = ahead.saturating_mul(2).min(most).max(BLOCK).max(ahead);
+        let room = ahead.saturating_mul(2).min(most).max(self.block).max(ahead);
+        self.block = BLOCK;
         self.resize(LOOK_BACK + room);
 
         let before = self.end;

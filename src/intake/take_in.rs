@@ -104,8 +104,8 @@ pub fn take_in<R: Read + Seek + Send>(
     });
     let mut tell = |bytes| progress(bytes, expected);
     let (read, data_sha256) = match expected <= INLINE_BYTES_MAX {
-        true => read_inline(data, rules, &mut judged, &mut tell),
-        false => read_beside(data, rules, &mut judged, &mut tell),
+        true => read_inline(data, expected, rules, &mut judged, &mut tell),
+        false => read_beside(data, expected, rules, &mut judged, &mut tell),
     };
     judged.data_sha256 = data_sha256;
     match read {
@@ -122,6 +122,7 @@ pub fn take_in<R: Read + Seek + Send>(
 /// Reads a small data file where we are: threads would cost more than they save.
 fn read_inline<'a>(
     data: Box<dyn Read + Send + 'a>,
+    expected: u64,
     rules: &Rules,
     judged: &mut Judged,
     progress: &mut dyn FnMut(u64) -> bool,
@@ -130,7 +131,7 @@ fn read_inline<'a>(
         data,
         hash: rules.hash_data.then(Sha256::new),
     };
-    let mut read = read_feed(&mut data, &rules.options, judged, progress);
+    let mut read = read_feed(&mut data, expected, &rules.options, judged, progress);
     if matches!(read, Err(Stop::Fault(_))) {
         // Damage to the zip is the better explanation for JSON that stops making sense: the rest is unpacked for that.
         read = io::copy(&mut data, &mut io::sink()).map_err(Stop::Read).and(read);
@@ -143,13 +144,14 @@ fn read_inline<'a>(
 /// Reads a data file that is unpacked, and hashed, by threads beside us.
 fn read_beside<'a>(
     data: Box<dyn Read + Send + 'a>,
+    expected: u64,
     rules: &Rules,
     judged: &mut Judged,
     progress: &mut dyn FnMut(u64) -> bool,
 ) -> (Result<(), Stop>, Option<[u8; 32]>) {
     std::thread::scope(|scope| {
         let (mut blocks, unpacking) = Blocks::of(scope, data, rules.hash_data);
-        let mut read = read_feed(&mut blocks, &rules.options, judged, progress);
+        let mut read = read_feed(&mut blocks, expected, &rules.options, judged, progress);
         if matches!(read, Err(Stop::Fault(_))) {
             read = blocks.drain().map_err(Stop::Read).and(read);
         }
@@ -174,14 +176,15 @@ impl<R: Read> Read for Hashed<R> {
     }
 }
 
-/// Judges every entry and counts.
+/// Judges every entry of a data file of about `expected` bytes, and counts.
 fn read_feed(
     data: &mut impl Read,
+    expected: u64,
     options: &Options,
     judged: &mut Judged,
     progress: &mut dyn FnMut(u64) -> bool,
 ) -> Result<(), Stop> {
-    let mut walk = Walk::new(data, options);
+    let mut walk = Walk::expecting(expected, data, options);
     let mut reject_counts = BTreeMap::<RejectCode, u64>::new();
     let mut warning_counts = BTreeMap::<WarningCode, u64>::new();
     let mut reject_bytes = 0;
