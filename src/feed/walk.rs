@@ -461,7 +461,7 @@ mod tests {
                     }
                 }
             }
-            (seen, walk.bytes())
+            seen
         };
         let long = format!("\u{feff}[1, \"{}\", {{}}]", "é".repeat(300_000));
         let newline_delimited = "{\"event\":\"a\"}\n".repeat(1000);
