@@ -40,7 +40,7 @@ impl EventId<'_> {
             digits[first] = b'0' + (rest % 10) as u8;
             rest /= 10;
         }
-        into.extend(digits[first..].iter().map(|&digit| char::from(digit)));
+        into.push_str(std::str::from_utf8(&digits[first..]).expect("digits"));
     }
 }
 

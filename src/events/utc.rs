@@ -10,31 +10,44 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// Appends UTC milliseconds as ISO 8601 with milliseconds and `Z`.
 pub fn push_utc(into: &mut String, at: i64) {
     push_date(into, at);
-    let ms = at.rem_euclid(DAY_MS);
-    into.push('T');
-    push_digits(into, ms / 3_600_000, 2);
-    into.push(':');
-    push_digits(into, ms / 60_000 % 60, 2);
-    into.push(':');
-    push_digits(into, ms / 1000 % 60, 2);
-    into.push('.');
-    push_digits(into, ms % 1000, 3);
-    into.push('Z');
+    // 32 bits divide by a constant in a few instructions.
+    let ms = at.rem_euclid(DAY_MS) as u32;
+    let mut text = *b"T00:00:00.000Z";
+    put(&mut text[1..3], ms / 3_600_000);
+    put(&mut text[4..6], ms / 60_000 % 60);
+    put(&mut text[7..9], ms / 1000 % 60);
+    put(&mut text[10..13], ms % 1000);
+    push(into, &text);
 }
 
 /// Appends the UTC date of a time in milliseconds: `2019-11-18`.
 pub fn push_date(into: &mut String, at: i64) {
     let (year, month, day) = civil(at.div_euclid(DAY_MS));
+    let mut text = *b"0000-00-00";
+    let mut from = 0;
     if (0..=9999).contains(&year) {
-        push_digits(into, year, 4);
+        put(&mut text[..4], year as u32);
     } else {
         // Writing to a string does not fail.
         write!(into, "{year:+05}").ok();
+        from = 4;
     }
-    into.push('-');
-    push_digits(into, month, 2);
-    into.push('-');
-    push_digits(into, day, 2);
+    put(&mut text[5..7], month as u32);
+    put(&mut text[8..10], day as u32);
+    push(into, &text[from..]);
+}
+
+/// Writes the last digits of a number, as many as there is place for.
+fn put(place: &mut [u8], mut number: u32) {
+    for digit in place.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+}
+
+/// Appends what was put together: all of it at once is a third of the work of one character after the other.
+fn push(into: &mut String, text: &[u8]) {
+    into.push_str(std::str::from_utf8(text).expect("digits and signs"));
 }
 
 /// Year, month and day of a number of days since 1970-01-01, in the Gregorian calendar without end on either side.
@@ -56,14 +69,6 @@ fn civil(days: i64) -> (i64, i64, i64) {
     };
     let year = era * 400 + year_of_era + i64::from(month <= 2);
     (year, month, day)
-}
-
-/// Appends a number from 0 on with so many digits, at most four.
-fn push_digits(into: &mut String, value: i64, width: usize) {
-    // 32 bits divide by a constant in a few instructions.
-    let value = value as u32;
-    let digits = [value / 1000 % 10, value / 100 % 10, value / 10 % 10, value % 10];
-    into.extend(digits[4 - width..].iter().map(|&digit| char::from(b'0' + digit as u8)));
 }
 
 #[cfg(test)]
