@@ -54,6 +54,7 @@
 //! errors: they leave no trace, and the next turn tries again.
 
 pub mod archive;
+mod blocks;
 pub mod cli;
 pub mod config;
 pub mod daemon;

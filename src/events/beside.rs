@@ -1,20 +1,16 @@
 //! Unpacking on a thread of its own, a few blocks ahead of whoever reads.
 //!
 //! Half of what reading an import again costs is unpacking it, and nothing else waits for it: on another core it takes none
-//! of the reader's time. Memory stays flat: what is ahead is a few blocks, and they are used again.
+//! of the reader's time.
 
-use std::io::{self, Read};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::io::Read;
+use std::sync::mpsc::{channel, sync_channel};
 use std::thread;
 
-/// Bytes in one block. Smaller ones have the threads wake each other too often, larger ones leave the processor's cache.
-const BLOCK_BYTES: usize = 256 * 1024;
+use crate::blocks::{Blocks, INLINE_BYTES_MAX, fill_blocks};
 
 /// Blocks that are ready and not taken yet.
 const BLOCKS_AHEAD: usize = 4;
-
-/// Data files up to this size, in bytes, are unpacked by their reader: starting a thread costs more.
-const INLINE_BYTES_MAX: u64 = 512 * 1024;
 
 /// The same data, of so many bytes, unpacked ahead. A thread that cannot be started is done without.
 pub(super) fn unpacked(data: Box<dyn Read + Send>, size: u64) -> Box<dyn Read + Send> {
@@ -26,122 +22,27 @@ pub(super) fn unpacked(data: Box<dyn Read + Send>, size: u64) -> Box<dyn Read + 
     // Handed over once the thread is there, so that it is still ours if there is none.
     let (hand_over, handed) = channel::<Box<dyn Read + Send>>();
     let started = thread::Builder::new().name("unpacking".to_owned()).spawn(move || {
-        if let Ok(data) = handed.recv() {
-            unpack(data, &ready, &returned);
+        if let Ok(mut data) = handed.recv() {
+            fill_blocks(&mut *data, &returned, &ready);
         }
     });
     if started.is_err() {
         return data;
     }
-    if let Err(unsent) = hand_over.send(data) {
-        return unsent.0;
-    }
-    Box::new(Blocks {
-        blocks,
-        spent,
-        block: Vec::new(),
-        at: 0,
-        state: State::Unpacking,
-    })
-}
-
-/// Unpacks to the end, which is an empty block, or to an error, which comes behind what was unpacked before it; or until
-/// nobody takes any more.
-fn unpack(mut data: Box<dyn Read + Send>, ready: &SyncSender<io::Result<Vec<u8>>>, returned: &Receiver<Vec<u8>>) {
-    loop {
-        let mut block = returned.try_recv().unwrap_or_default();
-        block.resize(BLOCK_BYTES, 0);
-        let (filled, error) = fill(&mut *data, &mut block);
-        block.truncate(filled);
-        let is_end = filled == 0 && error.is_none();
-        if (filled > 0 || is_end) && ready.send(Ok(block)).is_err() {
-            return;
-        }
-        if let Some(error) = error {
-            // Nobody may be there to hear it.
-            ready.send(Err(error)).ok();
-            return;
-        }
-        if is_end {
-            return;
-        }
-    }
-}
-
-/// Reads until the block is full, the data ends, or an error. A decoder gives a little at a time.
-fn fill(data: &mut dyn Read, block: &mut [u8]) -> (usize, Option<io::Error>) {
-    let mut filled = 0;
-    while filled < block.len() {
-        match data.read(&mut block[filled..]) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return (filled, Some(error)),
-        }
-    }
-    (filled, None)
-}
-
-/// The reading end.
-struct Blocks {
-    blocks: Receiver<io::Result<Vec<u8>>>,
-    spent: Sender<Vec<u8>>,
-    block: Vec<u8>,
-    at: usize,
-    state: State,
-}
-
-/// What the thread said last.
-enum State {
-    Unpacking,
-    Ended,
-    Failed,
-}
-
-impl Read for Blocks {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.at == self.block.len() {
-            match self.state {
-                State::Unpacking => self.next_block()?,
-                State::Ended => return Ok(0),
-                State::Failed => return Err(io::Error::other("unpacking failed before")),
-            }
-        }
-        let count = buffer.len().min(self.block.len() - self.at);
-        buffer[..count].copy_from_slice(&self.block[self.at..self.at + count]);
-        self.at += count;
-        Ok(count)
-    }
-}
-
-impl Blocks {
-    fn next_block(&mut self) -> io::Result<()> {
-        // The thread may have ended: then nobody wants the block back.
-        self.spent.send(std::mem::take(&mut self.block)).ok();
-        self.at = 0;
-        match self.blocks.recv() {
-            Ok(Ok(block)) => {
-                if block.is_empty() {
-                    self.state = State::Ended;
-                }
-                self.block = block;
-                Ok(())
-            }
-            Ok(Err(error)) => {
-                self.state = State::Failed;
-                Err(error)
-            }
-            // Its own panic is on stderr. It must not pass for the end of the data.
-            Err(_) => panic!("the thread that unpacks ended"),
-        }
+    match hand_over.send(data) {
+        Ok(()) => Box::new(Blocks::new(blocks, spent)),
+        Err(unsent) => unsent.0,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io;
     use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::mpsc::Sender;
 
     use super::*;
+    use crate::blocks::BLOCK_BYTES;
 
     /// Gives so many bytes in pieces of a size that fits no block, then what it ends with.
     struct Pieces {

@@ -19,7 +19,6 @@ use crate::ledger::{Ledger, LedgerError, now};
 use crate::source::{Source, SourceError};
 use crate::spool::{Known, Spool, Spooled};
 
-mod blocks; // the data file, unpacked by threads beside its reader
 mod ends; // is the upload whole? the end of each zip, read first
 mod flow; // the stages of a turn, side by side
 mod look; // the listing: what is there, what has settled, in which order
@@ -27,6 +26,7 @@ mod meanwhile; // a large archive, read while it arrives
 mod put_away; // the receipt and the rename, safe to repeat
 mod read; // network → disk → what the archives come to
 pub mod take_in; // reading an archive: what it comes to
+mod unpacking; // the data file, unpacked and hashed by threads beside its reader
 
 pub use meanwhile::Readers;
 pub use take_in::{Rules, take_in};

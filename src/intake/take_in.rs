@@ -1,23 +1,21 @@
 //! Reading an archive: what it comes to, and nothing else.
 //!
 //! Pure but for reading the file: `check` runs the same code. A data file of some size is unpacked and hashed by threads of
-//! their own, see [`super::blocks`].
+//! their own, see [`super::unpacking`].
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek};
 
 use sha2::{Digest, Sha256};
 
-use super::blocks::Blocks;
+use super::unpacking::unpack;
 use crate::archive::{self, FeedName, Limits};
+use crate::blocks::INLINE_BYTES_MAX;
 use crate::config::resolve::{LimitSettings, MaxRejected, Packaging, SourceSettings};
 use crate::feed::{self, Options, READER_VERSION, Stop, Verdict, Walk};
 use crate::ledger::Reading;
 use crate::ledger::outcome::{Judged, REJECTS_KEPT, WARNINGS_KEPT};
 use crate::verdict::{Reject, RejectCode, Violation, ViolationCode, WarningCode};
-
-/// Data files up to this size, in bytes unpacked, are unpacked without a thread of their own.
-const INLINE_BYTES_MAX: u64 = 512 * 1024;
 
 /// Bytes of reject details that are kept of one archive, beside the limit on their number: a feed may be wrong in long words.
 const REJECT_BYTES_KEPT: usize = 4 * 1024 * 1024;
@@ -150,10 +148,10 @@ fn read_beside<'a>(
     progress: &mut dyn FnMut(u64) -> bool,
 ) -> (Result<(), Stop>, Option<[u8; 32]>) {
     std::thread::scope(|scope| {
-        let (mut blocks, unpacking) = Blocks::of(scope, data, rules.hash_data);
+        let (mut blocks, unpacking) = unpack(scope, data, rules.hash_data);
         let mut read = read_feed(&mut blocks, expected, &rules.options, judged, progress);
         if matches!(read, Err(Stop::Fault(_))) {
-            read = blocks.drain().map_err(Stop::Read).and(read);
+            read = io::copy(&mut blocks, &mut io::sink()).map_err(Stop::Read).and(read);
         }
         drop(blocks);
         (read, unpacking.data_sha256())
