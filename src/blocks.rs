@@ -120,3 +120,37 @@ impl Read for Blocks {
         Ok(count)
     }
 }
+
+/// Data for the tests of those who have it read ahead: so many bytes, in pieces of a size that fits no block, then what it ends
+/// with.
+#[cfg(test)]
+pub(crate) struct Pieces {
+    pub left: usize,
+    pub end: fn() -> io::Result<usize>,
+}
+
+#[cfg(test)]
+impl Pieces {
+    /// Lengths that are of interest: within the first block, at its end, and at the end of all that are ahead.
+    pub const LENGTHS: [usize; 6] = [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 6 * BLOCK_BYTES];
+
+    /// All of it, where it has so many bytes.
+    pub fn all(length: usize) -> Vec<u8> {
+        (0..length).rev().map(|number| number as u8).collect()
+    }
+}
+
+#[cfg(test)]
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            return (self.end)();
+        }
+        let count = buffer.len().min(self.left).min(10_007);
+        for (byte, number) in buffer[..count].iter_mut().zip((0..self.left).rev()) {
+            *byte = number as u8;
+        }
+        self.left -= count;
+        Ok(count)
+    }
+}

@@ -128,6 +128,14 @@ impl Bench {
         self.server.get().context("it was started just now")
     }
 
+    /// The keys of a `[[source]]` that is a local directory, with that archive in it.
+    pub fn local(&self, archive: &Path) -> Result<String> {
+        let root = self.fresh("root-here")?;
+        let name = archive.file_name().context("an archive without a name")?;
+        fs::hard_link(archive, root.join(name))?;
+        Ok(format!("url = \"file://{}\"\n", root.display()))
+    }
+
     /// Feedgate with an empty ledger.
     pub fn feedgate(&self, source: &str, more: &str) -> Result<Feedgate> {
         Feedgate::new(&self.program, &self.fresh("feedgate")?, source, more)

@@ -13,7 +13,8 @@ use crate::run::{self, Cost};
 use crate::server::Server;
 use crate::table::{Goal, NONE, Row};
 
-const MILLION: usize = 1_000_000;
+/// Entries of the large archive.
+pub const MILLION: usize = 1_000_000;
 
 /// Entries that make an archive of 50 MB.
 const FIFTY_MEGABYTES: usize = 470_000;

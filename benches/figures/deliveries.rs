@@ -9,10 +9,8 @@ use std::thread;
 use anyhow::{Context, Result, ensure};
 
 use crate::bench::{Bench, Contender};
-use crate::big::told;
+use crate::big::{MILLION, told};
 use crate::table::{Goal, Row};
-
-const MILLION: usize = 1_000_000;
 
 /// A million events from a local directory to each kind of destination that can be had without anybody else's service.
 pub fn deliveries(bench: &Bench) -> Result<Vec<Row>> {
@@ -20,15 +18,8 @@ pub fn deliveries(bench: &Bench) -> Result<Vec<Row>> {
     let archive = bench.archive(entries)?;
     let sink = Sink::open()?;
     let once = |more: &str| {
-        let root = bench.fresh("root")?;
-        std::fs::hard_link(
-            &archive,
-            root.join(archive.file_name().context("an archive without a name")?),
-        )?;
-        let feedgate = bench.feedgate(
-            &format!("url = \"file://{}\"\nreceipts = false\n", root.display()),
-            more,
-        )?;
+        let source = format!("{}receipts = false\n", bench.local(&archive)?);
+        let feedgate = bench.feedgate(&source, more)?;
         let cost = feedgate.once()?;
         feedgate.imported(1, entries)?;
         if !more.is_empty() {

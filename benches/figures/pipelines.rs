@@ -6,13 +6,12 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use crate::bench::{Bench, Contender};
-use crate::big::{get, told};
+use crate::big::{MILLION, get, told};
 use crate::feedgate::{self, Feedgate};
 use crate::python::{SCRIPTS, python};
 use crate::run::Cost;
 use crate::table::{Goal, NONE, Row};
 
-const MILLION: usize = 1_000_000;
 const HUNDRED_THOUSAND: usize = 100_000;
 
 const SQLITE: &str = "[[destination]]\nname = \"events\"\ntype = \"sqlite\"\n";
@@ -85,10 +84,7 @@ pub fn dlt(bench: &Bench) -> Result<Vec<Row>> {
         Contender::other("dlt, Arrow", || by_dlt("arrow")),
         Contender::other("dlt, objects", || by_dlt("objects")),
         Contender::ours("once, local, into sqlite", || {
-            let root = bench.fresh("root")?;
-            let there = root.join(archive.file_name().context("an archive without a name")?);
-            std::fs::hard_link(&archive, there)?;
-            let feedgate = bench.feedgate(&format!("url = \"file://{}\"\n", root.display()), SQLITE)?;
+            let feedgate = bench.feedgate(&bench.local(&archive)?, SQLITE)?;
             let cost = feedgate.once()?;
             feedgate.imported(1, entries)?;
             delivered(&feedgate, entries)?;

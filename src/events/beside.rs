@@ -42,30 +42,7 @@ mod tests {
     use std::sync::mpsc::Sender;
 
     use super::*;
-    use crate::blocks::BLOCK_BYTES;
-
-    /// Gives so many bytes in pieces of a size that fits no block, then what it ends with.
-    struct Pieces {
-        left: usize,
-        end: fn() -> io::Result<usize>,
-    }
-
-    impl Read for Pieces {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            if self.left == 0 {
-                return (self.end)();
-            }
-            let count = buffer.len().min(self.left).min(10_007);
-            for (byte, number) in buffer[..count].iter_mut().zip((0..self.left).rev()) {
-                *byte = number as u8;
-            }
-            self.left -= count;
-            Ok(count)
-        }
-    }
-
-    /// The lengths that are of interest: within the first block, at its end, and at the end of all that are ahead.
-    const LENGTHS: [usize; 5] = [1, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 6 * BLOCK_BYTES];
+    use crate::blocks::Pieces;
 
     fn beside(left: usize, end: fn() -> io::Result<usize>) -> Box<dyn Read + Send> {
         unpacked(Box::new(Pieces { left, end }), u64::MAX)
@@ -73,19 +50,18 @@ mod tests {
 
     #[test]
     fn what_is_unpacked_beside_is_the_same() {
-        for length in LENGTHS {
+        for length in Pieces::LENGTHS {
             let mut got = Vec::new();
             let mut data = beside(length, || Ok(0));
             data.read_to_end(&mut got).expect("no error");
-            let expect: Vec<u8> = (0..length).rev().map(|number| number as u8).collect();
-            assert!(got == expect, "{length}");
+            assert!(got == Pieces::all(length), "{length}");
             assert_eq!(data.read(&mut [0; 8]).expect("the end"), 0, "an end lasts");
         }
     }
 
     #[test]
     fn an_error_comes_behind_what_was_there_before_it() {
-        for length in LENGTHS {
+        for length in Pieces::LENGTHS {
             let mut got = Vec::new();
             let mut data = beside(length, || Err(io::Error::other("as a test wants it")));
             let error = data.read_to_end(&mut got).expect_err("an error");
@@ -99,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_defect_does_not_pass_for_the_end_of_the_data() {
-        for length in LENGTHS {
+        for length in Pieces::LENGTHS {
             let mut data = beside(length, || panic!("as a test wants it"));
             assert!(catch_unwind(AssertUnwindSafe(|| data.read_to_end(&mut Vec::new()))).is_err());
         }

@@ -41,6 +41,17 @@ impl Going<'_> {
         self.trouble.get().is_none()
     }
 
+    /// Takes a step, once there is room for what it comes to, and hands that on; `None` if no further one is to be begun. A
+    /// step that is not taken does nothing: it is a future that nobody has asked.
+    async fn step<T>(&self, onward: &mpsc::Sender<T>, step: impl Future<Output = Result<T, Trouble>>) -> Option<()> {
+        let room = onward.reserve().await.ok()?;
+        if !self.on() {
+            return None;
+        }
+        room.send(self.unless_trouble(step.await)?);
+        Some(())
+    }
+
     /// What a step came to; its trouble is kept for the end.
     fn unless_trouble<T>(&self, result: Result<T, Trouble>) -> Option<T> {
         result.map_err(|trouble| self.trouble.set(trouble)).ok()
@@ -76,25 +87,15 @@ impl Intake {
         let look = async move {
             for batch in batches {
                 // Room first: small archives are in memory once they have been looked at.
-                let Ok(room) = to_read.reserve().await else { return };
-                if !going.on() {
+                if going.step(&to_read, self.whole(batch)).await.is_none() {
                     return;
-                }
-                match going.unless_trouble(self.whole(batch).await) {
-                    Some(whole) => room.send(whole),
-                    None => return,
                 }
             }
         };
         let read = async move {
             while let Some(whole) = looked_at.recv().await {
-                let Ok(room) = to_close.reserve().await else { return };
-                if !going.on() {
+                if going.step(&to_close, self.read(whole)).await.is_none() {
                     return;
-                }
-                match going.unless_trouble(self.read(whole).await) {
-                    Some(outcomes) => room.send(outcomes),
-                    None => return,
                 }
             }
         };

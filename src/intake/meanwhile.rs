@@ -45,15 +45,13 @@ impl Readers {
     /// Begins to read the archive of a batch of one, if its end is known and there is a place.
     pub(super) fn begin(&self, batch: &mut [Ready], rules: &Rules) -> Option<Meanwhile> {
         let [one] = batch else { return None };
-        let Kind::Archive(name, known @ Known::End(_)) = &mut one.kind else {
+        let Kind::Archive(name, known) = &mut one.kind else {
             return None;
         };
+        let Known::End(end) = known else { return None };
         let place = self.arriving.clone().try_acquire_owned().ok()?;
-        let Known::End(end) = std::mem::replace(known, Known::Nothing) else {
-            return None;
-        };
         let size = one.claim.seen.size;
-        let (archive, arrivals) = arriving(size, end);
+        let (archive, arrivals) = arriving(size, std::mem::take(end));
         *known = Known::Awaited(arrivals);
         let (name, rules) = (name.clone(), rules.clone());
         let judging = tokio::task::spawn_blocking(move || {

@@ -60,11 +60,13 @@ impl Intake {
     async fn fetch_and_judge(&self, ids: &[i64], mut batch: Vec<Ready>, claimed_at: i64) -> Result<Read, Trouble> {
         let rules = Rules::of(&self.settings, &self.limits);
         let meanwhile = self.readers.begin(&mut batch, &rules);
-        let (fetched, mut postponed) = self.fetch(ids, batch, claimed_at).await?;
+        let (mut fetched, mut postponed) = self.fetch(ids, batch, claimed_at).await?;
         let judged = match meanwhile {
-            // What did not arrive whole was read in vain.
-            Some(_) if fetched.is_empty() => Ok(Read::default()),
-            Some(meanwhile) => meanwhile.judged().await.map(|judged| with(judged, fetched, claimed_at)),
+            Some(meanwhile) => match fetched.pop() {
+                Some(one) => meanwhile.judged().await.map(|judged| Read::of(one, judged, claimed_at)),
+                // What did not arrive whole was read in vain.
+                None => Ok(Read::default()),
+            },
             None => {
                 let permit = self.readers.spooled().await;
                 let spool_dir = self.spool.dir().to_owned();
@@ -165,21 +167,19 @@ fn judge_all(spool_dir: &Path, fetched: Vec<Fetched>, rules: &Rules, imported_at
     Ok(read)
 }
 
-/// What a batch of one, read while it arrived, came to.
-fn with(mut judged: Option<Judged>, fetched: Vec<Fetched>, imported_at: i64) -> Read {
-    let mut read = Read::default();
-    for one in fetched {
-        read.note(one, judged.take(), imported_at);
-    }
-    read
-}
-
 /// An archive is hostile, and our code not without defects: what panics is `None`, and that file's trouble alone.
 pub(super) fn unless_defect<T>(judge: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(judge)).ok()
 }
 
 impl Read {
+    /// What a single file came to.
+    fn of(one: Fetched, judged: Option<Judged>, imported_at: i64) -> Read {
+        let mut read = Read::default();
+        read.note(one, judged, imported_at);
+        read
+    }
+
     /// Notes what one file came to; `None` is a defect of ours, and the file waits.
     fn note(&mut self, one: Fetched, judged: Option<Judged>, imported_at: i64) {
         let Some(judged) = judged else {

@@ -76,30 +76,12 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use super::*;
-    use crate::blocks::BLOCK_BYTES;
-
-    /// Gives so many bytes, then ends as it is told to.
-    struct Scripted {
-        left: usize,
-        end: fn() -> io::Result<usize>,
-    }
-
-    impl Read for Scripted {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            if self.left == 0 {
-                return (self.end)();
-            }
-            let count = buffer.len().min(self.left).min(100_000);
-            buffer[..count].fill(b'x');
-            self.left -= count;
-            Ok(count)
-        }
-    }
+    use crate::blocks::{BLOCK_BYTES, Pieces};
 
     /// How many bytes come out before the end or an error, and the hash.
     fn read(left: usize, end: fn() -> io::Result<usize>, hashed: bool) -> (usize, bool, Option<[u8; 32]>) {
         std::thread::scope(|scope| {
-            let (mut blocks, unpacking) = unpack(scope, Box::new(Scripted { left, end }), hashed);
+            let (mut blocks, unpacking) = unpack(scope, Box::new(Pieces { left, end }), hashed);
             let mut bytes = Vec::new();
             let failed = blocks.read_to_end(&mut bytes).is_err();
             drop(blocks);
@@ -109,15 +91,8 @@ mod tests {
 
     #[test]
     fn everything_comes_out_and_is_hashed() {
-        for left in [
-            0,
-            1,
-            BLOCK_BYTES - 1,
-            BLOCK_BYTES,
-            BLOCK_BYTES + 1,
-            10 * BLOCK_BYTES + 7,
-        ] {
-            let expect = Sha256::digest(vec![b'x'; left]).into();
+        for left in Pieces::LENGTHS {
+            let expect = Sha256::digest(Pieces::all(left)).into();
             assert_eq!(read(left, || Ok(0), true), (left, false, Some(expect)));
             assert_eq!(read(left, || Ok(0), false), (left, false, None));
         }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rusqlite::StatementStatus;
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
 
-use super::listing::{Claim, Passed, Postponed, Seen};
+use super::listing::{Passed, Postponed, Seen};
 use super::moves::{Disposition, PutAway};
 use super::outcome::{Action, Disposal, Judged, Outcome};
 use super::report::Which;
@@ -198,18 +198,10 @@ impl Counted {
     }
 
     async fn claim(&self, archive: &str) -> i64 {
-        let seen = Seen {
-            name: archive.to_owned(),
-            size: 1,
-            mtime: 1,
-        };
-        let claim = Claim {
-            seen,
-            first_seen_at: 1,
-            named_at: Some(1),
-            retry_of: None,
-        };
-        self.ledger.claim("acme", vec![claim], NOW).await.unwrap()[0]
+        self.ledger
+            .claim("acme", vec![super::tests::claim_of(archive)], NOW)
+            .await
+            .unwrap()[0]
     }
 
     /// A destination that has everything, one that is far behind, and letters.

@@ -124,6 +124,20 @@ impl House {
     }
 }
 
+/// A claim to an archive of which nothing else matters.
+pub(super) fn claim_of(archive: &str) -> Claim {
+    Claim {
+        seen: Seen {
+            name: archive.to_owned(),
+            size: 1,
+            mtime: 1,
+        },
+        first_seen_at: 1,
+        named_at: Some(1),
+        retry_of: None,
+    }
+}
+
 pub(super) fn reading() -> Reading {
     Reading {
         reader: 1,
@@ -344,18 +358,11 @@ async fn putting_away_is_asked_for_until_it_is_confirmed() {
 #[tokio::test]
 async fn a_killed_daemons_claims_leave_no_trace() {
     let house = House::new();
-    let seen = Seen {
-        name: FIRST.to_owned(),
-        size: 1,
-        mtime: 1,
-    };
-    let claim = Claim {
-        seen,
-        first_seen_at: 1,
-        named_at: None,
-        retry_of: None,
-    };
-    house.ledger.claim("acme", vec![claim], house.now).await.unwrap();
+    house
+        .ledger
+        .claim("acme", vec![claim_of(FIRST)], house.now)
+        .await
+        .unwrap();
     assert_eq!(
         house.ledger.imports(Which::default()).await.unwrap()[0].status,
         "importing"

@@ -11,6 +11,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use super::slice::sought;
+
 /// The archive, for whoever reads it. Reads wait; an archive that stops coming is an error of kind `ConnectionAborted`.
 pub struct Arriving {
     size: u64,
@@ -134,12 +136,7 @@ impl Read for Arriving {
 
 impl Seek for Arriving {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let at = match to {
-            SeekFrom::Start(at) => Some(at),
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
-            SeekFrom::End(by) => self.size.checked_add_signed(by),
-        };
-        self.at = at.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "seek before the start"))?;
+        self.at = sought(to, self.at, self.size)?;
         Ok(self.at)
     }
 }

@@ -46,12 +46,7 @@ impl Read for Slice {
 
 impl Seek for Slice {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let at = match to {
-            SeekFrom::Start(at) => Some(at),
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
-            SeekFrom::End(by) => self.len.checked_add_signed(by),
-        };
-        let at = at.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "seek before the start"))?;
+        let at = sought(to, self.at, self.len)?;
         let absolute = self
             .start
             .checked_add(at)
@@ -60,4 +55,14 @@ impl Seek for Slice {
         self.at = at;
         Ok(at)
     }
+}
+
+/// Where a seek leads in an archive of `len` bytes, from `at`: behind its end it may, before its beginning not.
+pub(super) fn sought(to: SeekFrom, at: u64, len: u64) -> io::Result<u64> {
+    let sought = match to {
+        SeekFrom::Start(from_start) => Some(from_start),
+        SeekFrom::Current(by) => at.checked_add_signed(by),
+        SeekFrom::End(by) => len.checked_add_signed(by),
+    };
+    sought.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "seek before the start"))
 }
