@@ -1,7 +1,8 @@
 //! A local directory as a source: the same verbs, for when the SFTP server's files are mounted here.
 //!
-//! File system calls block, so each verb runs on a blocking thread, under the source's deadline. A call that hangs (a
-//! network mount whose server is gone) keeps its thread until the kernel lets go; the verb does not wait for it.
+//! File system calls block, so each verb runs on one of the source's own [`threads`](super::threads), under the source's
+//! deadline. A call that hangs (a network mount whose server is gone) keeps its thread until the kernel lets go; the verb
+//! does not wait for it, and nobody else does.
 //!
 //! What is reached, and how it is kept below the root, is [`super::beneath`]'s business.
 
@@ -15,6 +16,7 @@ use rustix::io::Errno;
 use tokio::sync::mpsc;
 
 use super::beneath::{self, Failure};
+use super::threads::{Threads, Unanswered};
 use super::watch::Watch;
 use super::{ListedFile, Source, SourceError, Stat, checked, excerpt, seconds};
 
@@ -24,28 +26,47 @@ const PIECE: u64 = 256 * 1024;
 /// Longest result of a small read, in bytes.
 const READ_MAX: usize = 1024 * 1024;
 
+/// Most file system calls at once, beside the listing. A disk gains nothing from more, a mount over a network little.
+const CALLS_MAX: usize = 16;
+
 /// A local directory. See the module's documentation.
 pub struct LocalSource {
     name: String,
     root: Arc<PathBuf>,
     timeout: Duration,
+    /// Lists and watches: one after the other, so that the memory of a long listing is always the same.
+    lister: Arc<Threads>,
+    threads: Threads,
     watch: Watch,
 }
 
 impl LocalSource {
     /// A source of this name over a directory, which need not exist yet. `timeout` is the deadline for one operation.
     pub fn new(name: &str, dir: &Path, timeout: Duration) -> LocalSource {
+        let lister = Arc::new(Threads::new("local list", 1));
         LocalSource {
             name: name.to_string(),
             root: Arc::new(dir.to_path_buf()),
             timeout,
-            watch: Watch::new(dir),
+            watch: Watch::new(dir, lister.clone()),
+            lister,
+            threads: Threads::new("local files", CALLS_MAX),
         }
     }
 
-    /// Runs one operation on a blocking thread, within the deadline.
+    /// Runs one operation on a thread of its own, within the deadline.
     async fn blocking<T: Send + 'static>(
         &self,
+        doing: &str,
+        path: &str,
+        operation: impl FnOnce(&Path) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, SourceError> {
+        self.blocking_on(&self.threads, doing, path, operation).await
+    }
+
+    async fn blocking_on<T: Send + 'static>(
+        &self,
+        threads: &Threads,
         doing: &str,
         path: &str,
         operation: impl FnOnce(&Path) -> Result<T, Failure> + Send + 'static,
@@ -53,11 +74,15 @@ impl LocalSource {
         let doing = || format!("{doing} `{}`", excerpt(path));
         let lost = |reason: String| SourceError::Lost { doing: doing(), reason };
         let root = self.root.clone();
-        let running = tokio::task::spawn_blocking(move || operation(&root));
-        match tokio::time::timeout(self.timeout, running).await {
-            Ok(Ok(outcome)) => outcome.map_err(|failure| in_words(failure, doing())),
-            Ok(Err(_)) => Err(lost("the operation was stopped".to_string())),
-            Err(_) => Err(lost(format!("not done within {}", seconds(self.timeout)))),
+        match threads.call(self.timeout, move || operation(&root)).await {
+            Ok(outcome) => outcome.map_err(|failure| in_words(failure, doing())),
+            Err(Unanswered::Broken(reason)) => Err(lost(reason)),
+            Err(Unanswered::Late { calls }) => Err(lost(format!(
+                "not done within {}; {calls} {} to the file system {} not come back: if it is a mount, see whether its server answers",
+                seconds(self.timeout),
+                if calls == 1 { "call" } else { "calls" },
+                if calls == 1 { "has" } else { "have" },
+            ))),
         }
     }
 }
@@ -70,7 +95,7 @@ impl Source for LocalSource {
 
     async fn list(&self) -> Result<Vec<ListedFile>, SourceError> {
         let shown = self.root.display().to_string();
-        self.blocking("listing", &shown, beneath::list).await
+        self.blocking_on(&self.lister, "listing", &shown, beneath::list).await
     }
 
     async fn stat(&self, path: &str) -> Result<Option<Stat>, SourceError> {

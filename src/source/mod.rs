@@ -7,6 +7,7 @@
 mod beneath;
 mod local;
 mod sftp;
+mod threads;
 mod watch;
 
 use std::time::Duration;

@@ -13,13 +13,19 @@ use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::{Mutex, Notify};
 
+use super::threads::Threads;
+
 /// How often it is looked whether the directory is still the one that is watched: it may have been moved, unmounted, or
 /// not be there yet.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How long one such look may take; then the poll is what finds things.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// A watch over one directory, without what lies in its directories.
 pub(super) struct Watch {
     dir: PathBuf,
+    threads: Arc<Threads>,
     stirred: Arc<Notify>,
     watcher: Mutex<Option<Watching>>,
 }
@@ -32,10 +38,12 @@ struct Watching {
 }
 
 impl Watch {
-    /// Over a directory that need not exist. Nothing is watched before [`Watch::changed`] is called.
-    pub fn new(dir: &Path) -> Watch {
+    /// Over a directory that need not exist; its file system is called on these threads. Nothing is watched before
+    /// [`Watch::changed`] is called.
+    pub fn new(dir: &Path, threads: Arc<Threads>) -> Watch {
         Watch {
             dir: dir.to_path_buf(),
+            threads,
             stirred: Arc::new(Notify::new()),
             watcher: Mutex::new(None),
         }
@@ -65,13 +73,13 @@ impl Watch {
         let mut watcher = self.watcher.lock().await;
         let watched = watcher.as_ref().map(|watching| watching.identity);
         let (dir, stirred) = (self.dir.clone(), self.stirred.clone());
-        // The file system may hang; the runtime must not.
-        let set = tokio::task::spawn_blocking(move || match identity(&dir) {
+        let set = move || match identity(&dir) {
             found if found == watched => None,
             Some(found) => Some(watch(&dir, found, stirred)),
             None => Some(None),
-        });
-        match set.await {
+        };
+        // The file system may hang, for longer than anybody waits for a notification.
+        match self.threads.call(PATIENCE, set).await {
             Ok(Some(set)) => {
                 *watcher = set;
                 watcher.is_some()
