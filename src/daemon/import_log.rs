@@ -81,6 +81,9 @@ fn append(path: &Path, settings: ImportLogSettings, lines: &[LogLine]) -> io::Re
     if file.metadata()?.len() >= settings.rotate_bytes {
         rotate(path, settings.keep)?;
         file = OpenOptions::new().create(true).append(true).open(path)?;
+    }
+    if file.metadata()?.len() == 0 {
+        // A new file: its name has to survive a power cut as its lines do.
         File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
     }
     let mut text = String::new();

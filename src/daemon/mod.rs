@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::resolve::{DestinationSettings, Location, Settings, SourceSettings};
+use crate::config::resolve::{DestinationSettings, ImportLogSettings, Location, Settings, SourceSettings};
 use crate::delivery::{self, Delivery};
 use crate::intake::{Intake, Readers, Trouble, backoff};
 use crate::ledger::retention::Retention;
@@ -115,6 +115,14 @@ impl World {
         }
     }
 
+    fn start_log(&self, settings: ImportLogSettings) -> Running<ImportLogSettings> {
+        let log = ImportLog::new(self.ledger.clone(), &self.state_dir, settings);
+        // Not a child of the token that ends everything: it goes on until everything else has ended.
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(log.run(stop.clone()));
+        Running { settings, stop, task }
+    }
+
     fn delivery(&self, destination: &DestinationSettings) -> Delivery {
         Delivery::new(self.ledger.clone(), self.spool.dir().to_owned(), destination.clone())
     }
@@ -196,11 +204,19 @@ pub fn open_source(settings: &SourceSettings) -> Arc<dyn Source> {
     }
 }
 
-/// A source's or a destination's task, and how to end it.
+/// A source's task, a destination's or the log's, and how to end it.
 struct Running<T> {
     settings: T,
     stop: CancellationToken,
     task: JoinHandle<()>,
+}
+
+impl<T> Running<T> {
+    /// Lets it finish what it has to do, unless that takes too long: what was not said then is said after the next start.
+    async fn end(self) {
+        self.stop.cancel();
+        tokio::time::timeout(TASK_END_MAX, self.task).await.ok();
+    }
 }
 
 /// Runs until told to stop. `reload` tells of new settings; those that are broken never get here.
@@ -215,11 +231,7 @@ pub async fn run(mut settings: Settings, mut reload: Reload, stop: CancellationT
         destinations = settings.destinations.len(),
         "feedgate is running"
     );
-    let log = ImportLog::new(world.ledger.clone(), &world.state_dir, settings.import_log);
-    // The log goes on until everything else has ended: what is said last is written too.
-    let log_stop = CancellationToken::new();
-    let log_task = tokio::spawn(log.run(log_stop.clone()));
-
+    let mut log = world.start_log(settings.import_log);
     let mut readers = Readers::new(settings.limits.concurrent_imports);
     let mut sources = HashMap::new();
     let mut destinations = HashMap::new();
@@ -235,6 +247,10 @@ pub async fn run(mut settings: Settings, mut reload: Reload, stop: CancellationT
                 // A task ends only when it is told to, or by a defect: then it is begun anew, and nothing waits for a restart.
                 let ended = sources.values().filter(|one| one.task.is_finished()).count()
                     + destinations.values().filter(|one| one.task.is_finished()).count();
+                if log.task.is_finished() {
+                    tracing::error!("the import status log ended by a defect of feedgate, and is begun anew; please report it");
+                    log = world.start_log(settings.import_log);
+                }
                 if ended > 0 {
                     tracing::error!(tasks = ended, "tasks ended by a defect of feedgate, and are begun anew; please report it");
                     sources.retain(|_, one| !one.task.is_finished());
@@ -257,6 +273,10 @@ pub async fn run(mut settings: Settings, mut reload: Reload, stop: CancellationT
                     readers = Readers::new(changed.limits.concurrent_imports);
                     end_all(&mut sources).await;
                 }
+                if changed.import_log != log.settings {
+                    log.end().await;
+                    log = world.start_log(changed.import_log);
+                }
                 settings = changed;
                 take_over(&world, &settings, &readers, &stop, &mut sources, &mut destinations).await;
                 tracing::info!("the changed configuration is taken over");
@@ -266,8 +286,8 @@ pub async fn run(mut settings: Settings, mut reload: Reload, stop: CancellationT
     tracing::info!("stopping");
     end_all(&mut sources).await;
     end_all(&mut destinations).await;
-    log_stop.cancel();
-    log_task.await.ok();
+    // The last to end: what is said at the end is written too.
+    log.end().await;
     // Ended on purpose: nobody is to take it for alive for another minute. One that was killed leaves its heartbeat behind.
     std::fs::remove_file(world.state_dir.join("heartbeat")).ok();
     Ok(())

@@ -133,6 +133,25 @@ fn room_on_disk_that_is_asked_for_may_be_changed() {
     wait_for_recovery(&gate, "acme");
 }
 
+#[test]
+fn the_import_status_log_takes_its_new_size() {
+    let (mut gate, root) = local_gate();
+    let log = gate.state_dir().join("imports.jsonl");
+    fs::create_dir_all(gate.state_dir()).unwrap();
+    fs::write(&log, "{}\n".repeat(100_000)).unwrap();
+    let daemon = gate.run();
+    gate.section("[import_log]\nrotate = \"64KiB\"");
+    gate.config();
+    daemon.wait_for_log("the changed configuration is taken over");
+    drop_into(&root, MONDAY, &feed("a", 1));
+    wait_until("the log put aside", || {
+        gate.state_dir().join("imports.jsonl.1").exists()
+    });
+    wait_until("a new one", || {
+        fs::read_to_string(&log).is_ok_and(|text| text.contains(&name_of(MONDAY)))
+    });
+}
+
 fn local_gate() -> (Gate, std::path::PathBuf) {
     let mut gate = Gate::new();
     let root = gate.dir().join("root");
