@@ -64,6 +64,8 @@ pub mod demo;
 pub mod destination;
 pub mod events;
 pub mod feed;
+#[doc(hidden)]
+pub use source::sftp::fuzzing; // for the tests alone: what a server's bytes come to
 mod hex;
 pub mod intake;
 pub mod ledger;

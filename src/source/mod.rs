@@ -6,7 +6,7 @@
 
 mod beneath;
 mod local;
-mod sftp;
+pub(crate) mod sftp;
 mod watch;
 
 use std::time::Duration;

@@ -5,15 +5,17 @@
 //! spoken here, over a channel of the session, and concurrency is simply calling verbs concurrently.
 //!
 //! In reading order: [`wire`] is the protocol as bytes, [`trust`] knows which host keys are ours, [`authenticate`] gets us
-//! in, [`connect`] puts a connection together, [`pump`] is the thread that owns it, [`line`] what pump and verbs share,
+//! in, [`connect`] puts a connection together, [`carrier`] is what it carries bytes with, [`pump`] is the thread that owns it, [`line`] what pump and verbs share,
 //! [`client`] a request with its deadline, [`transfer`] whole files. This file holds the verbs, and the one connection.
 //!
 //! Nothing is dialled before the first verb. A connection that ended is dialled anew by the next verb, one dial at a time;
 //! how often to try is the caller's business.
 
 mod authenticate;
+mod carrier;
 mod client;
 mod connect;
+pub mod fuzzing;
 mod line;
 mod pump;
 mod transfer;
