@@ -30,7 +30,7 @@ pub fn run(script: &[u8]) {
         if let Some(bytes) = said(source.read("a", 7, 5_000).await) {
             assert!(bytes.len() <= 5_000, "{} bytes where 5,000 were asked for", bytes.len());
         }
-        let (into, mut pieces) = mpsc::channel(4);
+        let (into, mut pieces) = mpsc::channel::<Vec<u8>>(4);
         let count = async {
             let mut count = 0;
             while let Some(piece) = pieces.recv().await {
