@@ -21,5 +21,6 @@ mod kills; // SIGKILL at random moments
 mod receivers; // deliveries through faults, refusals, hours and crashes
 mod seeing; // destinations and dead letters, as `status`, `dead-letters`, `retry` and `check` show them
 mod sources; // one contract over a local directory and SFTP; authentication; host keys
+mod supply; // licences, sources and versions of what the program is made of
 mod tidy; // rooms that must not know each other
 mod upgrade; // every older ledger opens and equals a fresh one
