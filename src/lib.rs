@@ -67,6 +67,7 @@ pub mod feed;
 #[doc(hidden)]
 pub use source::sftp::fuzzing; // for the tests alone: what a server's bytes come to
 mod hex;
+mod hidden;
 pub mod intake;
 pub mod ledger;
 pub mod receipt;

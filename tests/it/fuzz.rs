@@ -27,7 +27,11 @@ fn seeds(target: &str) -> Vec<Seed> {
         _ => None,
     };
     let mut seeds = Vec::new();
-    for dir in fixtures.into_iter().map(str::to_owned).chain([format!("tests/fuzz/corpus/{target}")]) {
+    for dir in fixtures
+        .into_iter()
+        .map(str::to_owned)
+        .chain([format!("tests/fuzz/corpus/{target}")])
+    {
         for file in fs::read_dir(root.join(&dir)).unwrap_or_else(|error| panic!("reading {dir}: {error}")) {
             let path = file.unwrap().path();
             let bytes = fs::read(&path).unwrap();
@@ -40,7 +44,10 @@ fn seeds(target: &str) -> Vec<Seed> {
 
 fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable}={text}: a number is wanted")))
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{variable}={text}: a number is wanted")),
+    )
 }
 
 /// Says what was run, should it panic.

@@ -31,7 +31,9 @@ fn rules() -> Value {
 /// The items of a list in the rules, each a text, or a table that names a crate.
 fn listed(list: &Value) -> Vec<&str> {
     let items = list.as_array().expect("a list").iter();
-    items.map(|item| item.as_str().or(item["name"].as_str()).expect("a text")).collect()
+    items
+        .map(|item| item.as_str().or(item["name"].as_str()).expect("a text"))
+        .collect()
 }
 
 /// What `Cargo.lock` holds, of whatever features and for whatever system.
@@ -46,10 +48,20 @@ fn name(package: &Value) -> &str {
 /// What cargo knows of everything that is built here. For other systems nothing is fetched, and so nothing known offline.
 fn built() -> Vec<Value> {
     let told = said(Command::new(tool("RUSTC", "rustc")).arg("-vV"));
-    let host = told.lines().find_map(|line| line.strip_prefix("host: ")).expect("a host");
+    let host = told
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .expect("a host");
     let metadata = said(
         Command::new(tool("CARGO", "cargo"))
-            .args(["metadata", "--locked", "--offline", "--all-features", "--format-version", "1"])
+            .args([
+                "metadata",
+                "--locked",
+                "--offline",
+                "--all-features",
+                "--format-version",
+                "1",
+            ])
             .args(["--filter-platform", host])
             .current_dir(env!("CARGO_MANIFEST_DIR")),
     );
@@ -94,7 +106,11 @@ fn nothing_is_there_twice_without_a_reason() {
     for package in &locked {
         *versions.entry(name(package)).or_default() += 1;
     }
-    let twice: Vec<&str> = versions.iter().filter(|(_, count)| **count > 1).map(|(name, _)| *name).collect();
+    let twice: Vec<&str> = versions
+        .iter()
+        .filter(|(_, count)| **count > 1)
+        .map(|(name, _)| *name)
+        .collect();
     let mut known = listed(&rules["bans"]["skip"]);
     known.sort_unstable();
     assert_eq!(twice, known, "what is there twice, and what `.deny.toml` knows of");
@@ -105,14 +121,24 @@ fn nothing_is_there_twice_without_a_reason() {
 fn crates_that_have_no_business_here_are_not_here() {
     let (rules, locked) = (rules(), locked());
     let uses = |package: &Value, banned: &str| {
-        let used = package.get("dependencies").and_then(Value::as_array).into_iter().flatten();
+        let used = package
+            .get("dependencies")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
         // The name alone, or the name and the version.
-        used.filter_map(|used| used.as_str()?.split(' ').next()).any(|used| used == banned)
+        used.filter_map(|used| used.as_str()?.split(' ').next())
+            .any(|used| used == banned)
     };
     for rule in rules["bans"]["deny"].as_array().expect("a list") {
         let wrappers = rule.get("wrappers").map(listed).unwrap_or_default();
         for package in locked.iter().filter(|package| uses(package, name(rule))) {
-            assert!(wrappers.contains(&name(package)), "{} brings {}", name(package), name(rule));
+            assert!(
+                wrappers.contains(&name(package)),
+                "{} brings {}",
+                name(package),
+                name(rule)
+            );
         }
     }
 }
@@ -124,24 +150,38 @@ fn the_fuzz_targets_are_built_from_the_same_versions() {
         let lock = toml(path);
         let packages = lock["package"].as_array().expect("packages").iter();
         let text = |value: &Value| value.as_str().expect("a text").to_owned();
-        packages.map(|package| (text(&package["name"]), text(&package["version"]))).collect()
+        packages
+            .map(|package| (text(&package["name"]), text(&package["version"])))
+            .collect()
     };
     let (ours, theirs) = (versions("Cargo.lock"), versions("tests/fuzz/Cargo.lock"));
     let own = ["arbitrary", "feedgate-fuzz", "libfuzzer-sys"];
-    let others: Vec<_> = theirs.difference(&ours).filter(|(name, _)| !own.contains(&name.as_str())).collect();
-    assert!(others.is_empty(), "in tests/fuzz/Cargo.lock alone, copy the other and build: {others:?}");
+    let others: Vec<_> = theirs
+        .difference(&ours)
+        .filter(|(name, _)| !own.contains(&name.as_str()))
+        .collect();
+    assert!(
+        others.is_empty(),
+        "in tests/fuzz/Cargo.lock alone, copy the other and build: {others:?}"
+    );
 }
 
 /// What an image is built on is named with a version, and what runs in it is nobody.
 #[test]
 fn the_container_is_built_on_named_versions_and_runs_as_nobody() {
     let dockerfile = read("Dockerfile");
-    let bases: Vec<&str> = dockerfile.lines().filter_map(|line| line.strip_prefix("FROM ")).collect();
+    let bases: Vec<&str> = dockerfile
+        .lines()
+        .filter_map(|line| line.strip_prefix("FROM "))
+        .collect();
     let [build, run] = bases[..] else {
         panic!("{bases:?}");
     };
     // The oldest Rust that the manifest allows is a minor version too: an image of another is a decision.
-    assert!(build.starts_with("rust:1.") && build.ends_with("-bookworm AS build"), "{build}");
+    assert!(
+        build.starts_with("rust:1.") && build.ends_with("-bookworm AS build"),
+        "{build}"
+    );
     assert!(run.contains("-debian12:nonroot"), "{run}");
     assert!(dockerfile.contains("\nUSER 65532:65532\n"));
     assert!(dockerfile.contains("cargo build --release --locked"));

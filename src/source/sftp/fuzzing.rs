@@ -18,7 +18,7 @@ use super::connect::Connected;
 use super::pump::Pump;
 use super::trust::KeyType;
 use super::wire::{Extensions, Framer, Reply, decode, decode_limits, decode_version};
-use super::{Slot, SftpSource};
+use super::{SftpSource, Slot};
 use crate::config::resolve::SftpSettings;
 use crate::source::SourceError;
 
@@ -70,8 +70,8 @@ impl Packets {
 
 /// A source whose server answers by this script: a byte of what it offers beyond version 3, then replies, each with its
 /// length in two bytes before it. In a reply the type comes first; the id is the request's, the length the truth. A reply of
-/// type 0 is sent as it stands, without its type: lies about lengths and ids are told with it. Where the script ends, the
-/// server ends the session.
+/// type 0 is sent as it stands, without its type: lies about lengths and ids are told with it. Where the script ends, or leaves
+/// a request unanswered, the server ends the session.
 ///
 /// # Errors
 /// What the client says where the server does not even resolve the root.
@@ -83,9 +83,12 @@ pub async fn scripted(script: &[u8], timeout: Duration) -> Result<SftpSource, So
     let tcp = Arc::new(TcpStream::from(OwnedFd::from(here)));
     let up = Connected {
         carrier: Box::new(Script {
-            rest: script.to_vec(),
+            script: script.to_vec(),
+            at: 0,
             requests: Vec::new(),
             replies: Vec::new(),
+            owed: 0,
+            untold: Vec::new(),
             is_over: false,
             tcp: tcp.clone(),
             _there: there,
@@ -124,12 +127,16 @@ pub async fn scripted(script: &[u8], timeout: Duration) -> Result<SftpSource, So
 
 /// A server in the client's own memory.
 struct Script {
-    /// What of the script is left.
-    rest: Vec<u8>,
+    script: Vec<u8>,
+    /// As far as it has been told.
+    at: usize,
     /// Bytes of requests that are not whole yet.
     requests: Vec<u8>,
     /// Bytes of replies that are not read yet.
     replies: Vec<u8>,
+    /// Requests that no packet has gone out for, and what has gone out of the packet that is not whole yet.
+    owed: usize,
+    untold: Vec<u8>,
     is_over: bool,
     tcp: Arc<TcpStream>,
     /// The far end of the socket, which is open as long as the server is.
@@ -137,14 +144,26 @@ struct Script {
 }
 
 impl Script {
+    /// Notes the packets that these bytes make whole.
+    fn told(&mut self, bytes: &[u8]) {
+        self.untold.extend(bytes);
+        while let Some(len) = self.untold.first_chunk().map(|len| u32::from_be_bytes(*len) as usize) {
+            if self.untold.len() - 4 < len {
+                break;
+            }
+            self.untold.drain(..4 + len);
+            self.owed = self.owed.saturating_sub(1);
+        }
+    }
+
     /// Answers the request that is whole, by its id.
     fn answer(&mut self, id: &[u8]) {
-        let Some(len) = self.rest.first_chunk().map(|len| usize::from(u16::from_be_bytes(*len))) else {
+        let Some((len, rest)) = self.script[self.at..].split_first_chunk() else {
             self.is_over = true;
             return;
         };
-        let end = (2 + len).min(self.rest.len());
-        let reply: Vec<u8> = self.rest.drain(..end).skip(2).collect();
+        let reply = &rest[..usize::from(u16::from_be_bytes(*len)).min(rest.len())];
+        self.at += 2 + reply.len();
         match reply.split_first() {
             None => {}
             Some((0, as_it_stands)) => self.replies.extend(as_it_stands),
@@ -161,6 +180,10 @@ impl Script {
 
 impl Carrier for Script {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.replies.is_empty() && self.owed > 0 {
+            // Whoever waits would wait for the deadline: the session ends instead.
+            self.is_over = true;
+        }
         if self.replies.is_empty() && !self.is_over {
             // Nothing ever comes by the socket; but it tells whether the client has shut it.
             return io::Read::read(&mut &*self.tcp, &mut [0]).inspect(|_| self.is_over = true);
@@ -168,6 +191,7 @@ impl Carrier for Script {
         let count = into.len().min(self.replies.len());
         into[..count].copy_from_slice(&self.replies[..count]);
         self.replies.drain(..count);
+        self.told(&into[..count]);
         Ok(count)
     }
 
@@ -178,6 +202,7 @@ impl Carrier for Script {
                 break;
             }
             let request: Vec<u8> = self.requests.drain(..4 + len).collect();
+            self.owed += 1;
             self.answer(&request[5..9]);
         }
         Ok(bytes.len())

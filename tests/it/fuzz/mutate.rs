@@ -43,7 +43,11 @@ pub fn mutated(input: &[u8], other: &[u8], dice: &mut fastrand::Rng) -> Vec<u8> 
                 let edge = EDGES[dice.usize(..EDGES.len())];
                 let width = [1, 2, 4, 8][dice.usize(..4)];
                 let (little, big) = (edge.to_le_bytes(), edge.to_be_bytes());
-                let edge = if dice.bool() { &little[..width] } else { &big[8 - width..] };
+                let edge = if dice.bool() {
+                    &little[..width]
+                } else {
+                    &big[8 - width..]
+                };
                 let end = (at + width).min(bytes.len());
                 bytes.splice(at..end, edge.iter().copied());
             }

@@ -54,7 +54,8 @@ pub fn name() -> FeedName {
 
 /// What it holds, and the data file's bytes.
 pub fn import(bytes: &[u8]) -> Result<(Contents, Option<Vec<u8>>), Violation> {
-    let contents = archive::inspect(&mut Cursor::new(bytes), bytes.len() as u64, &name(), &LIMITS).map_err(its_fault)?;
+    let contents =
+        archive::inspect(&mut Cursor::new(bytes), bytes.len() as u64, &name(), &LIMITS).map_err(its_fault)?;
     let Some(member) = &contents.member else {
         return Ok((contents, None));
     };
@@ -72,14 +73,19 @@ fn unpack(bytes: &[u8], member: &Member) -> Result<Vec<u8>, Violation> {
             Ok(0) => return Ok(data),
             Ok(count) => data.extend_from_slice(&block[..count]),
             Err(error) => {
-                let fault = archive::fault_in(&error).unwrap_or_else(|| panic!("no fault: {error}")).clone();
+                let fault = archive::fault_in(&error)
+                    .unwrap_or_else(|| panic!("no fault: {error}"))
+                    .clone();
                 // A fault is final.
                 let again = reader.read(&mut block).expect_err("the fault is forgotten");
                 assert_eq!(archive::fault_in(&again), Some(&fault));
                 return Err(fault);
             }
         }
-        assert!(data.len() as u64 <= member.size.min(LIMITS.unpacked_bytes), "more than was declared");
+        assert!(
+            data.len() as u64 <= member.size.min(LIMITS.unpacked_bytes),
+            "more than was declared"
+        );
     }
 }
 
@@ -103,7 +109,10 @@ pub fn end_of(bytes: &[u8], tail: u64) -> End {
     for _ in 0..4 {
         match archive::end(&bytes[from as usize..], size) {
             End::Needs { from: earlier } => {
-                assert!(earlier < from && size - earlier <= 1 << 20, "{earlier} of {size}, after {from}");
+                assert!(
+                    earlier < from && size - earlier <= 1 << 20,
+                    "{earlier} of {size}, after {from}"
+                );
                 from = earlier;
             }
             said => return said,

@@ -77,7 +77,11 @@ fn reading(read: impl Read, options: Options) -> Reading {
         let verdict = judge(&entry, &options);
         match &verdict {
             Verdict::Accepted(event, warnings) => {
-                assert_eq!(extract(&entry, &options), *event, "a delivery would read something else");
+                assert_eq!(
+                    extract(&entry, &options),
+                    *event,
+                    "a delivery would read something else"
+                );
                 warnings.iter().for_each(|warning| may_be_shown(&warning.message));
                 says_the_same(entry.raw, event);
             }
@@ -103,7 +107,12 @@ fn says_the_same(raw: &str, event: &feedgate::feed::Entry<'_>) {
     let Ok(Value::Object(theirs)) = serde_json::from_str(raw) else {
         return;
     };
-    let ours = [Some(&event.event), event.id.as_ref(), event.email.as_ref(), event.business_unit.as_ref()];
+    let ours = [
+        Some(&event.event),
+        event.id.as_ref(),
+        event.email.as_ref(),
+        event.business_unit.as_ref(),
+    ];
     for (key, ours) in KEYS.iter().zip(ours) {
         let theirs = theirs.get(*key).map(|value| match value {
             Value::String(text) => text.clone(),
@@ -126,11 +135,20 @@ fn agrees_with_serde_json(feed: &[u8], options: &Options, ours: &Reading) {
     let text = std::str::from_utf8(feed).ok();
     let theirs: Option<Vec<&RawValue>> =
         text.and_then(|text| serde_json::from_str(text.strip_prefix('\u{feff}').unwrap_or(text)).ok());
-    let same = |theirs: &[&RawValue]| theirs.iter().map(|raw| raw.get()).eq(ours.entries.iter().map(|seen| &*seen.raw));
+    let same = |theirs: &[&RawValue]| {
+        theirs
+            .iter()
+            .map(|raw| raw.get())
+            .eq(ours.entries.iter().map(|seen| &*seen.raw))
+    };
     match (theirs, &ours.fault) {
         (Some(theirs), None) => {
             assert!(same(&theirs), "serde_json finds other entries");
-            assert!(theirs.iter().all(|raw| raw.get().len() as u64 <= options.entry_bytes_max));
+            assert!(
+                theirs
+                    .iter()
+                    .all(|raw| raw.get().len() as u64 <= options.entry_bytes_max)
+            );
         }
         (Some(theirs), Some(fault)) => {
             // Our own limits, and nothing else.
@@ -146,7 +164,10 @@ fn agrees_with_serde_json(feed: &[u8], options: &Options, ours: &Reading) {
         (None, None) => panic!("serde_json does not take it"),
         (None, Some(fault)) => {
             let is_text = text.is_some();
-            assert!(fault.code != ViolationCode::Encoding || !is_text, "it is UTF-8: {fault:?}");
+            assert!(
+                fault.code != ViolationCode::Encoding || !is_text,
+                "it is UTF-8: {fault:?}"
+            );
         }
     }
 }
@@ -182,7 +203,10 @@ fn places_are_right(feed: &[u8], reading: &Reading) {
     let counted = place(feed, at.byte as usize);
     assert_eq!(at.line, counted.line, "{fault:?}");
     // At an end in the middle of a character, that character may count.
-    assert!((counted.column..=counted.column + 1).contains(&at.column), "{fault:?}, counted {counted:?}");
+    assert!(
+        (counted.column..=counted.column + 1).contains(&at.column),
+        "{fault:?}, counted {counted:?}"
+    );
 }
 
 fn place(feed: &[u8], byte: usize) -> Position {

@@ -33,7 +33,8 @@ pub const ALL: &[Target] = &[
 /// Holds that a text may be shown to anybody: nothing in it moves a cursor, ends a line or turns the writing round.
 #[track_caller]
 fn may_be_shown(text: &str) {
-    let turns = |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let turns =
+        |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let wrong = text.chars().find(|&c| c.is_control() || turns(c));
     assert_eq!(wrong, None, "unescaped in {text:?}");
 }

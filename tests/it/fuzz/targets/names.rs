@@ -33,14 +33,14 @@ pub fn run(bytes: &[u8]) {
     }
 }
 
-/// The time in a name of the right form, by chrono. Its parser takes less than 14 digits, signs and a sixtieth second:
-/// written again, those come out otherwise.
+/// The time in a name of the right form, by chrono. Its parser takes less than 14 digits and signs as well: written again,
+/// those come out otherwise. And it takes a sixtieth second.
 fn by_chrono(name: &str) -> Option<i64> {
     let digits = name.strip_prefix("event_history_")?.strip_suffix(".json.zip")?;
     let time = NaiveDateTime::parse_from_str(digits, "%Y%m%d%H%M%S").ok()?;
     let again = time.format("%Y%m%d%H%M%S").to_string();
-    let has_a_year = !digits.starts_with("0000");
-    (again == digits && has_a_year).then(|| time.and_utc().timestamp_millis())
+    let is_real = !digits.starts_with("0000") && !digits.ends_with("60");
+    (again == digits && is_real).then(|| time.and_utc().timestamp_millis())
 }
 
 /// A name that is recommended is a good one.

@@ -22,7 +22,10 @@ pub fn run(bytes: &[u8]) {
     whole.messages.iter().for_each(|message| may_be_shown(message));
 
     let (mut rest, mut count) = (bytes, 0);
-    while let Some((len, packet)) = rest.split_first_chunk().map(|(len, rest)| (u32::from_be_bytes(*len), rest)) {
+    while let Some((len, packet)) = rest
+        .split_first_chunk()
+        .map(|(len, rest)| (u32::from_be_bytes(*len), rest))
+    {
         let Some(after) = packet.get(len as usize..).filter(|_| len > 0) else {
             break;
         };

@@ -50,7 +50,13 @@ fn read(text: &str) {
 fn by_chrono(text: &str) -> Option<i64> {
     let form = FORM.captures(text)?;
     let part = |one: usize, other: usize| form.get(one).or(form.get(other)).map_or("", |part| part.as_str());
-    let or_00 = |text: &str| if text.is_empty() { "00".to_owned() } else { text.to_owned() };
+    let or_00 = |text: &str| {
+        if text.is_empty() {
+            "00".to_owned()
+        } else {
+            text.to_owned()
+        }
+    };
     let (hour, minute, second) = (or_00(part(2, 6)), or_00(part(3, 7)), or_00(part(4, 8)));
     let fraction: String = part(5, 9).chars().chain("000".chars()).take(3).collect();
     let offset = match form.get(10).map_or("", |offset| offset.as_str()) {

@@ -45,8 +45,12 @@ fn plainly(method: u16, packed: &[u8]) -> Option<Vec<u8>> {
     let most = LIMITS.unpacked_bytes;
     match method {
         0 => return Some(packed.to_vec()),
-        8 => flate2::read::DeflateDecoder::new(packed).take(most).read_to_end(&mut data),
-        9 => deflate64::Deflate64Decoder::new(packed).take(most).read_to_end(&mut data),
+        8 => flate2::read::DeflateDecoder::new(packed)
+            .take(most)
+            .read_to_end(&mut data),
+        9 => deflate64::Deflate64Decoder::new(packed)
+            .take(most)
+            .read_to_end(&mut data),
         12 => bzip2::read::BzDecoder::new(packed).take(most).read_to_end(&mut data),
         _ => return None,
     }

@@ -40,7 +40,11 @@ pub fn run(bytes: &[u8]) {
     for cut in evenly.chain(ends).filter(|&cut| cut < upload.len()) {
         let cut = &upload[..cut];
         if archive::end_of(cut, TAIL_BYTES) == End::Whole {
-            assert!(archive::import(cut).is_err(), "imported when only {} bytes were there", cut.len());
+            assert!(
+                archive::import(cut).is_err(),
+                "imported when only {} bytes were there",
+                cut.len()
+            );
         }
     }
 }
