@@ -17,8 +17,4 @@
 #[path = "../it/fuzz/targets/mod.rs"]
 pub mod targets;
 
-/// The part of the tests' harness that the targets use.
-mod house {
-    #[path = "../../it/house/archives.rs"]
-    pub mod archives;
-}
+mod house;

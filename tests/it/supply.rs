@@ -131,6 +131,21 @@ fn crates_that_have_no_business_here_are_not_here() {
             .any(|used| used == banned)
     };
     for rule in rules["bans"]["deny"].as_array().expect("a list") {
+        if let Some(wanted) = rule.get("version") {
+            let wanted = wanted
+                .as_str()
+                .and_then(|text| text.strip_prefix('<'))
+                .expect("`<` and a version");
+            for package in locked.iter().filter(|package| name(package) == name(rule)) {
+                let version = package["version"].as_str().expect("a version");
+                assert!(
+                    numbers(version) >= numbers(wanted),
+                    "{} {version}: at least {wanted}",
+                    name(rule)
+                );
+            }
+            continue;
+        }
         let wrappers = rule.get("wrappers").map(listed).unwrap_or_default();
         for package in locked.iter().filter(|package| uses(package, name(rule))) {
             assert!(
@@ -141,6 +156,11 @@ fn crates_that_have_no_business_here_are_not_here() {
             );
         }
     }
+}
+
+fn numbers(version: &str) -> Vec<u64> {
+    let parts = version.split(['.', '-', '+']);
+    parts.map_while(|part| part.parse().ok()).collect()
 }
 
 /// Fuzzed is what is built: the fuzz targets have a lock file of their own, with the same versions in it.
