@@ -18,6 +18,8 @@ use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
+pub use crate::hidden::escaped;
+
 /// The form of the lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
@@ -90,19 +92,6 @@ pub fn last_words() {
     if writer.try_send(Note::Written(answer)).is_ok() {
         answered.recv_timeout(LAST_WORDS).ok();
     }
-}
-
-/// Text with every character escaped that could end the line, move the cursor, or turn the writing round.
-pub fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if is_hidden(letter) {
-            escaped.extend(letter.escape_default());
-        } else {
-            escaped.push(letter);
-        }
-    }
-    escaped
 }
 
 /// Writes each event as one line, in one piece.
