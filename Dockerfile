@@ -3,7 +3,7 @@
 #   docker build -t feedgate .
 #   docker run --read-only --cap-drop ALL -v feedgate:/var/lib/feedgate -e FEEDGATE__SOURCE__0__URL=… feedgate
 
-FROM rust:1-bookworm AS build
+FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY src src

@@ -64,7 +64,10 @@ pub mod demo;
 pub mod destination;
 pub mod events;
 pub mod feed;
+#[doc(hidden)]
+pub use source::sftp::fuzzing; // for the tests alone: what a server's bytes come to
 mod hex;
+mod hidden;
 pub mod intake;
 pub mod ledger;
 pub mod receipt;

@@ -11,11 +11,14 @@ use std::sync::OnceLock;
 use std::sync::mpsc::{self, SyncSender};
 use std::time::Duration;
 
+use crate::hidden::is_hidden;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
+
+pub use crate::hidden::escaped;
 
 /// The form of the lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -89,26 +92,6 @@ pub fn last_words() {
     if writer.try_send(Note::Written(answer)).is_ok() {
         answered.recv_timeout(LAST_WORDS).ok();
     }
-}
-
-/// Text with every character escaped that could end the line, move the cursor, or turn the writing round.
-pub fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if is_unprintable(letter) {
-            escaped.extend(letter.escape_default());
-        } else {
-            escaped.push(letter);
-        }
-    }
-    escaped
-}
-
-/// Controls (C0, DEL, C1), line and paragraph separators, and the marks that turn the direction of writing: with those a
-/// name can look like another one.
-fn is_unprintable(letter: char) -> bool {
-    letter.is_control()
-        || matches!(letter, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// Writes each event as one line, in one piece.
@@ -224,8 +207,11 @@ fn json_line(time: &str, level: Level, target: &str, fields: &Fields) -> String 
 pub fn json_escaped(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for letter in json.chars() {
-        if is_unprintable(letter) && letter != '\n' {
-            write!(escaped, "\\u{:04x}", u32::from(letter)).ok();
+        if is_hidden(letter) && letter != '\n' {
+            // JSON escapes what lies beyond 16 bits by halves.
+            for half in letter.encode_utf16(&mut [0; 2]) {
+                write!(escaped, "\\u{half:04x}").ok();
+            }
         } else {
             escaped.push(letter);
         }
@@ -256,6 +242,15 @@ mod tests {
     }
 
     #[test]
+    fn escaped_json_says_the_same() {
+        let text = format!("{HOSTILE} \u{61c}\u{e0041}😀");
+        let json = serde_json::Value::from(&*text).to_string();
+        let escaped = json_escaped(&json);
+        assert!(!escaped.contains(is_hidden), "{escaped:?}");
+        assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), text);
+    }
+
+    #[test]
     fn a_line_is_one_line_whatever_it_tells_of() {
         for format in [LogFormat::Text, LogFormat::Json] {
             let line = said(format, false, || {
@@ -265,7 +260,7 @@ mod tests {
             });
             assert_eq!(line.matches('\n').count(), 1, "{line:?}");
             let body = line.strip_suffix('\n').unwrap();
-            assert!(!body.contains(is_unprintable), "{format:?}: {body:?}");
+            assert!(!body.contains(is_hidden), "{format:?}: {body:?}");
             assert!(body.contains("piz."));
         }
     }

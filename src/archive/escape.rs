@@ -1,5 +1,7 @@
 //! Names from outside, made fit for a receipt, a log line and a terminal: bounded, and nothing in them unescaped.
 
+use crate::hidden::is_hidden;
+
 /// Longest name shown in a sentence, in characters.
 pub(super) const SHOWN_MAX: usize = 80;
 
@@ -18,7 +20,7 @@ pub(super) fn shown_up_to(name: &str, max: usize) -> String {
         }
         match c {
             c if c.is_ascii_control() => text.push_str(&format!("\\x{:02x}", u32::from(c))),
-            c if misleads(c) => text.extend(c.escape_unicode()),
+            c if is_hidden(c) => text.extend(c.escape_unicode()),
             c => text.push(c),
         }
     }
@@ -42,12 +44,6 @@ pub(super) fn decoded(raw: &[u8]) -> String {
             })
             .collect(),
     }
-}
-
-/// Controls, and characters that turn or hide the text around them.
-fn misleads(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{61c}' | '\u{feff}')
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::hidden::escaped;
+
 /// Where a value was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
@@ -35,10 +37,12 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Keys and names of variables are said again as they were written, and may hold anything.
+        let message = escaped(&self.message);
         match &self.place {
-            Place::Line(line) => write!(f, "line {line}: {}", self.message),
-            Place::Variable(name) => write!(f, "{name}: {}", self.message),
-            Place::Nowhere => f.write_str(&self.message),
+            Place::Line(line) => write!(f, "line {line}: {message}"),
+            Place::Variable(name) => write!(f, "{}: {message}", escaped(name)),
+            Place::Nowhere => f.write_str(&message),
         }
     }
 }

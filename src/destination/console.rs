@@ -99,7 +99,9 @@ fn push_printable(into: &mut String, text: &str) {
     for char in text.chars() {
         match char {
             '\n' | '\t' => into.push(' '),
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => into.extend(char.escape_unicode()),
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                into.extend(char.escape_unicode())
+            }
             char if char.is_control() => into.extend(char.escape_unicode()),
             char => into.push(char),
         }

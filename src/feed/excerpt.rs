@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use super::mask::{MASK, may_hold_sensitive, shown};
 use super::text::inner;
 use super::window::LOOK_AHEAD;
+use crate::hidden::is_hidden;
 
 /// Characters of a reject's excerpt.
 const ENTRY_CHARS: usize = 120;
@@ -95,7 +96,11 @@ pub(super) fn escape(text: &[u8], out: &mut String) {
                 '\n' => out.push_str("\\n"),
                 '\r' => out.push_str("\\r"),
                 '\t' => out.push_str("\\t"),
-                _ if is_hidden(char) => write!(out, "\\u{:04x}", u32::from(char)).expect("a String takes everything"),
+                _ if is_hidden(char) => {
+                    for half in char.encode_utf16(&mut [0; 2]) {
+                        write!(out, "\\u{half:04x}").expect("a String takes everything");
+                    }
+                }
                 _ => out.push(char),
             }
         }
@@ -103,12 +108,6 @@ pub(super) fn escape(text: &[u8], out: &mut String) {
             write!(out, "\\x{byte:02x}").expect("a String takes everything");
         }
     }
-}
-
-/// Control characters, and those that change the direction or the lines of the text around them.
-pub(super) fn is_hidden(char: char) -> bool {
-    char.is_control()
-        || matches!(char, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 #[cfg(test)]
@@ -176,7 +175,7 @@ mod tests {
     fn what_a_terminal_acts_upon_is_escaped() {
         let check = |text: &[u8], expect: &str| assert_eq!(quoted(text), expect);
         check(b"\x1b[31m", "\\u001b[31m");
-        check("a\u{202e}b\u{9b}".as_bytes(), "a\\u202eb\\u009b");
+        check("a\u{202e}b\u{9b}\u{61c}".as_bytes(), "a\\u202eb\\u009b\\u061c");
         check(b"M\xfcller", "M\\xfcller");
         check("a\nb".as_bytes(), "a\\nb");
     }

@@ -3,9 +3,10 @@
 //! The slips of people who write JSON by hand, paste it from a web page or print it from another language are told apart
 //! here. None of it decides anything: the place and the code are known before.
 
-use super::excerpt::{is_hidden, quoted};
+use super::excerpt::quoted;
 use super::root::ARRAY_WANTED;
 use super::scan::{Wanted, is_blank, skip_blanks, string};
+use crate::hidden::is_hidden;
 
 /// Why the byte at `at` cannot stand there. `lines`: where the token before it ends, and where it stands itself.
 pub(super) fn syntax(text: &[u8], at: usize, wanted: Wanted, lines: Option<(u64, u64)>) -> String {

@@ -6,7 +6,7 @@
 
 mod beneath;
 mod local;
-mod sftp;
+pub(crate) mod sftp;
 mod threads;
 mod watch;
 
@@ -14,6 +14,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
+
+use crate::hidden::is_hidden;
 
 pub use local::LocalSource;
 pub use sftp::{SeenKey, SftpSource, host_key_line, host_keys};
@@ -145,8 +147,7 @@ fn excerpt(text: &str) -> String {
             shown.push('…');
             break;
         }
-        let turns = matches!(letter, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if letter.is_control() || turns {
+        if is_hidden(letter) {
             shown.extend(letter.escape_default());
         } else {
             shown.push(letter);
@@ -226,6 +227,7 @@ mod tests {
         check("plain ünïcödé ✓", "plain ünïcödé ✓");
         check("two\nlines\t\u{1b}[31m", "two\\nlines\\t\\u{1b}[31m");
         check("txt.\u{202e}piz", "txt.\\u{202e}piz");
+        check("\u{61c}1\u{200b}", "\\u{61c}1\\u{200b}");
         check("\u{85}\u{2028}", "\\u{85}\\u{2028}");
         check(&"é".repeat(1000), &format!("{}…", "é".repeat(EXCERPT_MAX)));
         check(&"é".repeat(EXCERPT_MAX), &"é".repeat(EXCERPT_MAX));

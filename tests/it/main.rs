@@ -14,11 +14,13 @@ mod demo; // the demo, as a newcomer runs it
 mod feeds; // every rule of entries, and the reader against serde_json
 #[cfg(feature = "parquet")]
 mod files; // Parquet, read back by DuckDB and by the crate that wrote it
+mod fuzz; // any bytes at all: the fuzz targets, for a few seconds each
 mod http; // what is posted, and what every answer and every absence of one comes to
 mod intake; // one test per rule and per ending, over a directory and over SFTP
 mod kills; // SIGKILL at random moments
 mod receivers; // deliveries through faults, refusals, hours and crashes
 mod seeing; // destinations and dead letters, as `status`, `dead-letters`, `retry` and `check` show them
 mod sources; // one contract over a local directory and SFTP; authentication; host keys
+mod supply; // licences, sources and versions of what the program is made of
 mod tidy; // rooms that must not know each other
 mod upgrade; // every older ledger opens and equals a fresh one

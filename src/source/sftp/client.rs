@@ -137,7 +137,8 @@ impl Client {
         Client::start(settings, up, carry, timeout).await
     }
 
-    async fn start(
+    /// Hands the pump of a connection that is up to its thread, and asks what must be known before anything else.
+    pub async fn start(
         settings: &SftpSettings,
         up: Connected,
         carry: std::sync::mpsc::SyncSender<Pump>,
@@ -150,7 +151,7 @@ impl Client {
         };
         let (extensions, key_type) = (up.extensions, up.key_type);
         let (orders, inbox) = Orders::new().map_err(|error| lost(format!("making a pipe: {error}")))?;
-        let line = Arc::new(Line::new(up.ssh.tcp.clone(), Room::new(timeout)));
+        let line = Arc::new(Line::new(up.tcp.clone(), Room::new(timeout)));
         let pump = Pump::new(up, inbox, orders.clone(), line.clone());
         carry
             .send(pump)

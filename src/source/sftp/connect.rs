@@ -12,6 +12,7 @@ use ssh2::{Channel, ErrorCode, ExtendedData, MethodType, Session};
 
 use super::super::{SourceError, excerpt, seconds};
 use super::authenticate::authenticate;
+use super::carrier::Carrier;
 use super::trust::{KeyType, SeenKey, Trust, Verdict};
 use super::wire::{self, Extensions, Framer};
 use crate::config::resolve::SftpSettings;
@@ -62,8 +63,10 @@ impl Drop for Ssh {
 
 /// A connection that is ready for requests.
 pub(super) struct Connected {
-    /// Session, channel and socket; non-blocking.
-    pub ssh: Ssh,
+    /// The channel, and whatever belongs to it; non-blocking.
+    pub carrier: Box<dyn Carrier>,
+    /// Its socket.
+    pub tcp: Arc<TcpStream>,
     /// What the server offers beyond version 3.
     pub extensions: Extensions,
     /// What came after VERSION.
@@ -152,7 +155,8 @@ pub(super) fn connect(
     let (extensions, framer) = start_sftp(&mut ssh, &deadline).map_err(starting)?;
     ssh.session.set_blocking(false);
     Ok(Connected {
-        ssh,
+        tcp: ssh.tcp.clone(),
+        carrier: Box::new(ssh),
         extensions,
         framer,
         key_type,

@@ -5,15 +5,17 @@
 //! spoken here, over a channel of the session, and concurrency is simply calling verbs concurrently.
 //!
 //! In reading order: [`wire`] is the protocol as bytes, [`trust`] knows which host keys are ours, [`authenticate`] gets us
-//! in, [`connect`] puts a connection together, [`pump`] is the thread that owns it, [`line`] what pump and verbs share,
+//! in, [`connect`] puts a connection together, [`carrier`] is what it carries bytes with, [`pump`] is the thread that owns it, [`line`] what pump and verbs share,
 //! [`client`] a request with its deadline, [`transfer`] whole files. This file holds the verbs, and the one connection.
 //!
 //! Nothing is dialled before the first verb. A connection that ended is dialled anew by the next verb, one dial at a time;
 //! how often to try is the caller's business.
 
 mod authenticate;
+mod carrier;
 mod client;
 mod connect;
+pub mod fuzzing;
 mod line;
 mod pump;
 mod transfer;
@@ -50,6 +52,9 @@ const READ_DIR_NAMES: usize = 16 * 1024;
 
 /// Most names in one listing; a directory with more is refused rather than held in memory.
 const NAMES_MAX: usize = 1_000_000;
+
+/// Most bytes of names in one listing, likewise: a name may have as many as a packet, and honest ones have some forty.
+const NAMES_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// An SFTP account. See the module's documentation.
 pub struct SftpSource {
@@ -119,6 +124,13 @@ impl Source for SftpSource {
             Err(SourceError::Refused { .. }) => read_dir(&client, &client.root, 1, doing).await?,
             outcome => outcome?,
         };
+        let names = names.ok_or_else(|| SourceError::Refused {
+            doing: doing.to_string(),
+            reason: format!(
+                "more than {NAMES_MAX} names, or more than {} MiB of them; move some away",
+                NAMES_BYTES_MAX >> 20
+            ),
+        })?;
         let mut files = Vec::with_capacity(names.len());
         for named in names {
             if named.name == b"." || named.name == b".." {
@@ -252,8 +264,13 @@ async fn is_directory(client: &Client, path: &str) -> Result<bool, SourceError> 
 }
 
 /// All names of a directory, with up to `depth_max` READDIRs in flight on one handle. Servers answer them in order or not:
-/// names are a set.
-async fn read_dir(client: &Client, path: &str, depth_max: usize, doing: Doing<'_>) -> Result<Vec<Named>, SourceError> {
+/// names are a set. `None` if there are more than are held in memory.
+async fn read_dir(
+    client: &Client,
+    path: &str,
+    depth_max: usize,
+    doing: Doing<'_>,
+) -> Result<Option<Vec<Named>>, SourceError> {
     let requests = &client.line.room.requests;
     let opened = client
         .open(Request::open_dir(path), &client.line.room.handles, doing)
@@ -262,6 +279,7 @@ async fn read_dir(client: &Client, path: &str, depth_max: usize, doing: Doing<'_
     let mut names = Vec::new();
     let mut waiting = VecDeque::new();
     let (mut ended, mut depth) = (false, depth_max.min(READ_DIRS_FIRST));
+    let mut bytes = 0;
     loop {
         while !ended && waiting.len() < depth {
             let place = if waiting.is_empty() {
@@ -278,7 +296,7 @@ async fn read_dir(client: &Client, path: &str, depth_max: usize, doing: Doing<'_
             waiting.push_back(client.submit(Request::read_dir(handle.bytes()), holds));
         }
         let Some(answer) = waiting.pop_front() else {
-            return Ok(names);
+            return Ok(Some(names));
         };
         match client.answer(answer, doing).await?.reply {
             // An empty answer is no end by the document, but a server that gives one would be asked for ever.
@@ -286,6 +304,7 @@ async fn read_dir(client: &Client, path: &str, depth_max: usize, doing: Doing<'_
             Reply::Names(some) => {
                 let bearable = (READ_DIR_NAMES / some.len()).max(1);
                 depth = (depth * 2).min(depth_max).min(bearable);
+                bytes += some.iter().map(|named| named.name.len()).sum::<usize>();
                 names.extend(some);
             }
             Reply::Status(status::EOF, _) => ended = true,
@@ -293,12 +312,8 @@ async fn read_dir(client: &Client, path: &str, depth_max: usize, doing: Doing<'_
             Reply::Status(status::FAILURE | status::BAD_MESSAGE | status::INVALID_HANDLE, _) if ended => {}
             other => return Err(client.unexpected(other, doing)),
         }
-        if names.len() > NAMES_MAX {
-            let reason = format!("more than {NAMES_MAX} names; move some away");
-            return Err(SourceError::Refused {
-                doing: doing.to_string(),
-                reason,
-            });
+        if names.len() > NAMES_MAX || bytes > NAMES_BYTES_MAX {
+            return Ok(None);
         }
     }
 }

@@ -20,10 +20,10 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use ssh2::BlockDirections;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::connect::{Connected, Ssh};
+use super::carrier::Carrier;
+use super::connect::Connected;
 use super::line::Line;
 use super::window::Share;
 use super::wire::{Framer, Reply, Request, WireError, decode};
@@ -184,7 +184,7 @@ struct Waiting {
 
 /// One connection's carrier.
 pub(super) struct Pump {
-    ssh: Ssh,
+    carrier: Box<dyn Carrier>,
     line: Arc<Line>,
     inbox: Inbox,
     orders: Orders,
@@ -200,7 +200,7 @@ impl Pump {
     /// A carrier for a connection on which VERSION was exchanged.
     pub fn new(up: Connected, inbox: Inbox, orders: Orders, line: Arc<Line>) -> Pump {
         Pump {
-            ssh: up.ssh,
+            carrier: up.carrier,
             line,
             inbox,
             orders,
@@ -217,8 +217,7 @@ impl Pump {
     pub fn run(mut self, timeout: Duration, keepalive: Duration) {
         let reason = match self.carry(timeout, keepalive) {
             Ok(()) => {
-                // libssh2 sends it or does not; the socket closes either way.
-                drop(self.ssh.session.disconnect(None, "done", None));
+                self.carrier.part();
                 "the connection was closed".to_string()
             }
             Err(reason) => reason,
@@ -286,7 +285,7 @@ impl Pump {
             if sent == self.outbox.len() {
                 break Ok(());
             }
-            match self.ssh.channel.write(&self.outbox[sent..]) {
+            match self.carrier.write(&self.outbox[sent..]) {
                 Ok(count) => sent += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Ok(()),
                 Err(error) => break Err(broken(&error)),
@@ -298,8 +297,8 @@ impl Pump {
 
     /// Reads one chunk; whether there was any.
     fn read(&mut self) -> Result<bool, String> {
-        match self.ssh.channel.read(self.framer.space()) {
-            Ok(0) if self.ssh.channel.eof() => Err("the server ended the session".to_string()),
+        match self.carrier.read(self.framer.space()) {
+            Ok(0) if self.carrier.is_over() => Err("the server ended the session".to_string()),
             Ok(0) => Ok(false),
             Ok(count) => {
                 self.stirred = Instant::now();
@@ -348,11 +347,7 @@ impl Pump {
 
     /// Sleeps until the socket or the bell has something, at most for `left`.
     fn sleep(&mut self, left: Duration) -> Result<(), String> {
-        let outbound = matches!(
-            self.ssh.session.block_directions(),
-            BlockDirections::Outbound | BlockDirections::Both
-        );
-        let socket = if outbound {
+        let socket = if self.carrier.waits_to_write() {
             PollFlags::IN | PollFlags::OUT
         } else {
             PollFlags::IN

@@ -117,3 +117,30 @@ async fn a_directory_that_may_not_be_read() {
     expect_error(source.list().await, "refused", &["listing", "permission denied"]);
     assert_eq!(far.connections(), 1, "and the connection stays");
 }
+
+/// A name may be as long as a packet: a server that goes on and on is stopped by the bytes, long before it has told as many
+/// names as are too many.
+#[tokio::test]
+async fn a_listing_of_giant_names_is_given_up() {
+    let reply = |kind: u8, body: &[u8]| {
+        let len = (body.len() + 1) as u16;
+        [&len.to_be_bytes()[..], &[kind], body].concat()
+    };
+    let text = |bytes: &[u8]| [&(bytes.len() as u32).to_be_bytes()[..], bytes].concat();
+    let named = |name: &[u8]| {
+        reply(
+            104,
+            &[&[0, 0, 0, 1], &text(name)[..], &text(b"-rw-r--r--"), &[0; 4]].concat(),
+        )
+    };
+    let listing = named(&[b'a'; 60_000]).repeat(1_300);
+    let script = [&[0], &named(b"/in")[..], &reply(102, &text(b"handle")), &listing].concat();
+    let source = feedgate::fuzzing::scripted(&script, TIMEOUT)
+        .await
+        .expect("the root is told");
+    expect_error(
+        source.list().await,
+        "refused",
+        &["listing `/in`", "64 MiB", "move some away"],
+    );
+}
