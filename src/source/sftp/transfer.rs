@@ -1,12 +1,12 @@
 //! Files, whole and in part: small reads, fetches with many reads in flight, and writing beside and renaming over.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use super::super::SourceError;
 use super::client::{Client, Doing, Refusal};
+use super::handles::Holder;
 use super::pump::{Answer, Holds, OpenHandle};
 use super::window::Share;
 use super::wire::{Reply, Request, open, status};
@@ -29,7 +29,7 @@ const WRITES: usize = 16;
 pub(super) async fn read(client: &Client, path: &str, offset: u64, len: usize) -> Result<Vec<u8>, SourceError> {
     let doing = Doing("reading", path);
     let len = len.min(READ_MAX);
-    let handle = open_to_read(client, path, &client.line.room.handles, doing).await?;
+    let handle = open_to_read(client, path, Holder::Other, doing).await?;
     let mut bytes = Vec::new();
     while bytes.len() < len {
         let window = &client.line.room.read_bytes;
@@ -70,7 +70,7 @@ pub(super) async fn fetch(
     let stopped = || SourceError::Stopped {
         doing: doing.to_string(),
     };
-    let handle = open_to_read(client, path, &client.line.room.fetch_handles, doing).await?;
+    let handle = open_to_read(client, path, Holder::Fetch, doing).await?;
     let mut asked = VecDeque::new();
     let (mut next, mut sent) = (0, 0);
     loop {
@@ -167,11 +167,11 @@ fn data(client: &Client, answer: Answer, doing: Doing<'_>) -> Result<Option<Vec<
 async fn open_to_read(
     client: &Client,
     path: &str,
-    handles: &Arc<Semaphore>,
+    holder: Holder,
     doing: Doing<'_>,
 ) -> Result<OpenHandle, SourceError> {
     let opened = client
-        .open(Request::open(&client.path(path), open::READ), handles, doing)
+        .open(Request::open(&client.path(path), open::READ), holder, doing)
         .await?;
     opened.map_err(|refusal| refusal.into_source_error(doing))
 }
@@ -204,10 +204,13 @@ pub(super) async fn write(client: &Client, path: &str, bytes: &[u8]) -> Result<(
     let open = async || {
         let flags = open::WRITE | open::CREATE | open::EXCLUSIVE;
         let request = Request::open(&beside.path, flags);
-        client.open(request, &client.line.room.handles, doing).await
+        client.open(request, Holder::Other, doing).await
     };
     let mut opened = open().await?;
-    if opened.as_ref().is_err_and(|refusal| refusal.code == status::FAILURE) {
+    if opened
+        .as_ref()
+        .is_err_and(|refusal| matches!(refusal.code, status::FAILURE | status::ALREADY_EXISTS))
+    {
         // Left behind by an attempt whose connection was lost, most likely; whether it was there, the second try tells.
         client.command(Request::remove(&beside.path), doing).await?.ok();
         opened = open().await?;
@@ -220,28 +223,24 @@ pub(super) async fn write(client: &Client, path: &str, bytes: &[u8]) -> Result<(
     client.command(Request::close(&handle), doing).await?.map_err(refused)?;
     drop(place);
 
-    let target = client.path(path);
-    if client.extensions.posix_rename {
-        client
-            .command(Request::posix_rename(&beside.path, &target), doing)
-            .await?
-            .map_err(refused)?;
-    } else {
-        match client.command(Request::remove(&target), doing).await? {
-            Ok(())
-            | Err(Refusal {
-                code: status::NO_SUCH_FILE | status::NO_SUCH_PATH,
-                ..
-            }) => {}
-            Err(refusal) => return Err(refused(refusal)),
-        }
-        client
-            .command(Request::rename(&beside.path, &target), doing)
-            .await?
-            .map_err(refused)?;
-    }
+    replace(client, &beside.path, &client.path(path), doing)
+        .await?
+        .map_err(refused)?;
     beside.renamed = true;
     Ok(())
+}
+
+/// Renames over what may be there: in one step where the server can and will, else by making room first.
+async fn replace(client: &Client, from: &str, to: &str, doing: Doing<'_>) -> Result<Result<(), Refusal>, SourceError> {
+    if client.extensions.posix_rename && client.command(Request::posix_rename(from, to), doing).await?.is_ok() {
+        return Ok(Ok(()));
+    }
+    match client.command(Request::remove(to), doing).await? {
+        Ok(()) => {}
+        Err(refusal) if matches!(refusal.code, status::NO_SUCH_FILE | status::NO_SUCH_PATH) => {}
+        Err(refusal) => return Ok(Err(refusal)),
+    }
+    client.command(Request::rename(from, to), doing).await
 }
 
 /// Writes all bytes from offset 0, several pieces in flight.

@@ -373,7 +373,7 @@ pub fn keygen(path: &Path, args: &[&str]) {
 }
 
 /// A process and all that it started. Each session of sshd is a process group of its own, so the parents tell.
-fn family(pid: u32) -> Vec<u32> {
+pub(super) fn family(pid: u32) -> Vec<u32> {
     let mut family = vec![pid];
     let mut seen = 0;
     while let Some(pid) = family.get(seen) {
@@ -384,7 +384,7 @@ fn family(pid: u32) -> Vec<u32> {
     family
 }
 
-fn greets(port: u16) -> bool {
+pub(super) fn greets(port: u16) -> bool {
     let Ok(mut stream) = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))) else {
         return false;
     };
@@ -395,7 +395,7 @@ fn greets(port: u16) -> bool {
     stream.read_exact(&mut greeting).is_ok() && &greeting == b"SSH-"
 }
 
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("an address").port()
 }
@@ -406,7 +406,7 @@ fn current_user() -> String {
 }
 
 /// Creates the account, or finds it there. One process at a time: `useradd` locks the files, but does not wait long.
-fn make_account() {
+pub(super) fn make_account() {
     let lock = File::create(std::env::temp_dir().join("feedgate-it-account.lock")).expect("the lock");
     lock.lock().expect("the lock");
     let exists = Command::new("id")
@@ -443,6 +443,6 @@ fn give_to_account(path: &Path) {
     chown(path, Some(id("-u")), Some(id("-g"))).expect("chown");
 }
 
-fn open_to_all(path: &Path) {
+pub(super) fn open_to_all(path: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("chmod");
 }
