@@ -321,8 +321,11 @@ impl Client {
         let mut handle_place = handles.place(holder).await.map_err(|_| self.lost(doing))?;
         let mut refused_among = None;
         for again in 0..=OPENS_AGAIN {
+            let place = Some(self.room(&self.line.room.requests, doing).await?);
+            let in_company = handles.any_busy();
+            handle_place.asked();
             let holds = Holds {
-                place: Some(self.room(&self.line.room.requests, doing).await?),
+                place,
                 share: None,
                 handle_place: Some(handle_place),
             };
@@ -338,13 +341,14 @@ impl Client {
                 (None, other) => return Err(self.unexpected(other, doing)),
             };
             handle_place = match answer.not_opened {
-                Some((place, others)) if code == status::FAILURE && others > 0 && again < OPENS_AGAIN => {
-                    refused_among = Some(others.min(refused_among.unwrap_or(others)));
-                    place
-                }
+                Some(place) if in_company && again < OPENS_AGAIN && status::is_plain_failure(code) => place,
                 _ => return Ok(Err(Refusal { code, message })),
             };
-            tokio::time::timeout(CLOSED_WITHIN, handles.closed()).await.ok();
+            let open = handles.open();
+            refused_among = Some(open.min(refused_among.unwrap_or(open)));
+            if handles.any_busy() {
+                tokio::time::timeout(CLOSED_WITHIN, handles.closed()).await.ok();
+            }
         }
         unreachable!("the last attempt returns")
     }

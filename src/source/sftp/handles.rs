@@ -50,8 +50,20 @@ struct Places {
 /// What is open now.
 #[derive(Debug, Default)]
 struct Open {
-    count: AtomicUsize,
+    /// Known to be open.
+    open: AtomicUsize,
+    /// These, and what may be: asked for, and not answered.
+    busy: AtomicUsize,
+    /// Told when one was closed, or when none is left that could be.
     closed: Notify,
+}
+
+/// What a place is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Free,
+    Asked,
+    Open,
 }
 
 /// A place, given back when dropped.
@@ -59,8 +71,8 @@ struct Open {
 pub(super) struct Place {
     permit: Option<OwnedSemaphorePermit>,
     places: Arc<Places>,
-    /// Once something is open in it.
-    open: Option<Arc<Open>>,
+    open: Arc<Open>,
+    state: State,
 }
 
 impl Handles {
@@ -103,22 +115,22 @@ impl Handles {
         Ok(Place {
             permit: Some(places.free.clone().acquire_owned().await?),
             places: places.clone(),
-            open: None,
+            open: self.open.clone(),
+            state: State::Free,
         })
     }
 
-    /// Something was opened in a place.
-    pub fn opened(&self, place: &mut Place) {
-        self.open.count.fetch_add(1, Ordering::Relaxed);
-        place.open = Some(self.open.clone());
-    }
-
-    /// How many are open.
+    /// How many are known to be open.
     pub fn open(&self) -> usize {
-        self.open.count.load(Ordering::Relaxed)
+        self.open.open.load(Ordering::Relaxed)
     }
 
-    /// Returns when one was closed, or if one was a moment ago. Who waits longest is woken first.
+    /// Whether any are open, or may be in a moment.
+    pub fn any_busy(&self) -> bool {
+        self.open.busy.load(Ordering::Relaxed) > 0
+    }
+
+    /// Returns when one was closed, or if one was a moment ago. Who waits longest is woken first; all are when none is busy.
     pub async fn closed(&self) {
         self.open.closed.notified().await;
     }
@@ -168,6 +180,40 @@ impl Places {
     }
 }
 
+impl Place {
+    /// It is asked for.
+    pub fn asked(&mut self) {
+        self.turn(State::Asked);
+    }
+
+    /// It was opened.
+    pub fn opened(&mut self) {
+        self.turn(State::Open);
+    }
+
+    /// It was not.
+    pub fn refused(&mut self) {
+        self.turn(State::Free);
+    }
+
+    fn turn(&mut self, state: State) {
+        let before = std::mem::replace(&mut self.state, state);
+        let count = |counter: &AtomicUsize, was: bool, is: bool| match (was, is) {
+            (false, true) => counter.fetch_add(1, Ordering::Relaxed) + 1,
+            (true, false) => counter.fetch_sub(1, Ordering::Relaxed) - 1,
+            _ => counter.load(Ordering::Relaxed),
+        };
+        count(&self.open.open, before == State::Open, state == State::Open);
+        let busy = count(&self.open.busy, before != State::Free, state != State::Free);
+        if before == State::Open {
+            self.open.closed.notify_one();
+        }
+        if before != State::Free && busy == 0 {
+            self.open.closed.notify_waiters();
+        }
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         let goes = |excess: usize| excess.checked_sub(1);
@@ -175,10 +221,7 @@ impl Drop for Place {
         if self.places.excess.fetch_update(set, fetch, goes).is_ok() {
             self.permit.take().map(OwnedSemaphorePermit::forget);
         }
-        if let Some(open) = &self.open {
-            open.count.fetch_sub(1, Ordering::Relaxed);
-            open.closed.notify_one();
-        }
+        self.turn(State::Free);
     }
 }
 
@@ -217,7 +260,7 @@ mod tests {
         let mut places = Vec::new();
         for _ in 0..20 {
             let mut place = handles.place(Holder::Other).await.unwrap();
-            handles.opened(&mut place);
+            place.opened();
             places.push(place);
         }
         let free = || handles.others.free.available_permits();

@@ -2,7 +2,7 @@
 //!
 //! Servers have limits that they do not tell. Some take few requests at a time, and beyond that hang or hang up; then each
 //! new connection would run into the same wall, and nothing would ever get through. So when one connection after the other
-//! ends with many requests unanswered, the next one asks for fewer at a time. It may have been the line and not the server:
+//! ends with requests unanswered, the next one asks for fewer at a time. It may have been the line and not the server:
 //! that lesson is forgotten after a while, and costs speed until then.
 
 use std::time::{Duration, Instant};
@@ -13,11 +13,13 @@ use super::trust::KeyType;
 /// of round trip 1,024 carry 5,000 files a second.
 const REQUESTS: usize = 1024;
 
-/// By what the requests in flight are divided after each lesson. 64 are what OpenSSH's own client has in flight; four are
-/// little enough for anybody who takes more than one.
-const STEP: usize = 16;
+/// What OpenSSH's own client has in flight at most: after the first lesson, no more than that.
+const REQUESTS_USUAL: usize = 64;
 
-/// Connections that end with many requests unanswered, one after the other, before it is taken for the server's way.
+/// By what the requests in flight are divided after each lesson.
+const STEP: usize = 4;
+
+/// Connections that end with requests unanswered, one after the other, before it is taken for the server's way.
 const ENDS: u32 = 2;
 
 /// How long a lesson about requests holds.
@@ -32,8 +34,9 @@ pub(super) struct Lessons {
     handles: Option<usize>,
     /// Requests that it is thought to take, and since when.
     requests: Option<(usize, Instant)>,
-    /// Connections that ended badly, in a row.
+    /// Connections that ended badly, in a row, and the fewest requests that were open then.
     ends: u32,
+    unanswered_min: usize,
 }
 
 impl Lessons {
@@ -65,12 +68,21 @@ impl Lessons {
         {
             self.requests = None;
         }
-        // With one request open, fewer are no remedy; with few, a line that was cut is likelier.
-        let many = unanswered > 1 && unanswered > self.requests_max() / (STEP * 2);
-        self.ends = if many { self.ends + 1 } else { 0 };
+        // With one request open, fewer are no remedy.
+        if unanswered <= 1 {
+            self.ends = 0;
+            return;
+        }
+        self.unanswered_min = if self.ends == 0 {
+            unanswered
+        } else {
+            unanswered.min(self.unanswered_min)
+        };
+        self.ends += 1;
         if self.ends >= ENDS {
             self.ends = 0;
-            self.requests = Some(((self.requests_max() / STEP).max(1), now));
+            let fewer = (self.unanswered_min / STEP).clamp(1, REQUESTS_USUAL);
+            self.requests = Some((fewer.min(self.requests_max()), now));
         }
     }
 }
@@ -88,13 +100,23 @@ mod tests {
             lessons.requests_max()
         };
         assert_eq!(after(500, now), 1024, "a cut line is nothing to learn from");
-        assert_eq!(after(3, now), 1024, "nor with few requests open");
+        assert_eq!(after(1, now), 1024, "nor with one request open");
         assert_eq!(after(500, now), 1024);
-        assert_eq!(after(500, now), 64);
-        assert_eq!((after(64, now), after(64, now)), (64, 4));
-        assert_eq!((after(4, now), after(4, now)), (4, 1));
+        assert_eq!(after(600, now), 64);
+        assert_eq!((after(64, now), after(64, now)), (64, 16));
+        assert_eq!((after(9, now), after(16, now)), (16, 2));
+        assert_eq!((after(2, now), after(2, now)), (2, 1));
         assert_eq!((after(1, now), after(1, now)), (1, 1), "it cannot be fewer");
         let later = now + HOLDS_FOR;
         assert_eq!(after(1, later), 1024, "perhaps it was the line after all");
+    }
+
+    #[test]
+    fn the_fewest_handles_count() {
+        let mut lessons = Lessons::default();
+        assert_eq!(lessons.handles_max(), None);
+        lessons.took_handles(20);
+        lessons.took_handles(30);
+        assert_eq!(lessons.handles_max(), Some(20));
     }
 }

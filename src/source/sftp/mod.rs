@@ -33,6 +33,7 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, mpsc};
 
 use self::client::{Client, Doing, Refusal};
+use self::handles::Holder;
 use self::lessons::Lessons;
 use self::wire::{Attributes, Kind, Request, status};
 use super::{ListedFile, Source, SourceError, Stat, checked};
@@ -164,7 +165,10 @@ impl Source for SftpSource {
             }
             // Forbidden, or done by a hard link where there can be none: but nothing is at the target, and so the other way of
             // renaming, which would replace it, does the same.
-            status::FAILURE | status::PERMISSION_DENIED | status::UNSUPPORTED if client.extensions.posix_rename => {
+            code if client.extensions.posix_rename
+                && (status::is_plain_failure(code)
+                    || matches!(code, status::PERMISSION_DENIED | status::UNSUPPORTED)) =>
+            {
                 let renamed = client
                     .command(Request::posix_rename(&from_path, &to_path), doing)
                     .await?;
@@ -225,13 +229,21 @@ async fn make_dir(client: &Client, path: &str) -> Result<(), SourceError> {
     }
 }
 
-/// Whether a directory, or a link to one, is there.
+/// Whether a directory, or a link to one, is there. Where the server does not tell what is what, opening it tells.
 async fn is_directory(client: &Client, path: &str) -> Result<bool, SourceError> {
     let doing = Doing("looking at", path);
-    match client.attributes(Request::stat(&client.path(path)), doing).await {
-        Ok(found) => Ok(found.is_some_and(|attributes| attributes.kind() == Kind::Directory)),
-        Err(error) if error.is_about_the_file() => Ok(false),
-        Err(error) => Err(error),
+    let found = match client.attributes(Request::stat(&client.path(path)), doing).await {
+        Err(error) if error.is_about_the_file() => None,
+        found => found?,
+    };
+    match found.map(|attributes| attributes.kind()) {
+        Some(Kind::Unknown) => {
+            let opened = client
+                .open(Request::open_dir(&client.path(path)), Holder::Other, doing)
+                .await?;
+            Ok(opened.is_ok())
+        }
+        kind => Ok(kind == Some(Kind::Directory)),
     }
 }
 

@@ -47,8 +47,8 @@ pub(super) struct Answer {
     pub reply: Reply,
     /// The file it opened, closed when this is dropped.
     pub handle: Option<OpenHandle>,
-    /// The place of what was not opened, and how many others were open then.
-    pub not_opened: Option<(Place, usize)>,
+    /// The place of what was not opened.
+    pub not_opened: Option<Place>,
     /// Held as long as the bytes of the answer are in memory.
     pub share: Option<Share>,
 }
@@ -341,7 +341,7 @@ impl Pump {
                 }
                 Reply::Handle(bytes) => {
                     if let Some(place) = &mut handle_place {
-                        self.line.room.handles.opened(place);
+                        place.opened();
                     }
                     let handle = OpenHandle {
                         bytes,
@@ -358,7 +358,10 @@ impl Pump {
                     .holds
                     .share
                     .and_then(|share| share.answered_after(waiting.asked.elapsed()));
-                let not_opened = handle_place.map(|place| (place, self.line.room.handles.open()));
+                let not_opened = handle_place.map(|mut place| {
+                    place.refused();
+                    place
+                });
                 drop(waiter.send(Answer {
                     reply,
                     handle,

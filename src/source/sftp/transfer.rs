@@ -209,7 +209,7 @@ pub(super) async fn write(client: &Client, path: &str, bytes: &[u8]) -> Result<(
     let mut opened = open().await?;
     if opened
         .as_ref()
-        .is_err_and(|refusal| matches!(refusal.code, status::FAILURE | status::ALREADY_EXISTS))
+        .is_err_and(|refusal| status::is_plain_failure(refusal.code) || refusal.code == status::ALREADY_EXISTS)
     {
         // Left behind by an attempt whose connection was lost, most likely; whether it was there, the second try tells.
         client.command(Request::remove(&beside.path), doing).await?.ok();

@@ -32,11 +32,59 @@ use feedgate::config::resolve::{Secret, SftpSettings};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::sshd::{ACCOUNT, PASSWORD, family, free_port, greets, keygen, make_account, open_to_all, private_key};
+use super::sshd::{ACCOUNT, PASSWORD, Sshd, family, free_port, greets, keygen, make_account, open_to_all, private_key};
 
 /// [`PASSWORD`] as ProFTPD's `AuthUserFile` wants it: by `openssl passwd -6`.
 const PASSWORD_HASH: &str =
     "$6$CKR2ChWWcDnh9lKa$/19idJHhIu/Kqvf3t2UhelaCH3qM4eVI/X/LGE81Hd5dFnCoKiyatFo4.mrsvnX4mzhxcip1hSemhGGQ6YP0n/";
+
+/// What a story needs of a server, whoever made it.
+pub trait Serves {
+    /// The account's directory, on this disk.
+    fn root(&self) -> &Path;
+    /// The port on 127.0.0.1.
+    fn port(&self) -> u16;
+    /// The keys of a `[[source]]` that lead there.
+    fn toml(&self) -> String;
+    /// Ends it and starts it again, on the same port.
+    fn restart(&mut self);
+}
+
+impl Serves for Server {
+    fn root(&self) -> &Path {
+        self.root()
+    }
+
+    fn port(&self) -> u16 {
+        self.port()
+    }
+
+    fn toml(&self) -> String {
+        self.toml()
+    }
+
+    fn restart(&mut self) {
+        self.restart();
+    }
+}
+
+impl Serves for Sshd {
+    fn root(&self) -> &Path {
+        self.root()
+    }
+
+    fn port(&self) -> u16 {
+        self.port()
+    }
+
+    fn toml(&self) -> String {
+        self.toml()
+    }
+
+    fn restart(&mut self) {
+        self.restart();
+    }
+}
 
 /// Who made a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -253,7 +301,10 @@ impl Server {
                 let key = dir.join("host_dropbear");
                 if !key.exists() {
                     let mut convert = Command::new("dropbearconvert");
-                    convert.args(["openssh", "dropbear"]).arg(dir.join("host_ed25519")).arg(&key);
+                    convert
+                        .args(["openssh", "dropbear"])
+                        .arg(dir.join("host_ed25519"))
+                        .arg(&key);
                     assert!(convert.output().expect("dropbearconvert").status.success());
                 }
                 let mut command = Command::new(DROPBEAR);
@@ -335,18 +386,28 @@ fn python() -> PathBuf {
 
 fn python_has(module: &str) -> bool {
     let mut find = Command::new(python());
-    find.args(["-c", "import importlib.util, sys; sys.exit(not importlib.util.find_spec(sys.argv[1]))", module]);
+    find.args([
+        "-c",
+        "import importlib.util, sys; sys.exit(not importlib.util.find_spec(sys.argv[1]))",
+        module,
+    ]);
     find.output().is_ok_and(|output| output.status.success())
 }
 
 fn python_server(script: &str, dir: &Path, port: u16) -> Command {
     let mut command = Command::new(python());
     // No bytecode is left beside the script.
-    command.arg("-B").arg(script_path(script)).arg(dir).arg(port.to_string());
+    command
+        .arg("-B")
+        .arg(script_path(script))
+        .arg(dir)
+        .arg(port.to_string());
     command
 }
 
 /// A script of the harness.
 pub fn script_path(script: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/house/python").join(script)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/it/house/python")
+        .join(script)
 }

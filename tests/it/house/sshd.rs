@@ -19,6 +19,7 @@
 //! | [`Sshd::keyboard_interactive`]   | `feedgate-it` | keyboard-interactive alone    | yes        |
 //! | [`Sshd::chroot`]                 | `feedgate-it` | password; `internal-sftp` in a chroot, so that the root is `/` | yes |
 //! | [`Sshd::start_with`]             | the current   | key, and lines of `sshd_config` of one's own | no |
+//! | [`Sshd::odd`]                    | the current   | key; behind manners that OpenSSH does not have | no |
 //!
 //! [`Sshd::with_password_and`] takes lines of `sshd_config` as well. [`Sshd::stop`] and [`Sshd::restart`] end it and start
 //! it again on the same port, sessions and all; [`Sshd::freeze`] and [`Sshd::thaw`] stop its processes without closing
@@ -78,6 +79,12 @@ impl Sshd {
             false,
             &format!("{lines}\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"),
         )
+    }
+
+    /// Lets the current user in by key, to OpenSSH's sftp-server behind odd manners: see `python/odd_sftp.py`.
+    pub fn odd(manners: &str) -> Sshd {
+        let script = super::servers::script_path("odd_sftp.py");
+        Sshd::start_with(&format!("Subsystem sftp python3 -B {} {manners}", script.display()))
     }
 
     /// Lets `feedgate-it` in by password or keyboard-interactive. Needs root.
