@@ -23,10 +23,15 @@ use crate::house::sshd::Sshd;
 /// Deadline of the sources in these tests, where nothing is meant to pass it.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Bytes of a large file; where the way there is the same as over another place, a fifth will do.
+const MUCH: usize = 20_000_000;
+
 /// A source and the directory behind it.
 pub struct Place {
     source: Arc<dyn Source>,
     root: PathBuf,
+    /// Bytes of a file that does not come at once. All that is asked for ahead is less.
+    much: usize,
     // Held until the test is over.
     _behind: Box<dyn std::any::Any + Send>,
 }
@@ -39,13 +44,17 @@ impl Place {
         Some(Place {
             source,
             root: dir.path().to_path_buf(),
+            much: MUCH,
             _behind: Box::new(dir),
         })
     }
 
     /// A directory behind OpenSSH, as it is without a word of configuration.
     fn openssh() -> Option<Place> {
-        Some(Place::behind(Sshd::start()))
+        Some(Place {
+            much: MUCH,
+            ..Place::behind(Sshd::start())
+        })
     }
 
     /// Behind OpenSSH in a chroot with nothing but `internal-sftp`, as hosters set it up.
@@ -87,6 +96,7 @@ impl Place {
         Place {
             source: Arc::new(SftpSource::new("acme", &sshd.settings(), TIMEOUT)),
             root: sshd.root().to_path_buf(),
+            much: MUCH / 5,
             _behind: Box::new(sshd),
         }
     }
@@ -103,6 +113,7 @@ impl Place {
         Some(Place {
             source: Arc::new(SftpSource::new("acme", &settings, TIMEOUT)),
             root: dir.path().to_path_buf(),
+            much: MUCH / 5,
             _behind: Box::new((dir, server)),
         })
     }

@@ -33,7 +33,7 @@ const WRITE_MAX: u32 = 32 * 1024;
 
 /// Times that an OPEN is tried again while others are open: with a server of few handles, each takes a turn at those that are
 /// closed by others.
-const OPENS_AGAIN: u32 = 16;
+const OPENS_AGAIN: u32 = 32;
 
 /// Longest wait for one of the others to be closed.
 const CLOSED_WITHIN: Duration = Duration::from_secs(1);

@@ -32,7 +32,9 @@ use feedgate::config::resolve::{Secret, SftpSettings};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::sshd::{ACCOUNT, PASSWORD, Sshd, family, free_port, greets, keygen, make_account, open_to_all, private_key};
+use super::sshd::{
+    ACCOUNT, PASSWORD, Sshd, current, family, free_port, greets, keygen, make_account, open_to_all, private_key,
+};
 
 /// [`PASSWORD`] as ProFTPD's `AuthUserFile` wants it: by `openssl passwd -6`.
 const PASSWORD_HASH: &str =
@@ -337,13 +339,13 @@ impl Server {
         let here = dir.display();
         format!(
             "ModulePath /usr/lib/proftpd\nLoadModule mod_sftp.c\nServerType standalone\nPort {port}\nDefaultAddress 127.0.0.1\n\
-             SocketBindTight on\nUseReverseDNS off\nUser #{uid}\nGroup #{gid}\nRootLogin on\nRequireValidShell off\n\
+             SocketBindTight on\nUseReverseDNS off\nUser {user}\nGroup {group}\nRootLogin on\nRequireValidShell off\n\
              AuthOrder mod_auth_file.c\nAuthUserFile {here}/accounts\nPidFile {here}/pid\nScoreboardFile none\n\
              DelayEngine off\nWtmpLog off\nUseFtpUsers off\nMaxInstances none\nSystemLog {here}/log\nAllowOverwrite on\n\
              {chroot}\nSFTPEngine on\nSFTPLog {here}/log\nSFTPHostKey {here}/host_ed25519\n\
              SFTPAuthorizedUserKeys file:{here}/authorized_keys.4716\n",
-            uid = uid.as_raw(),
-            gid = gid.as_raw(),
+            user = current("-un"),
+            group = current("-gn"),
         )
     }
 }

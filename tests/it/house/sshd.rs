@@ -73,7 +73,7 @@ impl Sshd {
         let root_there = root.display().to_string();
         Sshd::launch(
             dir,
-            current_user(),
+            current("-un"),
             root,
             root_there,
             false,
@@ -407,8 +407,9 @@ pub(super) fn free_port() -> u16 {
     listener.local_addr().expect("an address").port()
 }
 
-fn current_user() -> String {
-    let output = Command::new("id").arg("-un").output().expect("id");
+/// Who runs the tests: `-un` the user, `-gn` the group.
+pub(super) fn current(flag: &str) -> String {
+    let output = Command::new("id").arg(flag).output().expect("id");
     String::from_utf8(output.stdout).expect("text").trim().to_string()
 }
 

@@ -146,7 +146,7 @@ async fn reads_a_part(place: &Place) {
 }
 
 async fn fetches_in_order(place: &Place) {
-    for len in [0, 1, 32 * 1024, 255 * 1024, 255 * 1024 + 1, 50_000_000] {
+    for len in [0, 1, 32 * 1024, 255 * 1024, 255 * 1024 + 1, place.much] {
         let bytes = noise(len, len as u64);
         place.put("a.zip", &bytes);
         let (came, outcome) = fetched(&*place.source, "a.zip", len as u64).await;
@@ -173,29 +173,29 @@ async fn fetches_what_shrank_or_grew(place: &Place) {
 }
 
 async fn stops_when_nobody_listens(place: &Place) {
-    place.put("a.zip", noise(20_000_000, 3));
+    place.put("a.zip", noise(place.much, 3));
     let (into, mut pieces) = mpsc::channel(1);
     let listen_once = async move {
         pieces.recv().await.unwrap();
     };
-    let (outcome, ()) = tokio::join!(place.source.fetch("a.zip", 20_000_000, into), listen_once);
+    let (outcome, ()) = tokio::join!(place.source.fetch("a.zip", place.much as u64, into), listen_once);
     expect_error(outcome, "stopped", &["`a.zip`"]);
     assert_eq!(place.names().await, ["a.zip"]);
 }
 
 async fn holds_back_for_a_slow_receiver_and_no_other(place: &Place) {
-    let bytes = noise(20_000_000, 4);
+    let (bytes, size) = (noise(place.much, 4), place.much as u64);
     place.put("slow.zip", &bytes);
     place.put("quick.zip", &bytes);
     let mut stuck = Vec::new();
     for _ in 0..8 {
         let (into, pieces) = mpsc::channel(1);
         let source = place.source.clone();
-        let fetch = tokio::spawn(async move { source.fetch("slow.zip", 20_000_000, into).await });
+        let fetch = tokio::spawn(async move { source.fetch("slow.zip", size, into).await });
         stuck.push((fetch, pieces));
     }
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let (came, _) = fetched(&*place.source, "quick.zip", 20_000_000).await;
+    let (came, _) = fetched(&*place.source, "quick.zip", size).await;
     assert_eq!(sha256(&came), sha256(&bytes));
     assert_eq!(
         place.source.read("quick.zip", 0, 100_000).await.unwrap(),
@@ -207,7 +207,7 @@ async fn holds_back_for_a_slow_receiver_and_no_other(place: &Place) {
         while let Some(piece) = pieces.recv().await {
             came.extend_from_slice(&piece);
         }
-        assert_eq!(fetch.await.unwrap(), Ok(20_000_000));
+        assert_eq!(fetch.await.unwrap(), Ok(size));
         assert_eq!(sha256(&came), sha256(&bytes));
     }
 }

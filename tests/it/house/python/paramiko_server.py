@@ -76,7 +76,7 @@ class Files(paramiko.SFTPServerInterface):
         found = []
         for name in os.listdir(self.here(path)):
             attributes = paramiko.SFTPAttributes.from_stat(os.lstat(os.path.join(self.here(path), name)))
-            attributes.filename = name
+            attributes.filename = os.fsencode(name)  # as text, one name that is not UTF-8 would fail the whole listing
             found.append(attributes)
         return found
 
