@@ -172,7 +172,10 @@ impl Source for SftpSource {
                 let renamed = client
                     .command(Request::posix_rename(&from_path, &to_path), doing)
                     .await?;
-                renamed.map_err(|_| refusal.into_source_error(doing))
+                renamed.map_err(|second| match second.code {
+                    status::NO_SUCH_FILE | status::NO_SUCH_PATH => second.into_source_error(doing),
+                    _ => refusal.into_source_error(doing),
+                })
             }
             _ => Err(refusal.into_source_error(doing)),
         }

@@ -18,6 +18,9 @@ const READ_MAX: usize = 1024 * 1024;
 /// 32 KiB it is this.
 const READS: usize = 64;
 
+/// Reads in flight for the rest of one that was answered short.
+const FILLS: usize = 16;
+
 /// What a fetch with nothing in flight may always ask for, in bytes, room or not. A fetch whose receiver has stopped keeps
 /// its room; without this it would stop the others as well.
 const FETCH_LEN_MIN: u32 = 32 * 1024;
@@ -132,7 +135,8 @@ fn share_for(client: &Client, left: u64, none_in_flight: bool) -> Option<(u32, O
     }
 }
 
-/// Asks for the rest of a read that was answered short, until it is whole; whether the file ended before that.
+/// Asks for the rest of a read that was answered short, until it is whole; whether the file ended before that. A server that
+/// gives little at a time is asked for several such pieces at a time: one by one, each would cost a round trip.
 async fn fill(
     client: &Client,
     handle: &OpenHandle,
@@ -141,13 +145,24 @@ async fn fill(
     piece: &mut Vec<u8>,
     doing: Doing<'_>,
 ) -> Result<bool, SourceError> {
+    let given = piece.len().max(1);
     while piece.len() < len as usize {
-        let missing = len - piece.len() as u32;
-        let request = Request::read(handle.bytes(), offset + piece.len() as u64, missing);
-        let answer = client.answer(client.submit(request, Holds::default()), doing).await?;
-        match data(client, answer, doing)? {
-            Some(more) => piece.extend_from_slice(&more),
-            None => return Ok(true),
+        let mut asked = VecDeque::new();
+        let mut next = piece.len();
+        while next < len as usize && asked.len() < FILLS {
+            let wanted = given.min(len as usize - next);
+            let request = Request::read(handle.bytes(), offset + next as u64, wanted as u32);
+            asked.push_back((wanted, client.submit(request, Holds::default())));
+            next += wanted;
+        }
+        while let Some((wanted, answer)) = asked.pop_front() {
+            let Some(more) = data(client, client.answer(answer, doing).await?, doing)? else {
+                return Ok(true);
+            };
+            piece.extend_from_slice(&more);
+            if more.len() < wanted {
+                break; // what was asked for behind it is not next any more
+            }
         }
     }
     Ok(false)

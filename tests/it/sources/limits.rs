@@ -160,5 +160,5 @@ async fn few_bytes_at_a_time_from_far_away() {
     let (came, outcome) = fetched(&source, "a.zip", 3_000_000).await;
     assert_eq!(outcome, Ok(3_000_000));
     assert!(came == bytes);
-    assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
 }

@@ -103,13 +103,31 @@ oddities! {
     codes_of_later_versions "status=4:11 status=2:10",
     codes_of_a_vendor "extensions= status=4:1000",
     no_bytes_where_the_end_should_be_told "end=data",
-    a_failure_where_the_end_should_be_told "end=failure",
     a_listing_of_bare_names "names=bare",
     a_listing_of_long_names "names=long",
     a_listing_without_dots "dots=none",
     a_listing_that_has_all_names_twice "names=twice",
     no_paths_are_resolved "refuse=16:8",
     no_look_at_a_link_itself "refuse=7:8",
+}
+
+/// A failure may be a disk's, and must not pass for the end of a file. We never read beyond the size that was listed, and so
+/// a server that says "failure" there is none the worse for it.
+#[tokio::test]
+async fn a_failure_where_the_end_should_be_told() {
+    let sshd = Sshd::odd("end=failure");
+    let bytes = noise(100_000, 1);
+    fs::write(sshd.root().join(NAME), &bytes).unwrap();
+    let source = SftpSource::new("acme", &sshd.settings(), TIMEOUT);
+    assert!(source.read(NAME, 50_000, 50_000).await.unwrap() == bytes[50_000..]);
+    let (came, outcome) = fetched(&source, NAME, 100_000).await;
+    assert_eq!(outcome, Ok(100_000));
+    assert!(came == bytes);
+    expect_error(
+        source.read(NAME, 50_000, 50_001).await,
+        "refused",
+        &["as odd as it gets"],
+    );
 }
 
 #[tokio::test]
