@@ -317,6 +317,15 @@ fn replaced(one: &Unmoved) -> PutAway {
 
 /// Neither name leads anywhere.
 fn gone(one: &Unmoved) -> PutAway {
+    if one.sha256.is_none() {
+        // It was never read. Some names are listed and lead nowhere, those that are not UTF-8 among them: noted as gone, it
+        // would be new again with the next listing, and fail again, for ever.
+        let error = "nothing is found under the name that was listed: it is gone, or the name cannot be used";
+        return PutAway {
+            error: Some(error.to_owned()),
+            ..put_away(one, Disposition::Left, &one.archive)
+        };
+    }
     let error = "the archive was gone from the source before it was put away";
     PutAway {
         error: Some(error.to_owned()),

@@ -96,20 +96,27 @@ impl Intake {
         let mut postponed = Vec::new();
         let mut in_vain = Vec::new();
         for ((id, ready), unchanged) in ids.iter().zip(batch).zip(unchanged) {
+            // The next listing shows it as another file, and then it need not wait; unless the server lists it otherwise than
+            // it shows it to who looks.
+            let waits = |why| super::postponed(&ready.claim.seen.name, ready.attempts, why);
             let spooled = match &ready.kind {
                 Kind::Unread(_) => None,
-                Kind::Archive(..) => match arrived.next() {
-                    Some(Ok(spooled)) if !unchanged => {
+                Kind::Archive(..) => match (arrived.next(), unchanged) {
+                    (Some(Ok(spooled)), Err(why)) => {
                         in_vain.push(spooled);
+                        postponed.push(waits(why));
                         continue;
                     }
-                    Some(Err(SpoolError::Short { .. } | SpoolError::Changed { .. })) if !unchanged => continue,
-                    Some(Ok(spooled)) => Some(spooled),
-                    Some(Err(error)) => {
+                    (Some(Err(SpoolError::Short { .. } | SpoolError::Changed { .. })), Err(why)) => {
+                        postponed.push(waits(why));
+                        continue;
+                    }
+                    (Some(Ok(spooled)), Ok(())) => Some(spooled),
+                    (Some(Err(error)), _) => {
                         postponed.push(after_trouble(&ready, error)?);
                         continue;
                     }
-                    None => continue,
+                    (None, _) => continue,
                 },
             };
             let disposal = self.disposal(&ready, claimed_at);
@@ -126,19 +133,20 @@ impl Intake {
         Ok((fetched, postponed))
     }
 
-    /// For each of a batch, whether its size and mtime are still what was listed.
-    async fn unchanged(&self, batch: &[Ready]) -> Result<Vec<bool>, SourceError> {
+    /// For each of a batch, whether its size and mtime are still what was listed; if not, why it waits.
+    async fn unchanged(&self, batch: &[Ready]) -> Result<Vec<Result<(), String>>, SourceError> {
         let seen = |ready: &Ready| matches!(ready.kind, Kind::Archive(..)).then(|| ready.claim.seen.clone());
         let looks = stream::iter(batch.iter().map(seen).collect::<Vec<_>>()).map(|seen| async move {
-            let Some(seen) = seen else { return Ok(true) };
+            let Some(seen) = seen else { return Ok(Ok(())) };
             match self.source.stat(&seen.name).await {
-                Ok(stat) => Ok(stat == Some(stat_of(&seen))),
-                // What cannot be looked at is told by the reading itself.
-                Err(error) if error.is_about_the_file() => Ok(false),
+                Ok(Some(stat)) if stat == stat_of(&seen) => Ok(Ok(())),
+                Ok(Some(_)) => Ok(Err("its size or time of change is not what was listed".to_owned())),
+                Ok(None) => Ok(Err("it is gone since it was listed".to_owned())),
+                Err(error) if error.is_about_the_file() => Ok(Err(error.to_string())),
                 Err(error) => Err(error),
             }
         });
-        let looks: Vec<Result<bool, SourceError>> = looks.buffered(FILES_IN_FLIGHT).collect().await;
+        let looks: Vec<_> = looks.buffered(FILES_IN_FLIGHT).collect().await;
         looks.into_iter().collect()
     }
 }

@@ -23,7 +23,8 @@ pub use sftp::{SeenKey, SftpSource, host_key_line, host_keys};
 /// A regular file in the root, as listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedFile {
-    /// Its name. Bytes that are not UTF-8 appear as `\xNN`; such a name cannot be used to open the file.
+    /// Its name. Bytes that are not UTF-8, or that no file's name can have, appear as `\xNN`; such a name cannot be used to
+    /// open the file.
     pub name: String,
     /// Size and time of last change.
     pub stat: Stat,
@@ -161,11 +162,17 @@ fn seconds(duration: Duration) -> String {
     humantime::format_duration(duration).to_string()
 }
 
-/// A name as it is listed: bytes that are not UTF-8 become `\xNN`, so that the name can be shown and told from others.
+/// A name as it is listed: bytes that are not UTF-8 become `\xNN`, so that the name can be shown and told from others. So do
+/// `/` and NUL, which no name can have: what a server lists must not lead anywhere else.
 fn listed_name(bytes: &[u8]) -> String {
     let mut name = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
-        name.push_str(chunk.valid());
+        for letter in chunk.valid().chars() {
+            match letter {
+                '/' | '\0' => name.push_str(&format!("\\x{:02x}", letter as u32)),
+                letter => name.push(letter),
+            }
+        }
         for byte in chunk.invalid() {
             name.push_str(&format!("\\x{byte:02x}"));
         }
@@ -241,6 +248,7 @@ mod tests {
         check(b"\xff.zip", "\\xff.zip");
         check(b"a\xc3", "a\\xc3");
         check(b"\xe2\x9c.\xe2\x9c\x93", "\\xe2\\x9c.✓");
+        check(b"../a\0", "..\\x2fa\\x00");
         check(b"", "");
     }
 }

@@ -16,6 +16,7 @@ use crate::house::sshd::Sshd;
 mod disk; // retention, and a disk that is full
 mod local; // a directory that tells of changes
 mod once; // a single pass, from cron
+mod others; // a day with each of the servers that are not OpenSSH, and with OpenSSH's other forms
 mod putting_away; // names taken, directories that refuse, files that cannot be read
 mod reload; // new settings while it runs
 mod servers; // down, restarted, frozen, another key, another password

@@ -11,6 +11,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::super::{SourceError, excerpt, seconds};
 use super::connect::{Connected, connect};
+use super::handles::Holder;
+use super::lessons::Lessons;
 use super::line::{Line, Room};
 use super::pump::{Answer, Holds, OpenHandle, Order, Orders, Pump};
 use super::trust::KeyType;
@@ -20,11 +22,21 @@ use crate::config::resolve::SftpSettings;
 /// Longest read asked for where the server does not tell its limit: what every server takes.
 const READ_UNTOLD: u32 = 32 * 1024;
 
+/// Shortest read asked for, however little the server gives at a time.
+const READ_MIN: u32 = 1024;
+
 /// Longest read asked for at all: what OpenSSH sends in one packet.
 const READ_MAX: u32 = 255 * 1024;
 
 /// Longest write sent.
 const WRITE_MAX: u32 = 32 * 1024;
+
+/// Times that an OPEN is tried again while others are open: with a server of few handles, each takes a turn at those that are
+/// closed by others.
+const OPENS_AGAIN: u32 = 32;
+
+/// Longest wait for one of the others to be closed.
+const CLOSED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Idle time after which the server is asked for a sign of life, so that a connection a firewall has forgotten is found
 /// dead before it is needed, and is not forgotten in the first place.
@@ -92,6 +104,8 @@ pub(super) struct Client {
     pub write_len: u32,
     /// Longest read; lowered when the server gives less than that.
     read_len: AtomicU32,
+    /// What the last answer gave that was short without need.
+    gave: AtomicU32,
     orders: Orders,
     timeout: Duration,
 }
@@ -110,11 +124,11 @@ impl Client {
     pub async fn dial(
         name: &str,
         settings: &SftpSettings,
-        key_type: Option<KeyType>,
+        lessons: &Lessons,
         timeout: Duration,
     ) -> Result<(Client, KeyType), SourceError> {
         let (ready, connected) = oneshot::channel();
-        let settings_there = settings.clone();
+        let (settings_there, key_type) = (settings.clone(), lessons.key_type);
         let spawned = std::thread::Builder::new().name(format!("sftp {name}")).spawn(move || {
             let connected = connect(&settings_there, key_type, timeout);
             let (carry, carrier) = std::sync::mpsc::sync_channel::<Pump>(1);
@@ -134,12 +148,13 @@ impl Client {
         let connected = tokio::time::timeout(timeout + Duration::from_millis(500), connected).await;
         let connected = connected.map_err(|_| lost(format!("not done within {}", seconds(timeout))))?;
         let (up, carry) = connected.map_err(|_| lost("the connection's thread ended".to_string()))??;
-        Client::start(settings, up, carry, timeout).await
+        Client::start(settings, lessons, up, carry, timeout).await
     }
 
     /// Hands the pump of a connection that is up to its thread, and asks what must be known before anything else.
     pub async fn start(
         settings: &SftpSettings,
+        lessons: &Lessons,
         up: Connected,
         carry: std::sync::mpsc::SyncSender<Pump>,
         timeout: Duration,
@@ -151,8 +166,8 @@ impl Client {
         };
         let (extensions, key_type) = (up.extensions, up.key_type);
         let (orders, inbox) = Orders::new().map_err(|error| lost(format!("making a pipe: {error}")))?;
-        let line = Arc::new(Line::new(up.tcp.clone(), Room::new(timeout)));
-        let pump = Pump::new(up, inbox, orders.clone(), line.clone());
+        let line = Arc::new(Line::new(up.tcp.clone(), Room::new(lessons, timeout)));
+        let pump = Pump::new(up, inbox, orders.clone(), line.clone(), lessons.unanswered_max());
         carry
             .send(pump)
             .map_err(|_| lost("the connection's thread ended".to_string()))?;
@@ -162,6 +177,7 @@ impl Client {
             root: String::new(),
             write_len: WRITE_MAX,
             read_len: AtomicU32::new(READ_UNTOLD),
+            gave: AtomicU32::new(0),
             orders,
             timeout,
         };
@@ -177,6 +193,13 @@ impl Client {
         client.root = match root.reply {
             Reply::Names(names) if names.len() == 1 => String::from_utf8(names[0].name.clone())
                 .map_err(|_| lost("the server gives it a name that is not UTF-8".to_string()))?,
+            Reply::Status(status::NO_SUCH_FILE | status::NO_SUCH_PATH, _) => {
+                return Err(SourceError::Absent {
+                    doing: doing.to_string(),
+                });
+            }
+            // A server that resolves nothing takes the root as it was configured, or says of the first request what is wrong.
+            Reply::Status(code, _) if code != status::OK => settings.root.clone(),
             other => return Err(client.unexpected(other, doing)),
         };
         // A server that announces its limits and then does not tell them keeps the cautious defaults.
@@ -198,7 +221,7 @@ impl Client {
         let packet = clamp(limits.packet.saturating_sub(1024), READ_MAX, READ_MAX);
         self.read_len = AtomicU32::new(clamp(limits.read, READ_UNTOLD, READ_MAX).min(packet));
         self.write_len = clamp(limits.write, WRITE_MAX, WRITE_MAX).min(packet);
-        self.line.room.told_handles(limits.handles);
+        self.line.room.handles.told(limits.handles);
     }
 
     /// Whether the connection is over.
@@ -216,12 +239,13 @@ impl Client {
         self.read_len.load(Ordering::Relaxed)
     }
 
-    /// Notes that the server gives no more than this at a time, so that the next requests ask for no more. Never less than
-    /// what every server gives: a file that grew while it was read looks the same, and must not slow the others down.
+    /// Notes that the server gave no more than this, and not for want of more, so that the next requests ask for no more. A file
+    /// that grew while it was read looks the same, once: less than every server should give is believed the second time.
     pub fn gives_at_most(&self, len: usize) {
-        if let Ok(len) = u32::try_from(len) {
-            self.read_len.fetch_min(len.max(READ_UNTOLD), Ordering::Relaxed);
-        }
+        let Ok(len) = u32::try_from(len) else { return };
+        let again = self.gave.swap(len, Ordering::Relaxed) == len;
+        let least = if again { READ_MIN } else { READ_UNTOLD };
+        self.read_len.fetch_min(len.max(least), Ordering::Relaxed);
     }
 
     /// Waits for room.
@@ -286,31 +310,66 @@ impl Client {
         }
     }
 
-    /// Opens a file or a directory, with a place among the open handles.
+    /// Opens a file or a directory, with a place among the open handles. A failure while others are open may mean only that
+    /// they are too many for this server: see [`super::handles`].
     pub async fn open(
         &self,
         request: Request,
-        handles: &Arc<Semaphore>,
+        holder: Holder,
         doing: Doing<'_>,
     ) -> Result<Result<OpenHandle, Refusal>, SourceError> {
-        let handle_place = Some(self.room(handles, doing).await?);
-        let place = Some(self.room(&self.line.room.requests, doing).await?);
-        let holds = Holds {
-            place,
-            share: None,
-            handle_place,
-        };
-        let answer = self.answer(self.submit(request, holds), doing).await?;
-        match (answer.handle, answer.reply) {
-            (Some(handle), _) => Ok(Ok(handle)),
-            (None, Reply::Status(code, message)) => Ok(Err(Refusal { code, message })),
-            (None, other) => Err(self.unexpected(other, doing)),
+        let handles = &self.line.room.handles;
+        let mut handle_place = handles.place(holder).await.map_err(|_| self.lost(doing))?;
+        let mut refused_among = None;
+        for again in 0..=OPENS_AGAIN {
+            let place = Some(self.room(&self.line.room.requests, doing).await?);
+            let in_company = handles.any_busy();
+            handle_place.asked();
+            let holds = Holds {
+                place,
+                share: None,
+                handle_place: Some(handle_place),
+            };
+            let answer = self.answer(self.submit(request.clone(), holds), doing).await?;
+            let (code, message) = match (answer.handle, answer.reply) {
+                (Some(handle), _) => {
+                    if let Some(count) = refused_among {
+                        handles.take_at_most(count);
+                    }
+                    return Ok(Ok(handle));
+                }
+                (None, Reply::Status(code, message)) => (code, message),
+                (None, other) => return Err(self.unexpected(other, doing)),
+            };
+            handle_place = match answer.not_opened {
+                Some(place) if in_company && again < OPENS_AGAIN && status::is_plain_failure(code) => place,
+                _ => return Ok(Err(Refusal { code, message })),
+            };
+            let open = handles.open();
+            refused_among = Some(open.min(refused_among.unwrap_or(open)));
+            if handles.any_busy() {
+                tokio::time::timeout(CLOSED_WITHIN, handles.closed()).await.ok();
+            }
+        }
+        unreachable!("the last attempt returns")
+    }
+
+    /// Attributes of a path: of a link itself, where the server can tell them.
+    pub async fn lstat(&self, path: &str, doing: Doing<'_>) -> Result<Option<Attributes>, SourceError> {
+        match self.ask(Request::lstat(path), doing).await?.reply {
+            Reply::Status(status::UNSUPPORTED, _) => self.attributes(Request::stat(path), doing).await,
+            reply => self.attributes_in(reply, doing),
         }
     }
 
-    /// Attributes: of a link itself by LSTAT, of what it leads to by STAT. `None` if nothing is there.
+    /// Attributes, by STAT or LSTAT. `None` if nothing is there.
     pub async fn attributes(&self, request: Request, doing: Doing<'_>) -> Result<Option<Attributes>, SourceError> {
-        match self.ask(request, doing).await?.reply {
+        let reply = self.ask(request, doing).await?.reply;
+        self.attributes_in(reply, doing)
+    }
+
+    fn attributes_in(&self, reply: Reply, doing: Doing<'_>) -> Result<Option<Attributes>, SourceError> {
+        match reply {
             Reply::Attributes(attributes) => Ok(Some(attributes)),
             Reply::Status(status::NO_SUCH_FILE | status::NO_SUCH_PATH, _) => Ok(None),
             Reply::Status(code, message) => Err(Refusal { code, message }.into_source_error(doing)),

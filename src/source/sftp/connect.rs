@@ -133,6 +133,8 @@ enum HandshakeError {
     Lost(String),
     /// The server and we have no method in common: with one type of host key asked for, it has none of that type.
     NothingInCommon(String),
+    /// The server hung up over what we offered. dropbear says in that way that it has no key of the type asked for.
+    HungUp(String),
 }
 
 /// Connects, and is let in. `key_type` is the type of host key that was trusted the last time.
@@ -193,10 +195,10 @@ fn trusted_session(
         }
         let (session, tcp) = match dial(&settings.host, settings.port, &types, deadline) {
             Ok(dialled) => dialled,
-            Err(HandshakeError::NothingInCommon(_)) if !seen.is_empty() => continue,
-            Err(HandshakeError::NothingInCommon(reason) | HandshakeError::Lost(reason)) => {
-                return Err(NotIn::Lost(reason));
-            }
+            Err(HandshakeError::NothingInCommon(_) | HandshakeError::HungUp(_)) if !seen.is_empty() => continue,
+            Err(
+                HandshakeError::NothingInCommon(reason) | HandshakeError::HungUp(reason) | HandshakeError::Lost(reason),
+            ) => return Err(NotIn::Lost(reason)),
         };
         let key = shown_key(&session).map_err(NotIn::Lost)?;
         match (trust.verdict(&key), KeyType::named(&key.kind)) {
@@ -229,7 +231,7 @@ pub fn host_keys(host: &str, port: u16, timeout: Duration) -> Result<Vec<SeenKey
     for key_type in KeyType::ALL {
         match dial(host, port, &[key_type], &deadline) {
             Ok((session, _)) => keys.push(shown_key(&session).map_err(lost)?),
-            Err(HandshakeError::NothingInCommon(reason)) => refusal = reason,
+            Err(HandshakeError::NothingInCommon(reason) | HandshakeError::HungUp(reason)) => refusal = reason,
             Err(HandshakeError::Lost(reason)) => return Err(lost(reason)),
         }
     }
@@ -274,6 +276,10 @@ fn dial(
                 "no SSH methods in common ({}); the server may offer only what is no longer safe",
                 words(&error)
             )))
+        }
+        // LIBSSH2_ERROR_KEY_EXCHANGE_FAILURE, _SOCKET_DISCONNECT and _SOCKET_RECV.
+        Err(error) if matches!(error.code(), ErrorCode::Session(-8 | -13 | -43)) => {
+            Err(HandshakeError::HungUp(format!("SSH handshake: {}", words(&error))))
         }
         Err(error) => Err(HandshakeError::Lost(format!("SSH handshake: {}", words(&error)))),
     }

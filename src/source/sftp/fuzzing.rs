@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 use super::carrier::Carrier;
 use super::client::Client;
 use super::connect::Connected;
+use super::lessons::Lessons;
 use super::pump::Pump;
 use super::trust::KeyType;
 use super::wire::{Extensions, Framer, Reply, decode, decode_limits, decode_version};
@@ -114,11 +115,13 @@ pub async fn scripted(script: &[u8], timeout: Duration) -> Result<SftpSource, So
         host_keys: Vec::new(),
         known_hosts: None,
     };
-    let (client, key_type) = Client::start(&settings, up, carry, timeout).await?;
+    let mut lessons = Lessons::default();
+    let (client, key_type) = Client::start(&settings, &lessons, up, carry, timeout).await?;
+    lessons.key_type = Some(key_type);
     Ok(SftpSource {
         slot: Mutex::new(Slot {
             client: Some(Arc::new(client)),
-            key_type: Some(key_type),
+            lessons,
             failed: None,
         }),
         ..SftpSource::new("fuzz", &settings, timeout)

@@ -2,11 +2,14 @@
 //! there is on it.
 
 use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use super::handles::Handles;
+use super::lessons::Lessons;
 use super::window::Window;
 
 /// Bytes that fetches may have asked for and not yet handed on, in KiB. This and [`READ_KIB_MAX`] together stay under the
@@ -15,17 +18,6 @@ const FETCH_KIB_MAX: usize = 6 * 1024;
 
 /// Bytes that small reads may have asked for, in KiB. Their own: a fetch whose receiver has stopped must not stop them.
 const READ_KIB_MAX: usize = 4 * 1024;
-
-/// Requests in flight, beside the reads of fetches. A small file takes about ten, from its first look to its rename: at 20 ms
-/// of round trip 1,024 carry 5,000 files a second.
-const REQUESTS: usize = 1024;
-
-/// Handles open at a time where the server does not tell its limit.
-const HANDLES_UNTOLD: usize = 64;
-
-/// Handles open at a time at most. OpenSSH allows about a thousand; each is a file descriptor of the server's. A small file and
-/// its receipt have one each, for three round trips: at 20 ms the half of 768 carries 3,200 of both a second.
-const HANDLES_MAX: usize = 768;
 
 /// How much may be in flight. Permits are taken by the verbs and given back when the answer is consumed.
 #[derive(Debug)]
@@ -36,45 +28,26 @@ pub(super) struct Room {
     pub fetch_bytes: Arc<Window>,
     /// Bytes of small reads.
     pub read_bytes: Arc<Window>,
-    /// Files that fetches have open.
-    pub fetch_handles: Arc<Semaphore>,
-    /// Everything else that is open: small reads, listings, writes.
-    pub handles: Arc<Semaphore>,
+    /// What is open.
+    pub handles: Handles,
 }
 
 impl Room {
-    /// Room on a connection whose server has not told its limits.
-    pub fn new(timeout: Duration) -> Room {
+    /// Room on a connection whose server has not told its limits, as far as earlier connections have taught them.
+    pub fn new(lessons: &Lessons, timeout: Duration) -> Room {
         Room {
-            requests: Arc::new(Semaphore::new(REQUESTS)),
+            requests: Arc::new(Semaphore::new(lessons.requests_max())),
             fetch_bytes: Window::new(FETCH_KIB_MAX, timeout),
             read_bytes: Window::new(READ_KIB_MAX, timeout),
-            fetch_handles: Arc::new(Semaphore::new(HANDLES_UNTOLD / 2)),
-            handles: Arc::new(Semaphore::new(HANDLES_UNTOLD / 2)),
-        }
-    }
-
-    /// Makes the room for handles what the server told; 0 means that it has no limit. Before anything is open.
-    pub fn told_handles(&self, told: u64) {
-        let told = if told == 0 {
-            HANDLES_MAX
-        } else {
-            usize::try_from(told).unwrap_or(HANDLES_MAX)
-        };
-        // An eighth is left alone: closing takes a moment longer than we think. Each half has at least one.
-        let half = (told - told / 8).clamp(2, HANDLES_MAX) / 2;
-        for room in [&self.fetch_handles, &self.handles] {
-            room.forget_permits(room.available_permits().saturating_sub(half));
-            room.add_permits(half.saturating_sub(room.available_permits()));
+            handles: Handles::new(lessons.handles_max(), lessons.requests_max()),
         }
     }
 
     fn close(&self) {
         self.fetch_bytes.close();
         self.read_bytes.close();
-        for room in [&self.requests, &self.fetch_handles, &self.handles] {
-            room.close();
-        }
+        self.requests.close();
+        self.handles.close();
     }
 }
 
@@ -85,7 +58,16 @@ pub(super) struct Line {
     pub tcp: Arc<TcpStream>,
     /// How much may be in flight.
     pub room: Room,
-    ended: OnceLock<String>,
+    /// Requests on the wire that are not answered yet. The pump counts.
+    pub unanswered: AtomicUsize,
+    ended: OnceLock<Ended>,
+}
+
+/// How a connection came to its end.
+#[derive(Debug)]
+struct Ended {
+    reason: String,
+    unanswered: usize,
 }
 
 impl Line {
@@ -94,19 +76,28 @@ impl Line {
         Line {
             tcp,
             room,
+            unanswered: AtomicUsize::new(0),
             ended: OnceLock::new(),
         }
     }
 
     /// Why it is over, if it is.
     pub fn ended(&self) -> Option<&str> {
-        self.ended.get().map(String::as_str)
+        self.ended.get().map(|ended| ended.reason.as_str())
+    }
+
+    /// How many requests were open when it ended; none while it has not.
+    pub fn unanswered_at_end(&self) -> usize {
+        self.ended.get().map_or(0, |ended| ended.unanswered)
     }
 
     /// Ends it; the first reason given stays. The pump wakes from its sleep, finds the socket shut, and goes; verbs that
     /// wait for room wake too.
     pub fn end(&self, reason: impl Into<String>) {
-        self.ended.get_or_init(|| reason.into());
+        self.ended.get_or_init(|| Ended {
+            reason: reason.into(),
+            unanswered: self.unanswered.load(Ordering::Relaxed),
+        });
         // Either side may have shut it before.
         drop(self.tcp.shutdown(Shutdown::Both));
         self.room.close();

@@ -5,8 +5,10 @@
 //! spoken here, over a channel of the session, and concurrency is simply calling verbs concurrently.
 //!
 //! In reading order: [`wire`] is the protocol as bytes, [`trust`] knows which host keys are ours, [`authenticate`] gets us
-//! in, [`connect`] puts a connection together, [`carrier`] is what it carries bytes with, [`pump`] is the thread that owns it, [`line`] what pump and verbs share,
-//! [`client`] a request with its deadline, [`transfer`] whole files. This file holds the verbs, and the one connection.
+//! in, [`connect`] puts a connection together, [`carrier`] is what it carries bytes with, [`pump`] is the thread that owns it,
+//! [`line`] what pump and verbs share with [`window`] and [`handles`] as the room on it, [`client`] a request with its deadline,
+//! [`transfer`] whole files, [`listing`] what lies in the root, [`lessons`] what a server teaches for the next connection. This
+//! file holds the verbs, and the one connection.
 //!
 //! Nothing is dialled before the first verb. A connection that ended is dialled anew by the next verb, one dial at a time;
 //! how often to try is the caller's business.
@@ -16,14 +18,16 @@ mod carrier;
 mod client;
 mod connect;
 pub mod fuzzing;
+mod handles;
+mod lessons;
 mod line;
+mod listing;
 mod pump;
 mod transfer;
 mod trust;
 mod window;
 mod wire;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,30 +35,14 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, mpsc};
 
 use self::client::{Client, Doing, Refusal};
-use self::pump::Holds;
-use self::trust::KeyType;
-use self::wire::{Attributes, Kind, Named, Reply, Request, status};
-use super::{ListedFile, Source, SourceError, Stat, checked, listed_name};
+use self::handles::Holder;
+use self::lessons::Lessons;
+use self::wire::{Attributes, Kind, Request, status};
+use super::{ListedFile, Source, SourceError, Stat, checked};
 use crate::config::resolve::SftpSettings;
 
 pub use self::connect::host_keys;
 pub use self::trust::{SeenKey, host_key_line};
-
-/// READDIRs in flight on one listing. OpenSSH answers about a hundred names each: 100,000 files are 1,000 of them.
-const READ_DIRS: usize = 128;
-
-/// READDIRs that are asked for before the first answer is there.
-const READ_DIRS_FIRST: usize = 4;
-
-/// Names that the READDIRs in flight may bring, going by the longest answer so far: a server that answers thousands at a
-/// time is asked for few at a time.
-const READ_DIR_NAMES: usize = 16 * 1024;
-
-/// Most names in one listing; a directory with more is refused rather than held in memory.
-const NAMES_MAX: usize = 1_000_000;
-
-/// Most bytes of names in one listing, likewise: a name may have as many as a packet, and honest ones have some forty.
-const NAMES_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// An SFTP account. See the module's documentation.
 pub struct SftpSource {
@@ -64,11 +52,11 @@ pub struct SftpSource {
     slot: Mutex<Slot>,
 }
 
-/// The one connection, and what the last dial taught.
+/// The one connection, and what those before have taught.
 #[derive(Default)]
 struct Slot {
     client: Option<Arc<Client>>,
-    key_type: Option<KeyType>,
+    lessons: Lessons,
     /// When the last dial that failed was over, and how. Verbs that were waiting for it share its failure.
     failed: Option<(Instant, SourceError)>,
 }
@@ -94,11 +82,16 @@ impl SftpSource {
         if let Some((_, error)) = slot.failed.as_ref().filter(|(at, _)| *at >= asked) {
             return Err(error.clone());
         }
-        slot.client = None;
-        match Client::dial(&self.name, &self.settings, slot.key_type, self.timeout).await {
+        if let Some(client) = slot.client.take() {
+            slot.lessons.ended(client.line.unanswered_at_end(), Instant::now());
+            if let Some(handles) = client.line.room.handles.taught() {
+                slot.lessons.took_handles(handles);
+            }
+        }
+        match Client::dial(&self.name, &self.settings, &slot.lessons, self.timeout).await {
             Ok((client, key_type)) => {
                 let client = Arc::new(client);
-                slot.key_type = Some(key_type);
+                slot.lessons.key_type = Some(key_type);
                 slot.client = Some(client.clone());
                 Ok(client)
             }
@@ -117,41 +110,14 @@ impl Source for SftpSource {
     }
 
     async fn list(&self) -> Result<Vec<ListedFile>, SourceError> {
-        let client = self.client().await?;
-        let doing = Doing("listing", &client.root);
-        let names = match read_dir(&client, &client.root, READ_DIRS, doing).await {
-            // Perhaps it was one too many at a time for this server; if not, it says so again.
-            Err(SourceError::Refused { .. }) => read_dir(&client, &client.root, 1, doing).await?,
-            outcome => outcome?,
-        };
-        let names = names.ok_or_else(|| SourceError::Refused {
-            doing: doing.to_string(),
-            reason: format!(
-                "more than {NAMES_MAX} names, or more than {} MiB of them; move some away",
-                NAMES_BYTES_MAX >> 20
-            ),
-        })?;
-        let mut files = Vec::with_capacity(names.len());
-        for named in names {
-            if named.name == b"." || named.name == b".." {
-                continue;
-            }
-            let name = listed_name(&named.name);
-            let Some(attributes) = attributes_of(&client, &named, &name).await? else {
-                continue;
-            };
-            if let Some(stat) = file_stat(&attributes) {
-                files.push(ListedFile { name, stat });
-            }
-        }
-        Ok(files)
+        listing::list(&*self.client().await?).await
     }
 
     async fn stat(&self, path: &str) -> Result<Option<Stat>, SourceError> {
         checked("looking at", path)?;
         let doing = Doing("looking at", path);
         let client = self.client().await?;
-        let Some(attributes) = client.attributes(Request::lstat(&client.path(path)), doing).await? else {
+        let Some(attributes) = client.lstat(&client.path(path), doing).await? else {
             return Ok(None);
         };
         file_stat(&attributes).map(Some).ok_or_else(|| SourceError::Taken {
@@ -180,7 +146,7 @@ impl Source for SftpSource {
             doing: Doing("renaming to", to).to_string(),
         };
         // Some servers rename over what is there. SFTP has no way to forbid it, so it is looked at first.
-        let target = || client.attributes(Request::lstat(&to_path), Doing("renaming to", to));
+        let target = || client.lstat(&to_path, Doing("renaming to", to));
         if target().await?.is_some() {
             return Err(taken());
         }
@@ -188,14 +154,29 @@ impl Source for SftpSource {
         let Err(refusal) = client.command(Request::rename(&from_path, &to_path), doing).await? else {
             return Ok(());
         };
+        // A plain "failure" is all that most say of a target that has come to be in between.
+        if refusal.code == status::ALREADY_EXISTS || target().await?.is_some() {
+            return Err(taken());
+        }
         match refusal.code {
-            status::ALREADY_EXISTS => Err(taken()),
-            // OpenSSH's plain "failure" is all it says of a target that has come to be in between.
-            status::FAILURE if target().await?.is_some() => Err(taken()),
-            status::NO_SUCH_FILE if client.attributes(Request::lstat(&from_path), doing).await?.is_some() => {
+            status::NO_SUCH_FILE | status::NO_SUCH_PATH if client.lstat(&from_path, doing).await?.is_some() => {
                 Err(SourceError::Refused {
                     doing: doing.to_string(),
                     reason: format!("the directory of {} is not there", Doing("the target", to)),
+                })
+            }
+            // Forbidden, or done by a hard link where there can be none: but nothing is at the target, and so the other way of
+            // renaming, which would replace it, does the same.
+            code if client.extensions.posix_rename
+                && (status::is_plain_failure(code)
+                    || matches!(code, status::PERMISSION_DENIED | status::UNSUPPORTED)) =>
+            {
+                let renamed = client
+                    .command(Request::posix_rename(&from_path, &to_path), doing)
+                    .await?;
+                renamed.map_err(|second| match second.code {
+                    status::NO_SUCH_FILE | status::NO_SUCH_PATH => second.into_source_error(doing),
+                    _ => refusal.into_source_error(doing),
                 })
             }
             _ => Err(refusal.into_source_error(doing)),
@@ -253,92 +234,21 @@ async fn make_dir(client: &Client, path: &str) -> Result<(), SourceError> {
     }
 }
 
-/// Whether a directory, or a link to one, is there.
+/// Whether a directory, or a link to one, is there. Where the server does not tell what is what, opening it tells.
 async fn is_directory(client: &Client, path: &str) -> Result<bool, SourceError> {
     let doing = Doing("looking at", path);
-    match client.attributes(Request::stat(&client.path(path)), doing).await {
-        Ok(found) => Ok(found.is_some_and(|attributes| attributes.kind() == Kind::Directory)),
-        Err(error) if error.is_about_the_file() => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// All names of a directory, with up to `depth_max` READDIRs in flight on one handle. Servers answer them in order or not:
-/// names are a set. `None` if there are more than are held in memory.
-async fn read_dir(
-    client: &Client,
-    path: &str,
-    depth_max: usize,
-    doing: Doing<'_>,
-) -> Result<Option<Vec<Named>>, SourceError> {
-    let requests = &client.line.room.requests;
-    let opened = client
-        .open(Request::open_dir(path), &client.line.room.handles, doing)
-        .await?;
-    let handle = opened.map_err(|refusal| refusal.into_source_error(doing))?;
-    let mut names = Vec::new();
-    let mut waiting = VecDeque::new();
-    let (mut ended, mut depth) = (false, depth_max.min(READ_DIRS_FIRST));
-    let mut bytes = 0;
-    loop {
-        while !ended && waiting.len() < depth {
-            let place = if waiting.is_empty() {
-                client.room(requests, doing).await?
-            } else if let Ok(place) = requests.clone().try_acquire_owned() {
-                place
-            } else {
-                break; // more in flight is a favour, not a need: no waiting for it
-            };
-            let holds = Holds {
-                place: Some(place),
-                ..Holds::default()
-            };
-            waiting.push_back(client.submit(Request::read_dir(handle.bytes()), holds));
+    let found = match client.attributes(Request::stat(&client.path(path)), doing).await {
+        Err(error) if error.is_about_the_file() => None,
+        found => found?,
+    };
+    match found.map(|attributes| attributes.kind()) {
+        Some(Kind::Unknown) => {
+            let opened = client
+                .open(Request::open_dir(&client.path(path)), Holder::Other, doing)
+                .await?;
+            Ok(opened.is_ok())
         }
-        let Some(answer) = waiting.pop_front() else {
-            return Ok(Some(names));
-        };
-        match client.answer(answer, doing).await?.reply {
-            // An empty answer is no end by the document, but a server that gives one would be asked for ever.
-            Reply::Names(some) if some.is_empty() => ended = true,
-            Reply::Names(some) => {
-                let bearable = (READ_DIR_NAMES / some.len()).max(1);
-                depth = (depth * 2).min(depth_max).min(bearable);
-                bytes += some.iter().map(|named| named.name.len()).sum::<usize>();
-                names.extend(some);
-            }
-            Reply::Status(status::EOF, _) => ended = true,
-            // What was asked for beyond the end: a server that has closed its directory there calls the handle wrong.
-            Reply::Status(status::FAILURE | status::BAD_MESSAGE | status::INVALID_HANDLE, _) if ended => {}
-            other => return Err(client.unexpected(other, doing)),
-        }
-        if names.len() > NAMES_MAX || bytes > NAMES_BYTES_MAX {
-            return Ok(None);
-        }
-    }
-}
-
-/// The attributes of a listed name, asked for where the listing does not have them. `None` if it is gone meanwhile, or if
-/// its name cannot be asked for.
-async fn attributes_of(client: &Client, named: &Named, name: &str) -> Result<Option<Attributes>, SourceError> {
-    let mut attributes = named.attributes;
-    if attributes.kind() == Kind::Unknown && named.hint != Kind::Unknown && attributes.size.is_some() {
-        if named.hint != Kind::File {
-            return Ok(None);
-        }
-        attributes.permissions = Some(0o100_000);
-    }
-    let told = attributes.size.is_some() && attributes.mtime.is_some() && attributes.kind() != Kind::Unknown;
-    if told || std::str::from_utf8(&named.name).is_err() {
-        return Ok(Some(attributes));
-    }
-    match client
-        .attributes(Request::lstat(&client.path(name)), Doing("looking at", name))
-        .await
-    {
-        Ok(found) => Ok(found),
-        Err(error) if error.is_about_the_file() => Ok(None),
-        Err(error) => Err(error),
+        kind => Ok(kind == Some(Kind::Directory)),
     }
 }
 

@@ -11,7 +11,7 @@
 //! The thread ends, and closes the socket, when the client is dropped, when the connection breaks, when the server sends
 //! what is no SFTP, or when it has been silent for the deadline with requests open. It never waits without a limit.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -24,6 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::carrier::Carrier;
 use super::connect::Connected;
+use super::handles::Place;
 use super::line::Line;
 use super::window::Share;
 use super::wire::{Framer, Reply, Request, WireError, decode};
@@ -36,7 +37,7 @@ pub(super) struct Holds {
     /// Its share of the bytes that may be in flight; held on by the answer until that is consumed.
     pub share: Option<Share>,
     /// For a request that opens something: its place among the open handles, which goes over to the handle.
-    pub handle_place: Option<OwnedSemaphorePermit>,
+    pub handle_place: Option<Place>,
 }
 
 /// A reply, with whatever it brought along.
@@ -46,6 +47,8 @@ pub(super) struct Answer {
     pub reply: Reply,
     /// The file it opened, closed when this is dropped.
     pub handle: Option<OpenHandle>,
+    /// The place of what was not opened.
+    pub not_opened: Option<Place>,
     /// Held as long as the bytes of the answer are in memory.
     pub share: Option<Share>,
 }
@@ -55,7 +58,7 @@ pub(super) struct Answer {
 #[derive(Debug)]
 pub(super) struct OpenHandle {
     bytes: Vec<u8>,
-    place: Option<OwnedSemaphorePermit>,
+    place: Option<Place>,
     orders: Orders,
 }
 
@@ -66,7 +69,7 @@ impl OpenHandle {
     }
 
     /// Takes the duty to close from this guard: the caller sends CLOSE itself, to learn how that went.
-    pub fn disarm(mut self) -> (Vec<u8>, Option<OwnedSemaphorePermit>) {
+    pub fn disarm(mut self) -> (Vec<u8>, Option<Place>) {
         (std::mem::take(&mut self.bytes), self.place.take())
     }
 }
@@ -189,6 +192,9 @@ pub(super) struct Pump {
     inbox: Inbox,
     orders: Orders,
     framer: Framer,
+    /// What is not on its way yet: no more than so many are unanswered at a time.
+    queue: VecDeque<Order>,
+    unanswered_max: usize,
     outbox: Vec<u8>,
     waiting: HashMap<u32, Waiting>,
     id_next: u32,
@@ -197,14 +203,16 @@ pub(super) struct Pump {
 }
 
 impl Pump {
-    /// A carrier for a connection on which VERSION was exchanged.
-    pub fn new(up: Connected, inbox: Inbox, orders: Orders, line: Arc<Line>) -> Pump {
+    /// A carrier for a connection on which VERSION was exchanged. It has no more than `unanswered_max` requests on the wire.
+    pub fn new(up: Connected, inbox: Inbox, orders: Orders, line: Arc<Line>, unanswered_max: usize) -> Pump {
         Pump {
             carrier: up.carrier,
             line,
             inbox,
             orders,
             framer: up.framer,
+            queue: VecDeque::new(),
+            unanswered_max,
             outbox: Vec::new(),
             waiting: HashMap::new(),
             id_next: 1,
@@ -230,11 +238,17 @@ impl Pump {
         self.deliver()?;
         loop {
             self.inbox.hush();
-            while let Ok(order) = self.inbox.orders.try_recv() {
+            // Asked before the queue is emptied: what was ordered before the goodbye goes out before it.
+            let leaving = self.inbox.bell.leaving.load(Ordering::Acquire);
+            self.queue.extend(self.inbox.orders.try_iter());
+            while self.waiting.len() < self.unanswered_max
+                && let Some(order) = self.queue.pop_front()
+            {
                 self.take(order);
             }
+            self.line.unanswered.store(self.waiting.len(), Ordering::Relaxed);
             self.write()?;
-            if self.inbox.bell.leaving.load(Ordering::Acquire) && self.outbox.is_empty() {
+            if leaving && self.queue.is_empty() && self.outbox.is_empty() {
                 return Ok(());
             }
             if self.read()? {
@@ -318,15 +332,19 @@ impl Pump {
             let waiting = self.waiting.remove(&id);
             let waiting = waiting.ok_or_else(|| garbled(WireError(format!("an answer to no request (id {id})"))))?;
             drop(waiting.holds.place);
+            let mut handle_place = waiting.holds.handle_place;
             let (reply, handle) = match reply {
                 Reply::Data(bytes) if bytes.len() > waiting.data_max => {
                     let excess = format!("{} bytes where {} were asked for", bytes.len(), waiting.data_max);
                     return Err(garbled(WireError(excess)));
                 }
                 Reply::Handle(bytes) => {
+                    if let Some(place) = &mut handle_place {
+                        place.opened();
+                    }
                     let handle = OpenHandle {
                         bytes,
-                        place: waiting.holds.handle_place,
+                        place: handle_place.take(),
                         orders: self.orders.clone(),
                     };
                     (Reply::Status(super::wire::status::OK, String::new()), Some(handle))
@@ -339,7 +357,16 @@ impl Pump {
                     .holds
                     .share
                     .and_then(|share| share.answered_after(waiting.asked.elapsed()));
-                drop(waiter.send(Answer { reply, handle, share }));
+                let not_opened = handle_place.map(|mut place| {
+                    place.refused();
+                    place
+                });
+                drop(waiter.send(Answer {
+                    reply,
+                    handle,
+                    not_opened,
+                    share,
+                }));
             }
         }
         Ok(())

@@ -1,12 +1,12 @@
 //! Files, whole and in part: small reads, fetches with many reads in flight, and writing beside and renaming over.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use super::super::SourceError;
 use super::client::{Client, Doing, Refusal};
+use super::handles::Holder;
 use super::pump::{Answer, Holds, OpenHandle};
 use super::window::Share;
 use super::wire::{Reply, Request, open, status};
@@ -17,6 +17,9 @@ const READ_MAX: usize = 1024 * 1024;
 /// Reads that one fetch has in flight at most. With 255 KiB each the room on the line ends first; with servers that give
 /// 32 KiB it is this.
 const READS: usize = 64;
+
+/// Reads in flight for the rest of one that was answered short.
+const FILLS: usize = 16;
 
 /// What a fetch with nothing in flight may always ask for, in bytes, room or not. A fetch whose receiver has stopped keeps
 /// its room; without this it would stop the others as well.
@@ -29,7 +32,7 @@ const WRITES: usize = 16;
 pub(super) async fn read(client: &Client, path: &str, offset: u64, len: usize) -> Result<Vec<u8>, SourceError> {
     let doing = Doing("reading", path);
     let len = len.min(READ_MAX);
-    let handle = open_to_read(client, path, &client.line.room.handles, doing).await?;
+    let handle = open_to_read(client, path, Holder::Other, doing).await?;
     let mut bytes = Vec::new();
     while bytes.len() < len {
         let window = &client.line.room.read_bytes;
@@ -70,7 +73,7 @@ pub(super) async fn fetch(
     let stopped = || SourceError::Stopped {
         doing: doing.to_string(),
     };
-    let handle = open_to_read(client, path, &client.line.room.fetch_handles, doing).await?;
+    let handle = open_to_read(client, path, Holder::Fetch, doing).await?;
     let mut asked = VecDeque::new();
     let (mut next, mut sent) = (0, 0);
     loop {
@@ -132,7 +135,8 @@ fn share_for(client: &Client, left: u64, none_in_flight: bool) -> Option<(u32, O
     }
 }
 
-/// Asks for the rest of a read that was answered short, until it is whole; whether the file ended before that.
+/// Asks for the rest of a read that was answered short, until it is whole; whether the file ended before that. A server that
+/// gives little at a time is asked for several such pieces at a time: one by one, each would cost a round trip.
 async fn fill(
     client: &Client,
     handle: &OpenHandle,
@@ -141,13 +145,24 @@ async fn fill(
     piece: &mut Vec<u8>,
     doing: Doing<'_>,
 ) -> Result<bool, SourceError> {
+    let given = piece.len().max(1);
     while piece.len() < len as usize {
-        let missing = len - piece.len() as u32;
-        let request = Request::read(handle.bytes(), offset + piece.len() as u64, missing);
-        let answer = client.answer(client.submit(request, Holds::default()), doing).await?;
-        match data(client, answer, doing)? {
-            Some(more) => piece.extend_from_slice(&more),
-            None => return Ok(true),
+        let mut asked = VecDeque::new();
+        let mut next = piece.len();
+        while next < len as usize && asked.len() < FILLS {
+            let wanted = given.min(len as usize - next);
+            let request = Request::read(handle.bytes(), offset + next as u64, wanted as u32);
+            asked.push_back((wanted, client.submit(request, Holds::default())));
+            next += wanted;
+        }
+        while let Some((wanted, answer)) = asked.pop_front() {
+            let Some(more) = data(client, client.answer(answer, doing).await?, doing)? else {
+                return Ok(true);
+            };
+            piece.extend_from_slice(&more);
+            if more.len() < wanted {
+                break; // what was asked for behind it is not next any more
+            }
         }
     }
     Ok(false)
@@ -167,11 +182,11 @@ fn data(client: &Client, answer: Answer, doing: Doing<'_>) -> Result<Option<Vec<
 async fn open_to_read(
     client: &Client,
     path: &str,
-    handles: &Arc<Semaphore>,
+    holder: Holder,
     doing: Doing<'_>,
 ) -> Result<OpenHandle, SourceError> {
     let opened = client
-        .open(Request::open(&client.path(path), open::READ), handles, doing)
+        .open(Request::open(&client.path(path), open::READ), holder, doing)
         .await?;
     opened.map_err(|refusal| refusal.into_source_error(doing))
 }
@@ -204,10 +219,13 @@ pub(super) async fn write(client: &Client, path: &str, bytes: &[u8]) -> Result<(
     let open = async || {
         let flags = open::WRITE | open::CREATE | open::EXCLUSIVE;
         let request = Request::open(&beside.path, flags);
-        client.open(request, &client.line.room.handles, doing).await
+        client.open(request, Holder::Other, doing).await
     };
     let mut opened = open().await?;
-    if opened.as_ref().is_err_and(|refusal| refusal.code == status::FAILURE) {
+    if opened
+        .as_ref()
+        .is_err_and(|refusal| status::is_plain_failure(refusal.code) || refusal.code == status::ALREADY_EXISTS)
+    {
         // Left behind by an attempt whose connection was lost, most likely; whether it was there, the second try tells.
         client.command(Request::remove(&beside.path), doing).await?.ok();
         opened = open().await?;
@@ -220,28 +238,24 @@ pub(super) async fn write(client: &Client, path: &str, bytes: &[u8]) -> Result<(
     client.command(Request::close(&handle), doing).await?.map_err(refused)?;
     drop(place);
 
-    let target = client.path(path);
-    if client.extensions.posix_rename {
-        client
-            .command(Request::posix_rename(&beside.path, &target), doing)
-            .await?
-            .map_err(refused)?;
-    } else {
-        match client.command(Request::remove(&target), doing).await? {
-            Ok(())
-            | Err(Refusal {
-                code: status::NO_SUCH_FILE | status::NO_SUCH_PATH,
-                ..
-            }) => {}
-            Err(refusal) => return Err(refused(refusal)),
-        }
-        client
-            .command(Request::rename(&beside.path, &target), doing)
-            .await?
-            .map_err(refused)?;
-    }
+    replace(client, &beside.path, &client.path(path), doing)
+        .await?
+        .map_err(refused)?;
     beside.renamed = true;
     Ok(())
+}
+
+/// Renames over what may be there: in one step where the server can and will, else by making room first.
+async fn replace(client: &Client, from: &str, to: &str, doing: Doing<'_>) -> Result<Result<(), Refusal>, SourceError> {
+    if client.extensions.posix_rename && client.command(Request::posix_rename(from, to), doing).await?.is_ok() {
+        return Ok(Ok(()));
+    }
+    match client.command(Request::remove(to), doing).await? {
+        Ok(()) => {}
+        Err(refusal) if matches!(refusal.code, status::NO_SUCH_FILE | status::NO_SUCH_PATH) => {}
+        Err(refusal) => return Ok(Err(refusal)),
+    }
+    client.command(Request::rename(from, to), doing).await
 }
 
 /// Writes all bytes from offset 0, several pieces in flight.

@@ -47,6 +47,11 @@ pub(super) mod status {
     pub const ALREADY_EXISTS: u32 = 11;
     pub const NO_SPACE: u32 = 14;
     pub const QUOTA: u32 = 15;
+
+    /// Whether a code says no more than that it did not go: a plain failure, or something of a vendor's own.
+    pub fn is_plain_failure(code: u32) -> bool {
+        code == FAILURE || code > QUOTA
+    }
 }
 
 /// A request that lacks only its id, which the pump gives.

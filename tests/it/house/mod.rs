@@ -5,5 +5,6 @@ pub mod far_end; // an SFTP server that does as a test tells it
 pub mod gate; // the feedgate binary, its state directory and its configuration
 pub mod http_server; // an HTTP server that stores what it is sent and does as a test tells it
 pub mod proxy; // a TCP proxy on loopback that stalls, cuts and delays
+pub mod servers; // ProFTPD, dropbear, asyncssh and paramiko on loopback
 pub mod sshd; // OpenSSH's own sshd on loopback
 pub mod world; // deliveries in this process, by a clock that a test can move

@@ -19,6 +19,7 @@
 //! | [`Sshd::keyboard_interactive`]   | `feedgate-it` | keyboard-interactive alone    | yes        |
 //! | [`Sshd::chroot`]                 | `feedgate-it` | password; `internal-sftp` in a chroot, so that the root is `/` | yes |
 //! | [`Sshd::start_with`]             | the current   | key, and lines of `sshd_config` of one's own | no |
+//! | [`Sshd::odd`]                    | the current   | key; behind manners that OpenSSH does not have | no |
 //!
 //! [`Sshd::with_password_and`] takes lines of `sshd_config` as well. [`Sshd::stop`] and [`Sshd::restart`] end it and start
 //! it again on the same port, sessions and all; [`Sshd::freeze`] and [`Sshd::thaw`] stop its processes without closing
@@ -72,12 +73,18 @@ impl Sshd {
         let root_there = root.display().to_string();
         Sshd::launch(
             dir,
-            current_user(),
+            current("-un"),
             root,
             root_there,
             false,
             &format!("{lines}\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"),
         )
+    }
+
+    /// Lets the current user in by key, to OpenSSH's sftp-server behind odd manners: see `python/odd_sftp.py`.
+    pub fn odd(manners: &str) -> Sshd {
+        let script = super::servers::script_path("odd_sftp.py");
+        Sshd::start_with(&format!("Subsystem sftp python3 -B {} {manners}", script.display()))
     }
 
     /// Lets `feedgate-it` in by password or keyboard-interactive. Needs root.
@@ -373,7 +380,7 @@ pub fn keygen(path: &Path, args: &[&str]) {
 }
 
 /// A process and all that it started. Each session of sshd is a process group of its own, so the parents tell.
-fn family(pid: u32) -> Vec<u32> {
+pub(super) fn family(pid: u32) -> Vec<u32> {
     let mut family = vec![pid];
     let mut seen = 0;
     while let Some(pid) = family.get(seen) {
@@ -384,7 +391,7 @@ fn family(pid: u32) -> Vec<u32> {
     family
 }
 
-fn greets(port: u16) -> bool {
+pub(super) fn greets(port: u16) -> bool {
     let Ok(mut stream) = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))) else {
         return false;
     };
@@ -395,18 +402,19 @@ fn greets(port: u16) -> bool {
     stream.read_exact(&mut greeting).is_ok() && &greeting == b"SSH-"
 }
 
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("an address").port()
 }
 
-fn current_user() -> String {
-    let output = Command::new("id").arg("-un").output().expect("id");
+/// Who runs the tests: `-un` the user, `-gn` the group.
+pub(super) fn current(flag: &str) -> String {
+    let output = Command::new("id").arg(flag).output().expect("id");
     String::from_utf8(output.stdout).expect("text").trim().to_string()
 }
 
 /// Creates the account, or finds it there. One process at a time: `useradd` locks the files, but does not wait long.
-fn make_account() {
+pub(super) fn make_account() {
     let lock = File::create(std::env::temp_dir().join("feedgate-it-account.lock")).expect("the lock");
     lock.lock().expect("the lock");
     let exists = Command::new("id")
@@ -443,6 +451,6 @@ fn give_to_account(path: &Path) {
     chown(path, Some(id("-u")), Some(id("-g"))).expect("chown");
 }
 
-fn open_to_all(path: &Path) {
+pub(super) fn open_to_all(path: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("chmod");
 }
