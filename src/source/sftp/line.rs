@@ -2,6 +2,7 @@
 //! there is on it.
 
 use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -26,6 +27,10 @@ const HANDLES_UNTOLD: usize = 64;
 /// Handles open at a time at most. OpenSSH allows about a thousand; each is a file descriptor of the server's. A small file and
 /// its receipt have one each, for three round trips: at 20 ms the half of 768 carries 3,200 of both a second.
 const HANDLES_MAX: usize = 768;
+
+/// Longest that a call of libssh2 may take. It never waits here, but it reads until there is no more, and from a server that
+/// sends faster than we take there is always more. What is in flight of ours takes a tenth of a second.
+const CALL_MAX: Duration = Duration::from_secs(5);
 
 /// How much may be in flight. Permits are taken by the verbs and given back when the answer is consumed.
 #[derive(Debug)]
@@ -86,6 +91,8 @@ pub(super) struct Line {
     /// How much may be in flight.
     pub room: Room,
     ended: OnceLock<String>,
+    /// Calls of libssh2 begun and come back from: odd inside one.
+    calls: AtomicU64,
 }
 
 impl Line {
@@ -95,7 +102,35 @@ impl Line {
             tcp,
             room,
             ended: OnceLock::new(),
+            calls: AtomicU64::new(0),
         }
+    }
+
+    /// Makes a call of libssh2, so that [`Line::watch`] sees it.
+    pub fn inside<T>(&self, call: impl FnOnce() -> T) -> T {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let outcome = call();
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        outcome
+    }
+
+    /// Ends the line if a call of libssh2 does not come back. To be called once.
+    pub fn watch(self: &Arc<Line>) {
+        let line = Arc::downgrade(self);
+        tokio::spawn(async move {
+            let mut before = 0;
+            loop {
+                tokio::time::sleep(CALL_MAX).await;
+                let Some(line) = line.upgrade().filter(|line| line.ended().is_none()) else {
+                    return;
+                };
+                let now = line.calls.load(Ordering::Relaxed);
+                if now == before && now % 2 == 1 {
+                    line.end("the server sends without end what nobody asked for");
+                }
+                before = now;
+            }
+        });
     }
 
     /// Why it is over, if it is.

@@ -5,7 +5,7 @@
 //! spoken here, over a channel of the session, and concurrency is simply calling verbs concurrently.
 //!
 //! In reading order: [`wire`] is the protocol as bytes, [`trust`] knows which host keys are ours, [`authenticate`] gets us
-//! in, [`connect`] puts a connection together, [`pump`] is the thread that owns it, [`line`] what pump and verbs share,
+//! in, [`connect`] puts a connection together within its [`deadline`], [`pump`] is the thread that owns it and reckons what comes [`unasked`], [`line`] what pump and verbs share,
 //! [`client`] a request with its deadline, [`transfer`] whole files. This file holds the verbs, and the one connection.
 //!
 //! Nothing is dialled before the first verb. A connection that ended is dialled anew by the next verb, one dial at a time;
@@ -14,10 +14,12 @@
 mod authenticate;
 mod client;
 mod connect;
+mod deadline;
 mod line;
 mod pump;
 mod transfer;
 mod trust;
+mod unasked;
 mod window;
 mod wire;
 
@@ -44,12 +46,23 @@ const READ_DIRS: usize = 128;
 /// READDIRs that are asked for before the first answer is there.
 const READ_DIRS_FIRST: usize = 4;
 
-/// Names that the READDIRs in flight may bring, going by the longest answer so far: a server that answers thousands at a
-/// time is asked for few at a time.
-const READ_DIR_NAMES: usize = 16 * 1024;
+/// Memory that the READDIRs in flight may bring, going by the longest answer so far: a server that answers thousands of names
+/// at a time is asked for few at a time.
+const READ_DIR_BYTES: usize = 2 * 1024 * 1024;
 
 /// Most names in one listing; a directory with more is refused rather than held in memory.
 const NAMES_MAX: usize = 1_000_000;
+
+/// Most bytes of all names of one listing together: a million of usual length.
+const NAMES_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// How many deadlines a listing may take as a whole. A server that gives one name at a time, each just in time, would be
+/// listened to for a year.
+const LISTING_DEADLINES: u32 = 10;
+
+/// Dials that may hang at a time. A name server or an SSH agent that does not answer is asked in calls that know no deadline:
+/// the verb goes on, and the thread stays. A hundred tries would leave a hundred.
+const DIALS_MAX: usize = 4;
 
 /// An SFTP account. See the module's documentation.
 pub struct SftpSource {
@@ -57,6 +70,8 @@ pub struct SftpSource {
     settings: SftpSettings,
     timeout: Duration,
     slot: Mutex<Slot>,
+    /// Shared with each thread that dials, for as long as it does.
+    dials: Arc<()>,
 }
 
 /// The one connection, and what the last dial taught.
@@ -76,6 +91,7 @@ impl SftpSource {
             settings: settings.clone(),
             timeout,
             slot: Mutex::default(),
+            dials: Arc::new(()),
         }
     }
 
@@ -90,7 +106,14 @@ impl SftpSource {
             return Err(error.clone());
         }
         slot.client = None;
-        match Client::dial(&self.name, &self.settings, slot.key_type, self.timeout).await {
+        if Arc::strong_count(&self.dials) > DIALS_MAX {
+            return Err(SourceError::Lost {
+                doing: format!("connecting to {}", connect::whom(&self.settings)),
+                reason: format!("{DIALS_MAX} dials still hang; does a name server or an SSH agent not answer?"),
+            });
+        }
+        let dial = self.dials.clone();
+        match Client::dial(&self.name, &self.settings, slot.key_type, self.timeout, dial).await {
             Ok((client, key_type)) => {
                 let client = Arc::new(client);
                 slot.key_type = Some(key_type);
@@ -114,11 +137,14 @@ impl Source for SftpSource {
     async fn list(&self) -> Result<Vec<ListedFile>, SourceError> {
         let client = self.client().await?;
         let doing = Doing("listing", &client.root);
-        let names = match read_dir(&client, &client.root, READ_DIRS, doing).await {
-            // Perhaps it was one too many at a time for this server; if not, it says so again.
-            Err(SourceError::Refused { .. }) => read_dir(&client, &client.root, 1, doing).await?,
-            outcome => outcome?,
+        let listing = async {
+            match read_dir(&client, &client.root, READ_DIRS, doing).await {
+                // Perhaps it was one too many at a time for this server; if not, it says so again.
+                Err(SourceError::Refused { .. }) => read_dir(&client, &client.root, 1, doing).await,
+                outcome => outcome,
+            }
         };
+        let names = client.within(LISTING_DEADLINES, listing, doing).await?;
         let mut files = Vec::with_capacity(names.len());
         for named in names {
             if named.name == b"." || named.name == b".." {
@@ -237,7 +263,14 @@ async fn make_dir(client: &Client, path: &str) -> Result<(), SourceError> {
         Ok(()) => Ok(()),
         // Servers say "failure", "exists" or "permission denied" of a directory that is there: looking tells.
         Err(_) if is_directory(client, path).await? => Ok(()),
-        Err(refusal) => Err(refusal.into_source_error(doing)),
+        Err(refusal) => match client.attributes(Request::lstat(&client.path(path)), doing).await {
+            Ok(Some(_)) => Err(SourceError::Refused {
+                doing: doing.to_string(),
+                reason: "something that is no directory is in its place; move it away".to_string(),
+            }),
+            Err(error) if !error.is_about_the_file() => Err(error),
+            _ => Err(refusal.into_source_error(doing)),
+        },
     }
 }
 
@@ -260,6 +293,7 @@ async fn read_dir(client: &Client, path: &str, depth_max: usize, doing: Doing<'_
         .await?;
     let handle = opened.map_err(|refusal| refusal.into_source_error(doing))?;
     let mut names = Vec::new();
+    let mut names_bytes = 0;
     let mut waiting = VecDeque::new();
     let (mut ended, mut depth) = (false, depth_max.min(READ_DIRS_FIRST));
     loop {
@@ -284,8 +318,11 @@ async fn read_dir(client: &Client, path: &str, depth_max: usize, doing: Doing<'_
             // An empty answer is no end by the document, but a server that gives one would be asked for ever.
             Reply::Names(some) if some.is_empty() => ended = true,
             Reply::Names(some) => {
-                let bearable = (READ_DIR_NAMES / some.len()).max(1);
-                depth = (depth * 2).min(depth_max).min(bearable);
+                let bytes = |named: &Named| named.name.len();
+                let some_bytes: usize = some.iter().map(bytes).sum();
+                let bearable = READ_DIR_BYTES / (some_bytes + some.len() * size_of::<Named>());
+                depth = (depth * 2).min(depth_max).min(bearable.max(1));
+                names_bytes += some_bytes;
                 names.extend(some);
             }
             Reply::Status(status::EOF, _) => ended = true,
@@ -293,8 +330,8 @@ async fn read_dir(client: &Client, path: &str, depth_max: usize, doing: Doing<'_
             Reply::Status(status::FAILURE | status::BAD_MESSAGE | status::INVALID_HANDLE, _) if ended => {}
             other => return Err(client.unexpected(other, doing)),
         }
-        if names.len() > NAMES_MAX {
-            let reason = format!("more than {NAMES_MAX} names; move some away");
+        if names.len() > NAMES_MAX || names_bytes > NAMES_BYTES_MAX {
+            let reason = format!("more than {NAMES_MAX} names, or {NAMES_BYTES_MAX} bytes of them; move some away");
             return Err(SourceError::Refused {
                 doing: doing.to_string(),
                 reason,
@@ -336,5 +373,35 @@ fn file_stat(attributes: &Attributes) -> Option<Stat> {
             mtime: attributes.mtime.map_or(0, |seconds| i64::from(seconds) * 1000),
         }),
         Kind::Directory | Kind::Link | Kind::Other => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn dials_that_hang_are_few() {
+        let settings = SftpSettings {
+            host: "127.0.0.1".to_string(),
+            port: 1,
+            user: "acme".to_string(),
+            root: "/".to_string(),
+            password: None,
+            private_key: None,
+            agent: false,
+            host_keys: vec!["SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".to_string()],
+            known_hosts: None,
+        };
+        let source = SftpSource::new("acme", &settings, Duration::from_secs(5));
+        let said = async || source.list().await.unwrap_err().to_string();
+        let hanging: Vec<Arc<()>> = (0..DIALS_MAX).map(|_| source.dials.clone()).collect();
+        assert!(said().await.contains("4 dials still hang"));
+        drop(hanging);
+        assert!(said().await.contains("refused"));
+        // The thread that was refused is through, or about to be.
+        while Arc::strong_count(&source.dials) > 1 {
+            tokio::task::yield_now().await;
+        }
     }
 }

@@ -22,6 +22,10 @@ const READS: usize = 64;
 /// its room; without this it would stop the others as well.
 const FETCH_LEN_MIN: u32 = 32 * 1024;
 
+/// How many deadlines the rest of a read may take that was answered short: as many as it has answers of 32 KiB, which every
+/// server gives. One that gives a byte at a time, each just in time, is not listened to for years.
+const FILL_DEADLINES: u32 = 8;
+
 /// Writes in flight on one file.
 const WRITES: usize = 16;
 
@@ -35,18 +39,24 @@ pub(super) async fn read(client: &Client, path: &str, offset: u64, len: usize) -
         let window = &client.line.room.read_bytes;
         let wanted = client.read_len().min(window.len_max()).min((len - bytes.len()) as u32);
         let share = Some(window.share(wanted).await.map_err(|_| client.lost(doing))?);
-        let request = Request::read(handle.bytes(), offset.saturating_add(bytes.len() as u64), wanted);
+        let at = offset.saturating_add(bytes.len() as u64);
         let answer = client.submit(
-            request,
+            Request::read(handle.bytes(), at, wanted),
             Holds {
                 share,
                 ..Holds::default()
             },
         );
-        match data(client, client.answer(answer, doing).await?, doing)? {
-            Some(more) if bytes.is_empty() && more.len() == len => return Ok(more),
-            Some(more) => bytes.extend_from_slice(&more),
-            None => break,
+        let Some(mut piece) = data(client, client.answer(answer, doing).await?, doing)? else {
+            break;
+        };
+        let ends = fill(client, &handle, at, wanted, &mut piece, doing).await?;
+        if bytes.is_empty() && piece.len() == len {
+            return Ok(piece);
+        }
+        bytes.extend_from_slice(&piece);
+        if ends {
+            break;
         }
     }
     Ok(bytes)
@@ -141,16 +151,19 @@ async fn fill(
     piece: &mut Vec<u8>,
     doing: Doing<'_>,
 ) -> Result<bool, SourceError> {
-    while piece.len() < len as usize {
-        let missing = len - piece.len() as u32;
-        let request = Request::read(handle.bytes(), offset + piece.len() as u64, missing);
-        let answer = client.answer(client.submit(request, Holds::default()), doing).await?;
-        match data(client, answer, doing)? {
-            Some(more) => piece.extend_from_slice(&more),
-            None => return Ok(true),
+    let filling = async {
+        while piece.len() < len as usize {
+            let missing = len - piece.len() as u32;
+            let request = Request::read(handle.bytes(), offset.saturating_add(piece.len() as u64), missing);
+            let answer = client.answer(client.submit(request, Holds::default()), doing).await?;
+            match data(client, answer, doing)? {
+                Some(more) => piece.extend_from_slice(&more),
+                None => return Ok(true),
+            }
         }
-    }
-    Ok(false)
+        Ok(false)
+    };
+    client.within(FILL_DEADLINES, filling, doing).await
 }
 
 /// The bytes of an answer to READ; `None` at the end of the file.
