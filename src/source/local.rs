@@ -1,7 +1,8 @@
 //! A local directory as a source: the same verbs, for when the SFTP server's files are mounted here.
 //!
 //! File system calls block, so each verb runs on a blocking thread, under the source's deadline. A call that hangs (a
-//! network mount whose server is gone) keeps its thread until the kernel lets go; the verb does not wait for it.
+//! network mount whose server is gone) keeps its thread until the kernel lets go; the verb does not wait for it. There is a
+//! bound on such threads: the ledger and the other sources need theirs.
 //!
 //! What is reached, and how it is kept below the root, is [`super::beneath`]'s business.
 
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rustix::io::Errno;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::beneath::{self, Failure};
 use super::watch::Watch;
@@ -24,12 +25,16 @@ const PIECE: u64 = 256 * 1024;
 /// Longest result of a small read, in bytes.
 const READ_MAX: usize = 1024 * 1024;
 
+/// Operations under way at a time, those included that hang. The runtime has some hundreds of threads for all that blocks.
+const OPERATIONS: usize = 64;
+
 /// A local directory. See the module's documentation.
 pub struct LocalSource {
     name: String,
     root: Arc<PathBuf>,
     timeout: Duration,
     watch: Watch,
+    places: Arc<Semaphore>,
 }
 
 impl LocalSource {
@@ -40,6 +45,7 @@ impl LocalSource {
             root: Arc::new(dir.to_path_buf()),
             timeout,
             watch: Watch::new(dir),
+            places: Arc::new(Semaphore::new(OPERATIONS)),
         }
     }
 
@@ -52,8 +58,17 @@ impl LocalSource {
     ) -> Result<T, SourceError> {
         let doing = || format!("{doing} `{}`", excerpt(path));
         let lost = |reason: String| SourceError::Lost { doing: doing(), reason };
-        let root = self.root.clone();
-        let running = tokio::task::spawn_blocking(move || operation(&root));
+        let (root, places) = (self.root.clone(), self.places.clone());
+        let running = async {
+            // Refused only when the semaphore is closed, and nobody closes it.
+            let place = places.acquire_owned().await.ok();
+            let operation = move || {
+                let outcome = operation(&root);
+                drop(place); // not before: what hangs keeps its place
+                outcome
+            };
+            tokio::task::spawn_blocking(operation).await
+        };
         match tokio::time::timeout(self.timeout, running).await {
             Ok(Ok(outcome)) => outcome.map_err(|failure| in_words(failure, doing())),
             Ok(Err(_)) => Err(lost("the operation was stopped".to_string())),
@@ -197,5 +212,35 @@ fn in_words(failure: Failure, doing: String) -> SourceError {
             doing,
             reason: errno.to_string(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A mount whose server is gone, asked again and again.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn operations_that_hang_do_not_take_every_thread() {
+        let source = LocalSource::new("acme", &std::env::temp_dir(), Duration::from_millis(20));
+        let (release, hangs) = std::sync::mpsc::channel::<()>();
+        let hangs = Arc::new(std::sync::Mutex::new(hangs));
+        let begun = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        for _ in 0..OPERATIONS + 10 {
+            let (hangs, begun) = (hangs.clone(), begun.clone());
+            let operation = move |_: &Path| {
+                begun.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                drop(hangs.lock().map(|hangs| hangs.recv()));
+                Ok(())
+            };
+            let outcome = source.blocking("listing", "/", operation).await;
+            assert!(matches!(outcome, Err(SourceError::Lost { .. })), "{outcome:?}");
+        }
+        assert_eq!(begun.load(std::sync::atomic::Ordering::SeqCst), OPERATIONS);
+        drop(release);
+        let patience = std::time::Instant::now() + Duration::from_secs(30);
+        while source.blocking("listing", "/", |_| Ok(())).await.is_err() {
+            assert!(std::time::Instant::now() < patience, "never free again");
+        }
     }
 }
