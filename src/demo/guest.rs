@@ -135,8 +135,16 @@ impl Handler for Guest {
         let files = Files::new(Root::new(dir)?);
         session.channel_success(channel)?;
         let (script, twin) = (self.house.script.clone(), self.twin.clone());
-        let cut = Box::new(move || cut(&twin));
-        tokio::spawn(session::serve(stream.into_stream(), files, script, cut));
+        let handle = session.handle();
+        let flood = move || {
+            let handle = handle.clone();
+            tokio::spawn(async move { while handle.xon_xoff_request(channel, false).await.is_ok() {} });
+        };
+        let line = session::Line {
+            cut: Box::new(move || cut(&twin)),
+            flood: Box::new(flood),
+        };
+        tokio::spawn(session::serve(stream.into_stream(), files, script, line));
         Ok(())
     }
 }

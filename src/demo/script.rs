@@ -81,6 +81,21 @@ pub enum Fault {
     CutAfter,
     /// Carried out, but a read gets at most this many bytes, which a server may always do.
     Short(u32),
+    /// Carried out; the reply comes byte by byte, with so much time between two, and all others wait behind it.
+    Drip(Duration),
+    /// Not carried out; the answer is a packet of this type with the request's id and this body.
+    Forged {
+        /// The packet's type: 101 is STATUS, 103 DATA, 104 NAME.
+        kind: u8,
+        /// What follows the id.
+        body: Vec<u8>,
+        /// How much later it comes.
+        after: Duration,
+    },
+    /// Carried out and answered; then packets of SSH that nobody asked for come without end.
+    Flood,
+    /// Not carried out; these bytes come in place of an answer.
+    Rubbish(Vec<u8>),
 }
 
 /// Decides over every request of every client, in the order in which they are carried out. Called from several threads.

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use russh_sftp::protocol::{Packet, StatusCode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, WriteHalf};
@@ -18,11 +19,19 @@ use super::script::{Fault, Request, Script};
 /// Replies that wait for the client to take them. Without a bound, one that asks and never listens would fill the memory.
 const REPLIES_WAITING_MAX: usize = 64;
 
-/// What cuts the connection that a session runs on.
-pub(super) type Cut = Box<dyn Fn() + Send + Sync>;
+/// What goes to the client, and the time between two bytes of it where that is not none.
+type Sent = (Bytes, Duration);
+
+/// What a session may do to the connection that it runs on.
+pub(super) struct Line {
+    /// Cuts it.
+    pub(super) cut: Box<dyn Fn() + Send + Sync>,
+    /// Fills it, beside the session, for as long as it lasts.
+    pub(super) flood: Box<dyn Fn() + Send + Sync>,
+}
 
 /// Serves a client until it goes.
-pub(super) async fn serve<S>(stream: S, mut files: Files, script: Option<Arc<dyn Script>>, cut: Cut)
+pub(super) async fn serve<S>(stream: S, mut files: Files, script: Option<Arc<dyn Script>>, line: Line)
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
@@ -32,7 +41,7 @@ where
     while let Ok(body) = read(&mut requests).await {
         let Ok(request) = Packet::try_from(&mut body.clone()) else {
             let refused = Packet::error(id_of(&body), StatusCode::BadMessage);
-            match replies.send(refused).await {
+            match replies.send(packed(refused)).await {
                 Ok(()) => continue,
                 Err(_) => break,
             }
@@ -42,31 +51,37 @@ where
             .and_then(|script| script.judge(&Request::of(&request, &files)));
         let id = request.get_request_id();
         // Disk work, on the server's own runtime: its other threads go on.
-        let carry_out = |data_max| tokio::task::block_in_place(|| files.answer(request, data_max));
+        let carry_out = |data_max| packed(tokio::task::block_in_place(|| files.answer(request, data_max)));
         let sent = match fault {
             None => replies.send(carry_out(u32::MAX)).await,
             Some(Fault::Short(data_max)) => replies.send(carry_out(data_max)).await,
-            Some(Fault::Answer(status)) => replies.send(Packet::error(id, status)).await,
+            Some(Fault::Answer(status)) => replies.send(packed(Packet::error(id, status))).await,
+            Some(Fault::Rubbish(bytes)) => replies.send((bytes.into(), Duration::ZERO)).await,
+            Some(Fault::Flood) => {
+                (line.flood)();
+                replies.send(carry_out(u32::MAX)).await
+            }
+            Some(Fault::Drip(pause)) => replies.send((carry_out(u32::MAX).0, pause)).await,
             Some(Fault::LoseReply) => {
                 carry_out(u32::MAX);
                 Ok(())
             }
             Some(Fault::Delay(delay)) => {
-                let (reply, replies) = (carry_out(u32::MAX), replies.clone());
-                tokio::spawn(async move {
-                    tokio::time::sleep(delay).await;
-                    replies.send(reply).await
-                });
+                send_later(&replies, delay, carry_out(u32::MAX));
+                Ok(())
+            }
+            Some(Fault::Forged { kind, body, after }) => {
+                send_later(&replies, after, forged(kind, id, &body));
                 Ok(())
             }
             Some(Fault::Stall) => {
                 swallow(&mut requests).await;
                 break;
             }
-            Some(Fault::CutBefore) => return cut(),
+            Some(Fault::CutBefore) => return (line.cut)(),
             Some(Fault::CutAfter) => {
                 carry_out(u32::MAX);
-                return cut();
+                return (line.cut)();
             }
         };
         if sent.is_err() {
@@ -76,8 +91,28 @@ where
     drop(replies);
     // What was answered before the client said goodbye is still on its way; if it is gone, writing fails at once.
     if writing.await.is_err() {
-        cut();
+        (line.cut)();
     }
+}
+
+/// A packet as it goes over the line. One that cannot be packed would be a defect of this server, and ends the session.
+fn packed(reply: Packet) -> Sent {
+    (Bytes::try_from(reply).unwrap_or_default(), Duration::ZERO)
+}
+
+/// A packet of whatever type and body.
+fn forged(kind: u8, id: u32, body: &[u8]) -> Sent {
+    let length = u32::try_from(5 + body.len()).unwrap_or(u32::MAX);
+    let packet = [&length.to_be_bytes(), &[kind][..], &id.to_be_bytes(), body].concat();
+    (packet.into(), Duration::ZERO)
+}
+
+fn send_later(replies: &mpsc::Sender<Sent>, delay: Duration, reply: Sent) {
+    let replies = replies.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(delay).await;
+        replies.send(reply).await
+    });
 }
 
 /// One packet: type and body, without its length. Anything longer than the protocol's habit ends the session.
@@ -98,10 +133,20 @@ fn id_of(body: &[u8]) -> u32 {
         .map_or(0, u32::from_be_bytes)
 }
 
-async fn write<S: AsyncWrite>(mut writer: WriteHalf<S>, mut waiting: mpsc::Receiver<Packet>) -> io::Result<()> {
-    while let Some(reply) = waiting.recv().await {
-        let bytes = Bytes::try_from(reply).map_err(io::Error::other)?;
-        writer.write_all(&bytes).await?;
+async fn write<S: AsyncWrite>(mut writer: WriteHalf<S>, mut waiting: mpsc::Receiver<Sent>) -> io::Result<()> {
+    while let Some((bytes, pause)) = waiting.recv().await {
+        if bytes.is_empty() {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        if pause.is_zero() {
+            writer.write_all(&bytes).await?;
+            continue;
+        }
+        for byte in bytes {
+            writer.write_all(&[byte]).await?;
+            writer.flush().await?;
+            tokio::time::sleep(pause).await;
+        }
     }
     Ok(())
 }
@@ -114,8 +159,6 @@ async fn swallow(requests: &mut (impl AsyncRead + Unpin)) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::io::DuplexStream;
 
     use super::super::paths::Root;
@@ -125,7 +168,11 @@ mod tests {
     fn client(dir: &std::path::Path) -> DuplexStream {
         let (ours, theirs) = tokio::io::duplex(1 << 20);
         let files = Files::new(Root::new(dir).unwrap());
-        tokio::spawn(serve(theirs, files, None, Box::new(|| {})));
+        let line = Line {
+            cut: Box::new(|| {}),
+            flood: Box::new(|| {}),
+        };
+        tokio::spawn(serve(theirs, files, None, line));
         ours
     }
 

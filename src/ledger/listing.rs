@@ -1,6 +1,8 @@
 //! What lies in a source's root, and what is taken up of it.
 
-use rusqlite::{Row, Transaction, params};
+use std::collections::HashSet;
+
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::{Ledger, LedgerError};
 
@@ -226,6 +228,29 @@ impl Changes {
         });
     }
 
+    /// The same without these files, of which nothing is to be done.
+    fn without(self, names: &HashSet<String>) -> Changes {
+        let mut rest = Changes {
+            gone: self.gone,
+            ..Changes::default()
+        };
+        let (new, changed): (HashSet<_>, HashSet<_>) =
+            (self.new.into_iter().collect(), self.changed.into_iter().collect());
+        for (place, candidate) in self.candidates.into_iter().enumerate() {
+            if names.contains(&candidate.seen.name) {
+                continue;
+            }
+            if new.contains(&place) {
+                rest.new.push(rest.candidates.len());
+            }
+            if changed.contains(&place) {
+                rest.changed.push(rest.candidates.len());
+            }
+            rest.candidates.push(candidate);
+        }
+        rest
+    }
+
     fn known_file(&mut self, known: &Known<'_>, seen: Seen, now: i64) {
         let anew = known.begins_anew(&seen, now);
         if !anew && known.import.is_some() && !known.retry {
@@ -253,7 +278,8 @@ fn compare(
     listing: Vec<Seen>,
     now: i64,
 ) -> rusqlite::Result<Vec<Candidate>> {
-    let changes = changes(transaction, source, listing, now)?;
+    let mut changes = changes(transaction, source, listing, now)?;
+    come_back(transaction, source, &mut changes, now)?;
     let mut insert = transaction.prepare_cached(
         "INSERT INTO listed (source, name, size, mtime, first_seen_at, changed_at, waiting)
          VALUES (?1, ?2, ?3, ?4, ?5, ?5, 'to settle')",
@@ -274,6 +300,33 @@ fn compare(
         delete.execute(params![source, gone])?;
     }
     Ok(changes.candidates)
+}
+
+/// Recognises files that were gone from a listing and are back as they were: of a root that was empty for a while (a volume
+/// that was not mounted, a server that listed nothing) nothing is looked at again that had been left there.
+fn come_back(transaction: &Transaction<'_>, source: &str, changes: &mut Changes, now: i64) -> rusqlite::Result<()> {
+    let mut last = transaction.prepare_cached(
+        "SELECT id, disposition = 'left' AND size = ?3 AND mtime = ?4 FROM imports
+         WHERE source = ?1 AND archive = ?2 AND seq IS NOT NULL ORDER BY seq DESC LIMIT 1",
+    )?;
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO listed (source, name, size, mtime, first_seen_at, changed_at, import) VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6)",
+    )?;
+    let mut are_back = HashSet::new();
+    for place in &changes.new {
+        let Seen { name, size, mtime } = &changes.candidates[*place].seen;
+        let became: Option<(i64, bool)> = last
+            .query_row(params![source, name, size, mtime], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        if let Some((import, true)) = became {
+            insert.execute(params![source, name, size, mtime, now, import])?;
+            are_back.insert(name.clone());
+        }
+    }
+    if !are_back.is_empty() {
+        *changes = std::mem::take(changes).without(&are_back);
+    }
+    Ok(())
 }
 
 /// Goes through both listings in the order of names, side by side: the one before is never in memory as a whole, and a

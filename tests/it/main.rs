@@ -18,6 +18,7 @@ mod fuzz; // any bytes at all: the fuzz targets, for a few seconds each
 mod http; // what is posted, and what every answer and every absence of one comes to
 mod intake; // one test per rule and per ending, over a directory and over SFTP
 mod kills; // SIGKILL at random moments
+mod network; // faults at any byte, servers that limit, refuse, flood and lie: recovered from without a restart
 mod receivers; // deliveries through faults, refusals, hours and crashes
 mod seeing; // destinations and dead letters, as `status`, `dead-letters`, `retry` and `check` show them
 mod sources; // one contract over a local directory and SFTP; authentication; host keys

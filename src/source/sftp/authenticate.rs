@@ -9,7 +9,8 @@
 use ssh2::{ErrorCode, KeyboardInteractivePrompt, Prompt, Session};
 
 use super::super::excerpt;
-use super::connect::{Deadline, NotIn, words};
+use super::connect::{NotIn, words};
+use super::deadline::Deadline;
 use crate::config::resolve::{PrivateKey, Secret, SftpSettings};
 
 /// Keys of the agent that are tried. Servers hang up after six attempts or so.

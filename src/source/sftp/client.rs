@@ -117,7 +117,7 @@ impl Drop for Client {
 }
 
 impl Client {
-    /// Dials, on a thread that becomes the connection's pump; resolves the root.
+    /// Dials, on a thread that becomes the connection's pump; resolves the root. `under_way` is held while it dials.
     ///
     /// # Errors
     /// `Lost`, `Barred`, and `Refused` if the server does not resolve the root.
@@ -126,11 +126,13 @@ impl Client {
         settings: &SftpSettings,
         lessons: &Lessons,
         timeout: Duration,
+        under_way: Arc<()>,
     ) -> Result<(Client, KeyType), SourceError> {
         let (ready, connected) = oneshot::channel();
         let (settings_there, key_type) = (settings.clone(), lessons.key_type);
         let spawned = std::thread::Builder::new().name(format!("sftp {name}")).spawn(move || {
             let connected = connect(&settings_there, key_type, timeout);
+            drop(under_way);
             let (carry, carrier) = std::sync::mpsc::sync_channel::<Pump>(1);
             // If nobody waits for the connection any more, it ends right here.
             if ready.send(connected.map(|up| (up, carry))).is_ok()
@@ -167,6 +169,7 @@ impl Client {
         let (extensions, key_type) = (up.extensions, up.key_type);
         let (orders, inbox) = Orders::new().map_err(|error| lost(format!("making a pipe: {error}")))?;
         let line = Arc::new(Line::new(up.tcp.clone(), Room::new(lessons, timeout)));
+        line.watch();
         let pump = Pump::new(up, inbox, orders.clone(), line.clone(), lessons.unanswered_max());
         carry
             .send(pump)
@@ -280,6 +283,24 @@ impl Client {
             Ok(Err(_)) => Err(self.lost(doing)),
             Err(_) => {
                 self.line.end(format!("no answer within {}", seconds(self.timeout)));
+                Err(self.lost(doing))
+            }
+        }
+    }
+
+    /// Work of many requests, each with a deadline of its own, and so many deadlines for all of it. What takes longer ends
+    /// the connection, as a single answer does.
+    pub async fn within<T>(
+        &self,
+        deadlines: u32,
+        work: impl Future<Output = Result<T, SourceError>>,
+        doing: Doing<'_>,
+    ) -> Result<T, SourceError> {
+        let whole = self.timeout * deadlines;
+        match tokio::time::timeout(whole, work).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                self.line.end(format!("not done within {}", seconds(whole)));
                 Err(self.lost(doing))
             }
         }

@@ -4,15 +4,16 @@
 //! of one deadline; afterwards the session is non-blocking for good.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ssh2::{Channel, ErrorCode, ExtendedData, MethodType, Session};
 
-use super::super::{SourceError, excerpt, seconds};
+use super::super::{SourceError, excerpt};
 use super::authenticate::authenticate;
 use super::carrier::Carrier;
+use super::deadline::{Alarm, Deadline};
 use super::trust::{KeyType, SeenKey, Trust, Verdict};
 use super::wire::{self, Extensions, Framer};
 use crate::config::resolve::SftpSettings;
@@ -84,6 +85,14 @@ pub(super) enum NotIn {
 }
 
 impl NotIn {
+    /// Says so if time had run out: what libssh2 makes of a socket that was shut under its hands tells nobody why.
+    fn at(self, deadline: &Deadline) -> NotIn {
+        match (self, deadline.left()) {
+            (NotIn::Lost(reason), Err(late)) if !reason.starts_with(&late) => NotIn::Lost(format!("{late} ({reason})")),
+            (error, _) => error,
+        }
+    }
+
     /// In the source's words.
     pub fn into_source_error(self, doing: String) -> SourceError {
         match self {
@@ -93,38 +102,11 @@ impl NotIn {
     }
 }
 
-/// The moment by which all of it must be done.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Deadline {
-    at: Instant,
-    whole: Duration,
-}
-
-impl Deadline {
-    /// From now.
-    pub fn after(whole: Duration) -> Deadline {
-        Deadline {
-            at: Instant::now() + whole,
-            whole,
-        }
-    }
-
-    /// What is left, or how to say that nothing is.
-    pub fn left(&self) -> Result<Duration, String> {
-        let left = self.at.saturating_duration_since(Instant::now());
-        // libssh2 takes 0 ms for "for ever".
-        if left < Duration::from_millis(1) {
-            Err(format!("not done within {}", seconds(self.whole)))
-        } else {
-            Ok(left)
-        }
-    }
-
-    /// Gives the session's next blocking call what is left.
-    pub fn arm(&self, session: &Session) -> Result<(), String> {
-        session.set_timeout(u32::try_from(self.left()?.as_millis()).unwrap_or(u32::MAX));
-        Ok(())
-    }
+/// A server that has shown its key.
+struct Dialled {
+    session: Session,
+    tcp: Arc<TcpStream>,
+    alarm: Alarm,
 }
 
 /// How a handshake failed.
@@ -145,17 +127,15 @@ pub(super) fn connect(
 ) -> Result<Connected, SourceError> {
     let whom = whom(settings);
     let deadline = Deadline::after(timeout);
-    let (session, tcp, key_type) = trusted_session(settings, key_type, &deadline)
-        .map_err(|error| error.into_source_error(format!("connecting to {whom}")))?;
-    authenticate(&session, settings, &deadline)
-        .map_err(|error| error.into_source_error(format!("logging in as {whom}")))?;
-    let starting = |reason: String| SourceError::Lost {
-        doing: format!("starting SFTP as {whom}"),
-        reason,
-    };
-    let mut ssh = open_channel(session, tcp, &deadline).map_err(starting)?;
+    let failed = |doing: &str, error: NotIn| error.at(&deadline).into_source_error(format!("{doing} {whom}"));
+    let (dialled, key_type) =
+        trusted_session(settings, key_type, &deadline).map_err(|error| failed("connecting to", error))?;
+    authenticate(&dialled.session, settings, &deadline).map_err(|error| failed("logging in as", error))?;
+    let starting = |reason: String| failed("starting SFTP as", NotIn::Lost(reason));
+    let mut ssh = open_channel(dialled.session, dialled.tcp, &deadline).map_err(starting)?;
     let (extensions, framer) = start_sftp(&mut ssh, &deadline).map_err(starting)?;
     ssh.session.set_blocking(false);
+    drop(dialled.alarm);
     Ok(Connected {
         tcp: ssh.tcp.clone(),
         carrier: Box::new(ssh),
@@ -181,7 +161,7 @@ fn trusted_session(
     settings: &SftpSettings,
     remembered: Option<KeyType>,
     deadline: &Deadline,
-) -> Result<(Session, Arc<TcpStream>, KeyType), NotIn> {
+) -> Result<(Dialled, KeyType), NotIn> {
     let trust = Trust::read(settings).map_err(NotIn::Barred)?;
     let mut seen: Vec<SeenKey> = Vec::new();
     let first = trust.order(remembered);
@@ -193,16 +173,16 @@ fn trusted_session(
         {
             continue;
         }
-        let (session, tcp) = match dial(&settings.host, settings.port, &types, deadline) {
+        let dialled = match dial(&settings.host, settings.port, &types, deadline) {
             Ok(dialled) => dialled,
             Err(HandshakeError::NothingInCommon(_) | HandshakeError::HungUp(_)) if !seen.is_empty() => continue,
             Err(
                 HandshakeError::NothingInCommon(reason) | HandshakeError::HungUp(reason) | HandshakeError::Lost(reason),
             ) => return Err(NotIn::Lost(reason)),
         };
-        let key = shown_key(&session).map_err(NotIn::Lost)?;
+        let key = shown_key(&dialled.session).map_err(NotIn::Lost)?;
         match (trust.verdict(&key), KeyType::named(&key.kind)) {
-            (Verdict::Trusted, Some(key_type)) => return Ok((session, tcp, key_type)),
+            (Verdict::Trusted, Some(key_type)) => return Ok((dialled, key_type)),
             (Verdict::Revoked, _) => return Err(NotIn::Barred(trust.revoked(settings, &key))),
             (Verdict::Trusted | Verdict::Unknown, _) => seen.push(key),
         }
@@ -221,16 +201,16 @@ fn shown_key(session: &Session) -> Result<SeenKey, String> {
 /// # Errors
 /// `Lost` if it cannot be reached or has no key that we take.
 pub fn host_keys(host: &str, port: u16, timeout: Duration) -> Result<Vec<SeenKey>, SourceError> {
+    let deadline = Deadline::after(timeout);
     let lost = |reason: String| {
         let doing = format!("asking `{}:{port}` for its host keys", excerpt(host));
-        SourceError::Lost { doing, reason }
+        NotIn::Lost(reason).at(&deadline).into_source_error(doing)
     };
-    let deadline = Deadline::after(timeout);
     let mut keys = Vec::new();
     let mut refusal = String::new();
     for key_type in KeyType::ALL {
         match dial(host, port, &[key_type], &deadline) {
-            Ok((session, _)) => keys.push(shown_key(&session).map_err(lost)?),
+            Ok(dialled) => keys.push(shown_key(&dialled.session).map_err(lost)?),
             Err(HandshakeError::NothingInCommon(reason) | HandshakeError::HungUp(reason)) => refusal = reason,
             Err(HandshakeError::Lost(reason)) => return Err(lost(reason)),
         }
@@ -239,13 +219,9 @@ pub fn host_keys(host: &str, port: u16, timeout: Duration) -> Result<Vec<SeenKey
 }
 
 /// TCP and the SSH handshake, with these types of host key, in this order of preference.
-fn dial(
-    host: &str,
-    port: u16,
-    types: &[KeyType],
-    deadline: &Deadline,
-) -> Result<(Session, Arc<TcpStream>), HandshakeError> {
+fn dial(host: &str, port: u16, types: &[KeyType], deadline: &Deadline) -> Result<Dialled, HandshakeError> {
     let tcp = Arc::new(tcp_connect(host, port, deadline).map_err(HandshakeError::Lost)?);
+    let alarm = Alarm::set(&tcp, deadline).map_err(HandshakeError::Lost)?;
     let mut session = Session::new().map_err(|error| HandshakeError::Lost(words(&error)))?;
     let host_keys = types
         .iter()
@@ -269,7 +245,7 @@ fn dial(
     session.set_tcp_stream(tcp.clone());
     deadline.arm(&session).map_err(HandshakeError::Lost)?;
     match session.handshake() {
-        Ok(()) => Ok((session, tcp)),
+        Ok(()) => Ok(Dialled { session, tcp, alarm }),
         // LIBSSH2_ERROR_KEX_FAILURE and _METHOD_NONE: the two lists have nothing in common.
         Err(error) if matches!(error.code(), ErrorCode::Session(-5 | -17)) => {
             Err(HandshakeError::NothingInCommon(format!(
@@ -289,9 +265,17 @@ fn tcp_connect(host: &str, port: u16, deadline: &Deadline) -> Result<TcpStream, 
     let addresses = (host, port)
         .to_socket_addrs()
         .map_err(|error| format!("looking up the host name: {error}"))?;
+    first_that_answers(&addresses.collect::<Vec<_>>(), deadline)
+}
+
+/// Addresses in their order, each with its share of what is left: one that swallows everything, as IPv6 does where it leads
+/// nowhere, must leave time for the next.
+fn first_that_answers(addresses: &[SocketAddr], deadline: &Deadline) -> Result<TcpStream, String> {
     let mut reason = "the host name has no address".to_string();
-    for address in addresses {
-        match TcpStream::connect_timeout(&address, deadline.left()?) {
+    for (index, address) in addresses.iter().enumerate() {
+        let to_try = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
+        let share = (deadline.left()? / to_try).max(Duration::from_millis(1));
+        match TcpStream::connect_timeout(address, share) {
             Ok(tcp) => {
                 // Requests are small and many; Nagle would hold each back for the last one's acknowledgement.
                 tcp.set_nodelay(true)
@@ -350,4 +334,34 @@ fn start_sftp(ssh: &mut Ssh, deadline: &Deadline) -> Result<(Extensions, Framer)
 /// libssh2's words for an error, without its numbers.
 pub(super) fn words(error: &ssh2::Error) -> String {
     excerpt(error.message())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// An address that swallows what is sent to it: its queue is full, and nobody takes from it.
+    fn black_hole() -> (TcpListener, Vec<TcpStream>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        rustix::net::listen(&listener, 0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(100)).ok();
+        let waiting = std::iter::from_fn(connect).take(8).collect();
+        (listener, waiting)
+    }
+
+    #[test]
+    fn an_address_that_swallows_everything_leaves_time_for_the_next() {
+        let (hole, _waiting) = black_hole();
+        let good = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addresses = [hole.local_addr().unwrap(), good.local_addr().unwrap()];
+        let deadline = Deadline::after(Duration::from_secs(2));
+        let tcp = first_that_answers(&addresses, &deadline).unwrap();
+        assert_eq!(tcp.peer_addr().unwrap(), addresses[1]);
+        assert!(deadline.left().is_ok());
+        assert!(first_that_answers(&addresses[..1], &deadline).is_err());
+        assert!(first_that_answers(&[], &deadline).is_err());
+    }
 }

@@ -2,7 +2,7 @@
 //! there is on it.
 
 use std::net::{Shutdown, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -18,6 +18,10 @@ const FETCH_KIB_MAX: usize = 6 * 1024;
 
 /// Bytes that small reads may have asked for, in KiB. Their own: a fetch whose receiver has stopped must not stop them.
 const READ_KIB_MAX: usize = 4 * 1024;
+
+/// Longest that a call of libssh2 may take. It never waits here, but it reads until there is no more, and from a server that
+/// sends faster than we take there is always more. What is in flight of ours takes a tenth of a second.
+const CALL_MAX: Duration = Duration::from_secs(5);
 
 /// How much may be in flight. Permits are taken by the verbs and given back when the answer is consumed.
 #[derive(Debug)]
@@ -61,6 +65,8 @@ pub(super) struct Line {
     /// Requests on the wire that are not answered yet. The pump counts.
     pub unanswered: AtomicUsize,
     ended: OnceLock<Ended>,
+    /// Calls of libssh2 begun and come back from: odd inside one.
+    calls: AtomicU64,
 }
 
 /// How a connection came to its end.
@@ -78,7 +84,35 @@ impl Line {
             room,
             unanswered: AtomicUsize::new(0),
             ended: OnceLock::new(),
+            calls: AtomicU64::new(0),
         }
+    }
+
+    /// Makes a call of libssh2, so that [`Line::watch`] sees it.
+    pub fn inside<T>(&self, call: impl FnOnce() -> T) -> T {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let outcome = call();
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        outcome
+    }
+
+    /// Ends the line if a call of libssh2 does not come back. To be called once.
+    pub fn watch(self: &Arc<Line>) {
+        let line = Arc::downgrade(self);
+        tokio::spawn(async move {
+            let mut before = 0;
+            loop {
+                tokio::time::sleep(CALL_MAX).await;
+                let Some(line) = line.upgrade().filter(|line| line.ended().is_none()) else {
+                    return;
+                };
+                let now = line.calls.load(Ordering::Relaxed);
+                if now == before && now % 2 == 1 {
+                    line.end("the server sends without end what nobody asked for");
+                }
+                before = now;
+            }
+        });
     }
 
     /// Why it is over, if it is.

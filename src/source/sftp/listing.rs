@@ -20,9 +20,9 @@ const READ_DIRS: usize = 128;
 /// READDIRs that are asked for before the first answer is there.
 const READ_DIRS_FIRST: usize = 4;
 
-/// Names that the READDIRs in flight may bring, going by the longest answer so far: a server that answers thousands at a
-/// time is asked for few at a time.
-const READ_DIR_NAMES: usize = 16 * 1024;
+/// Memory that the READDIRs in flight may bring, going by the longest answer so far: a server that answers thousands of names
+/// at a time is asked for few at a time.
+const READ_DIR_BYTES: usize = 2 * 1024 * 1024;
 
 /// Most names in one listing; a directory with more is refused rather than held in memory.
 const NAMES_MAX: usize = 1_000_000;
@@ -30,24 +30,33 @@ const NAMES_MAX: usize = 1_000_000;
 /// Most bytes of names in one listing, likewise: a name may have as many as a packet, and honest ones have some forty.
 const NAMES_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// How many deadlines a listing may take as a whole. A server that gives one name at a time, each just in time, would be
+/// listened to for a year.
+const LISTING_DEADLINES: u32 = 10;
+
 /// Names whose attributes are asked for at a time.
 const LOOKS: usize = 256;
 
 /// The regular files in the root.
 pub(super) async fn list(client: &Client) -> Result<Vec<ListedFile>, SourceError> {
     let doing = Doing("listing", &client.root);
-    let names = match read_dir(client, &client.root, READ_DIRS, doing).await {
-        // Perhaps it was one too many at a time for this server; if not, it says so again.
-        Err(SourceError::Refused { .. }) => read_dir(client, &client.root, 1, doing).await?,
-        outcome => outcome?,
+    let listing = async {
+        match read_dir(client, &client.root, READ_DIRS, doing).await {
+            // Perhaps it was one too many at a time for this server; if not, it says so again.
+            Err(SourceError::Refused { .. }) => read_dir(client, &client.root, 1, doing).await,
+            outcome => outcome,
+        }
     };
-    let names = names.ok_or_else(|| SourceError::Refused {
-        doing: doing.to_string(),
-        reason: format!(
-            "more than {NAMES_MAX} names, or more than {} MiB of them; move some away",
-            NAMES_BYTES_MAX >> 20
-        ),
-    })?;
+    let names = client
+        .within(LISTING_DEADLINES, listing, doing)
+        .await?
+        .ok_or_else(|| SourceError::Refused {
+            doing: doing.to_string(),
+            reason: format!(
+                "more than {NAMES_MAX} names, or more than {} MiB of them; move some away",
+                NAMES_BYTES_MAX >> 20
+            ),
+        })?;
     let mut files = Vec::with_capacity(names.len());
     let mut untold = Vec::new();
     for named in names {
@@ -139,9 +148,10 @@ async fn read_dir(
             // An empty answer is no end by the document, but a server that gives one would be asked for ever.
             Reply::Names(some) if some.is_empty() => ended = true,
             Reply::Names(some) => {
-                let bearable = (READ_DIR_NAMES / some.len()).max(1);
-                depth = (depth * 2).min(depth_max).min(bearable);
-                bytes += some.iter().map(|named| named.name.len()).sum::<usize>();
+                let some_bytes = some.iter().map(|named| named.name.len()).sum::<usize>();
+                let bearable = READ_DIR_BYTES / (some_bytes + some.len() * size_of::<Named>());
+                depth = (depth * 2).min(depth_max).min(bearable.max(1));
+                bytes += some_bytes;
                 names.extend(some);
             }
             Reply::Status(status::EOF, _) => ended = true,

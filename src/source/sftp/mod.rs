@@ -17,6 +17,7 @@ mod authenticate;
 mod carrier;
 mod client;
 mod connect;
+mod deadline;
 pub mod fuzzing;
 mod handles;
 mod lessons;
@@ -25,6 +26,7 @@ mod listing;
 mod pump;
 mod transfer;
 mod trust;
+mod unasked;
 mod window;
 mod wire;
 
@@ -44,12 +46,18 @@ use crate::config::resolve::SftpSettings;
 pub use self::connect::host_keys;
 pub use self::trust::{SeenKey, host_key_line};
 
+/// Dials that may hang at a time. A name server or an SSH agent that does not answer is asked in calls that know no deadline:
+/// the verb goes on, and the thread stays. A hundred tries would leave a hundred.
+const DIALS_MAX: usize = 4;
+
 /// An SFTP account. See the module's documentation.
 pub struct SftpSource {
     name: String,
     settings: SftpSettings,
     timeout: Duration,
     slot: Mutex<Slot>,
+    /// Shared with each thread that dials, for as long as it does.
+    dials: Arc<()>,
 }
 
 /// The one connection, and what those before have taught.
@@ -69,6 +77,7 @@ impl SftpSource {
             settings: settings.clone(),
             timeout,
             slot: Mutex::default(),
+            dials: Arc::new(()),
         }
     }
 
@@ -88,7 +97,14 @@ impl SftpSource {
                 slot.lessons.took_handles(handles);
             }
         }
-        match Client::dial(&self.name, &self.settings, &slot.lessons, self.timeout).await {
+        if Arc::strong_count(&self.dials) > DIALS_MAX {
+            return Err(SourceError::Lost {
+                doing: format!("connecting to {}", connect::whom(&self.settings)),
+                reason: format!("{DIALS_MAX} dials still hang; does a name server or an SSH agent not answer?"),
+            });
+        }
+        let dial = self.dials.clone();
+        match Client::dial(&self.name, &self.settings, &slot.lessons, self.timeout, dial).await {
             Ok((client, key_type)) => {
                 let client = Arc::new(client);
                 slot.lessons.key_type = Some(key_type);
@@ -230,7 +246,14 @@ async fn make_dir(client: &Client, path: &str) -> Result<(), SourceError> {
         Ok(()) => Ok(()),
         // Servers say "failure", "exists" or "permission denied" of a directory that is there: looking tells.
         Err(_) if is_directory(client, path).await? => Ok(()),
-        Err(refusal) => Err(refusal.into_source_error(doing)),
+        Err(refusal) => match client.attributes(Request::lstat(&client.path(path)), doing).await {
+            Ok(Some(_)) => Err(SourceError::Refused {
+                doing: doing.to_string(),
+                reason: "something that is no directory is in its place; move it away".to_string(),
+            }),
+            Err(error) if !error.is_about_the_file() => Err(error),
+            _ => Err(refusal.into_source_error(doing)),
+        },
     }
 }
 
@@ -261,5 +284,35 @@ fn file_stat(attributes: &Attributes) -> Option<Stat> {
             mtime: attributes.mtime.map_or(0, |seconds| i64::from(seconds) * 1000),
         }),
         Kind::Directory | Kind::Link | Kind::Other => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn dials_that_hang_are_few() {
+        let settings = SftpSettings {
+            host: "127.0.0.1".to_string(),
+            port: 1,
+            user: "acme".to_string(),
+            root: "/".to_string(),
+            password: None,
+            private_key: None,
+            agent: false,
+            host_keys: vec!["SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".to_string()],
+            known_hosts: None,
+        };
+        let source = SftpSource::new("acme", &settings, Duration::from_secs(5));
+        let said = async || source.list().await.unwrap_err().to_string();
+        let hanging: Vec<Arc<()>> = (0..DIALS_MAX).map(|_| source.dials.clone()).collect();
+        assert!(said().await.contains("4 dials still hang"));
+        drop(hanging);
+        assert!(said().await.contains("refused"));
+        // The thread that was refused is through, or about to be.
+        while Arc::strong_count(&source.dials) > 1 {
+            tokio::task::yield_now().await;
+        }
     }
 }

@@ -8,8 +8,12 @@
 //! libssh2 and `EAGAIN`: a write that would block has perhaps encrypted and half sent its packet, and must be repeated with
 //! the same bytes. The outbox therefore only ever grows at its end and shrinks by what was taken.
 //!
+//! libssh2 takes from the socket what there is, throws some packets away, and keeps others for ever that nobody asked for. So it
+//! is reckoned how much has come beside the answers ([`Unasked`]), and [`Line::watch`] looks from outside whether a call ever
+//! comes back.
+//!
 //! The thread ends, and closes the socket, when the client is dropped, when the connection breaks, when the server sends
-//! what is no SFTP, or when it has been silent for the deadline with requests open. It never waits without a limit.
+//! what is no SFTP, or when it has answered nothing for the deadline with requests open. It never waits without a limit.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read, Write};
@@ -26,6 +30,7 @@ use super::carrier::Carrier;
 use super::connect::Connected;
 use super::handles::Place;
 use super::line::Line;
+use super::unasked::Unasked;
 use super::window::Share;
 use super::wire::{Framer, Reply, Request, WireError, decode};
 
@@ -198,8 +203,10 @@ pub(super) struct Pump {
     outbox: Vec<u8>,
     waiting: HashMap<u32, Waiting>,
     id_next: u32,
-    /// When a byte last came, or a request went out with none open before it.
+    /// When a whole answer last came, or a request went out with none open before it. Bytes alone do not count: a server
+    /// could drip the same answer for ever.
     stirred: Instant,
+    unasked: Unasked,
 }
 
 impl Pump {
@@ -217,6 +224,7 @@ impl Pump {
             waiting: HashMap::new(),
             id_next: 1,
             stirred: Instant::now(),
+            unasked: Unasked::default(),
         }
     }
 
@@ -255,6 +263,10 @@ impl Pump {
                 self.deliver()?;
                 continue;
             }
+            if self.waiting.is_empty() && self.unasked.is_much_for_an_idle_line() {
+                return Ok(()); // without a word: the next verb dials anew
+            }
+            self.unasked.bearable()?;
             let quiet = self.stirred.elapsed();
             let patience = if self.waiting.is_empty() { keepalive } else { timeout };
             if let Some(left) = patience.checked_sub(quiet).filter(|left| !left.is_zero()) {
@@ -299,7 +311,8 @@ impl Pump {
             if sent == self.outbox.len() {
                 break Ok(());
             }
-            match self.carrier.write(&self.outbox[sent..]) {
+            let written = self.line.inside(|| self.carrier.write(&self.outbox[sent..]));
+            match written {
                 Ok(count) => sent += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Ok(()),
                 Err(error) => break Err(broken(&error)),
@@ -311,11 +324,17 @@ impl Pump {
 
     /// Reads one chunk; whether there was any.
     fn read(&mut self) -> Result<bool, String> {
-        match self.carrier.read(self.framer.space()) {
+        let before = self.in_the_socket();
+        let read = self.line.inside(|| self.carrier.read(self.framer.space()));
+        match self.waiting.is_empty() {
+            true => self.unasked.came_idle(before),
+            false => self.unasked.came(before.saturating_sub(self.in_the_socket())),
+        }
+        match read {
             Ok(0) if self.carrier.is_over() => Err("the server ended the session".to_string()),
             Ok(0) => Ok(false),
             Ok(count) => {
-                self.stirred = Instant::now();
+                self.unasked.given(count);
                 self.framer.received(count);
                 Ok(true)
             }
@@ -324,20 +343,31 @@ impl Pump {
         }
     }
 
+    fn in_the_socket(&self) -> u64 {
+        rustix::io::ioctl_fionread(&self.line.tcp).unwrap_or(0)
+    }
+
     /// Hands the replies that have arrived whole to those who wait for them.
     fn deliver(&mut self) -> Result<(), String> {
         let garbled = |error: WireError| format!("the server does not speak SFTP as it should: {error}");
         while let Some(packet) = self.framer.next().map_err(garbled)? {
             let (id, reply) = decode(packet).map_err(garbled)?;
-            let waiting = self.waiting.remove(&id);
-            let waiting = waiting.ok_or_else(|| garbled(WireError(format!("an answer to no request (id {id})"))))?;
+            let Some(waiting) = self.waiting.remove(&id) else {
+                return Err(garbled(WireError(format!("an answer to no request (id {id})"))));
+            };
+            if let Reply::Data(bytes) = &reply
+                && bytes.len() > waiting.data_max
+            {
+                let excess = format!("{} bytes where {} were asked for", bytes.len(), waiting.data_max);
+                // Whoever waits is woken when the reason is known, not before.
+                self.waiting.insert(id, waiting);
+                return Err(garbled(WireError(excess)));
+            }
+            self.unasked.answered();
+            self.stirred = Instant::now();
             drop(waiting.holds.place);
             let mut handle_place = waiting.holds.handle_place;
             let (reply, handle) = match reply {
-                Reply::Data(bytes) if bytes.len() > waiting.data_max => {
-                    let excess = format!("{} bytes where {} were asked for", bytes.len(), waiting.data_max);
-                    return Err(garbled(WireError(excess)));
-                }
                 Reply::Handle(bytes) => {
                     if let Some(place) = &mut handle_place {
                         place.opened();

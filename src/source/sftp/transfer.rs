@@ -25,6 +25,10 @@ const FILLS: usize = 16;
 /// its room; without this it would stop the others as well.
 const FETCH_LEN_MIN: u32 = 32 * 1024;
 
+/// How many deadlines the rest of a read may take that was answered short: as many as it has answers of 32 KiB, which every
+/// server gives. One that gives a byte at a time, each just in time, is not listened to for years.
+const FILL_DEADLINES: u32 = 8;
+
 /// Writes in flight on one file.
 const WRITES: usize = 16;
 
@@ -38,18 +42,24 @@ pub(super) async fn read(client: &Client, path: &str, offset: u64, len: usize) -
         let window = &client.line.room.read_bytes;
         let wanted = client.read_len().min(window.len_max()).min((len - bytes.len()) as u32);
         let share = Some(window.share(wanted).await.map_err(|_| client.lost(doing))?);
-        let request = Request::read(handle.bytes(), offset.saturating_add(bytes.len() as u64), wanted);
+        let at = offset.saturating_add(bytes.len() as u64);
         let answer = client.submit(
-            request,
+            Request::read(handle.bytes(), at, wanted),
             Holds {
                 share,
                 ..Holds::default()
             },
         );
-        match data(client, client.answer(answer, doing).await?, doing)? {
-            Some(more) if bytes.is_empty() && more.len() == len => return Ok(more),
-            Some(more) => bytes.extend_from_slice(&more),
-            None => break,
+        let Some(mut piece) = data(client, client.answer(answer, doing).await?, doing)? else {
+            break;
+        };
+        let ends = fill(client, &handle, at, wanted, &mut piece, doing).await?;
+        if bytes.is_empty() && piece.len() == len {
+            return Ok(piece);
+        }
+        bytes.extend_from_slice(&piece);
+        if ends {
+            break;
         }
     }
     Ok(bytes)
@@ -146,26 +156,29 @@ async fn fill(
     doing: Doing<'_>,
 ) -> Result<bool, SourceError> {
     let given = piece.len().max(1);
-    while piece.len() < len as usize {
-        let mut asked = VecDeque::new();
-        let mut next = piece.len();
-        while next < len as usize && asked.len() < FILLS {
-            let wanted = given.min(len as usize - next);
-            let request = Request::read(handle.bytes(), offset + next as u64, wanted as u32);
-            asked.push_back((wanted, client.submit(request, Holds::default())));
-            next += wanted;
-        }
-        while let Some((wanted, answer)) = asked.pop_front() {
-            let Some(more) = data(client, client.answer(answer, doing).await?, doing)? else {
-                return Ok(true);
-            };
-            piece.extend_from_slice(&more);
-            if more.len() < wanted {
-                break; // what was asked for behind it is not next any more
+    let filling = async {
+        while piece.len() < len as usize {
+            let mut asked = VecDeque::new();
+            let mut next = piece.len();
+            while next < len as usize && asked.len() < FILLS {
+                let wanted = given.min(len as usize - next);
+                let request = Request::read(handle.bytes(), offset.saturating_add(next as u64), wanted as u32);
+                asked.push_back((wanted, client.submit(request, Holds::default())));
+                next += wanted;
+            }
+            while let Some((wanted, answer)) = asked.pop_front() {
+                let Some(more) = data(client, client.answer(answer, doing).await?, doing)? else {
+                    return Ok(true);
+                };
+                piece.extend_from_slice(&more);
+                if more.len() < wanted {
+                    break; // what was asked for behind it is not next any more
+                }
             }
         }
-    }
-    Ok(false)
+        Ok(false)
+    };
+    client.within(FILL_DEADLINES, filling, doing).await
 }
 
 /// The bytes of an answer to READ; `None` at the end of the file.

@@ -13,6 +13,10 @@ pub(super) const PACKET_MAX: usize = 256 * 1024 + 9;
 /// Longest file handle (section 6.2 of the document says 256).
 const HANDLE_MAX: usize = 256;
 
+/// Longest name taken, of a file or of the root: the longest path of any system there is. Without it a million names of a
+/// quarter of a megabyte would be a listing.
+const NAME_MAX: usize = 4096;
+
 /// Most extensions read from a VERSION packet; OpenSSH names a dozen.
 const EXTENSIONS_MAX: usize = 128;
 
@@ -347,7 +351,11 @@ pub(super) fn decode(packet: &[u8]) -> Result<(u32, Reply), WireError> {
             let count = fields.number()?;
             let mut names = Vec::new(); // not reserved: the count is the server's word, the bytes are not
             for _ in 0..count {
-                let name = fields.string()?.to_vec();
+                let name = fields.string()?;
+                if name.len() > NAME_MAX {
+                    return Err(wrong(format!("a name of {} bytes", name.len())));
+                }
+                let name = name.to_vec();
                 let hint = match fields.string()?.first() {
                     Some(b'-') => Kind::File,
                     Some(b'd') => Kind::Directory,
@@ -622,6 +630,8 @@ mod tests {
         check(103, &[&number(6), b"bytes"]);
         check(104, &[&number(u32::MAX)]);
         check(104, &[&number(2), &text(b"a"), &text(b"-"), &number(0)]);
+        let long = [b'a'; NAME_MAX + 1];
+        check(104, &[&number(1), &text(&long), &text(b"-"), &number(0)]);
         check(105, &[&number(1), &[0; 7]]);
         check(
             105,

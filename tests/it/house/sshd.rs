@@ -263,6 +263,14 @@ impl Sshd {
         panic!("sshd does not start:\n{}", self.log());
     }
 
+    /// Ends every session, and goes on listening: what an administrator does, or a server that thinks somebody idle.
+    pub fn end_sessions(&self) {
+        for pid in family(self.child.as_ref().expect("it runs").id()).into_iter().skip(1) {
+            // Gone already is fine.
+            kill_process(Pid::from_raw(pid as i32).expect("a process id"), Signal::KILL).ok();
+        }
+    }
+
     /// Stops every process of it without closing anything: connections stay, and nothing answers.
     pub fn freeze(&self) {
         self.signal(self.child.as_ref().expect("it runs"), Signal::STOP);
@@ -271,6 +279,13 @@ impl Sshd {
     /// Lets it go on.
     pub fn thaw(&self) {
         self.signal(self.child.as_ref().expect("it runs"), Signal::CONT);
+    }
+
+    /// How many connections it serves, those included that are not let in yet: it has a process for each.
+    pub fn sessions(&self) -> usize {
+        let id = self.child.as_ref().expect("it runs").id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+        children.split_whitespace().count()
     }
 
     /// How many files and directories below the root its sessions have open.
