@@ -202,13 +202,18 @@ impl Login<'_> {
 /// The server's plain no.
 fn refused(error: &ssh2::Error) -> bool {
     // LIBSSH2_ERROR_AUTHENTICATION_FAILED and _PUBLICKEY_UNVERIFIED
-    matches!(error.code(), ErrorCode::Session(-18 | -19))
+    matches!(error.code(), ErrorCode::Session(-18 | -19)) && !unanswered(error)
+}
+
+/// A key that nothing was said of: libssh2 calls it unverified as well when the connection broke before the answer.
+fn unanswered(error: &ssh2::Error) -> bool {
+    error.code() == ErrorCode::Session(-19) && error.message().starts_with("Waiting for")
 }
 
 /// No answer at all: the socket broke, or time ran out.
 fn lost(error: &ssh2::Error) -> bool {
     // LIBSSH2_ERROR_SOCKET_SEND, _TIMEOUT, _SOCKET_DISCONNECT, _SOCKET_TIMEOUT, _SOCKET_RECV, _BAD_SOCKET
-    matches!(error.code(), ErrorCode::Session(-7 | -9 | -13 | -30 | -43 | -45))
+    matches!(error.code(), ErrorCode::Session(-7 | -9 | -13 | -30 | -43 | -45)) || unanswered(error)
 }
 
 /// Answers prompts that do not echo with the password: those are the ones that ask for it.
