@@ -321,7 +321,10 @@ impl Pump {
             let (reply, handle) = match reply {
                 Reply::Data(bytes) if bytes.len() > waiting.data_max => {
                     let excess = format!("{} bytes where {} were asked for", bytes.len(), waiting.data_max);
-                    return Err(garbled(WireError(excess)));
+                    let reason = garbled(WireError(excess));
+                    // Whoever waits for it wakes as soon as it is forgotten here, and asks the line why.
+                    self.line.end(reason.clone());
+                    return Err(reason);
                 }
                 Reply::Handle(bytes) => {
                     let handle = OpenHandle {
