@@ -3,6 +3,12 @@
 //! The corpus is what the fuzzer found worth keeping, every input that ever found a fault, and the fixtures. `FUZZ=100000`
 //! runs so many mutations for each target; the seed is printed and `FUZZ_SEED` sets it.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what was run, and with which seed"
+)]
+
 use std::fs;
 use std::path::Path;
 use std::time::Instant;

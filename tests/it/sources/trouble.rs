@@ -480,3 +480,14 @@ async fn a_directory_wakes_when_something_comes_and_not_when_it_is_read() {
     wakes("a file came into the other directory").await;
     source.close().await;
 }
+
+/// More bytes than were asked for end the connection, and whoever waits is told so, however soon it wakes.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_too_long_is_told_as_what_it_is() {
+    // Nothing beyond version 3; then, in place of the root, four bytes of data.
+    let script = [&[0, 0, 9, 103][..], &[0, 0, 0, 4], b"data"].concat();
+    for _ in 0..200 {
+        let outcome = feedgate::fuzzing::scripted(&script, TIMEOUT).await;
+        expect_error(outcome.map(|_| ()), "lost", &["4 bytes where 0 were asked for"]);
+    }
+}
