@@ -66,6 +66,7 @@ pub mod events;
 pub mod feed;
 mod hex;
 pub mod intake;
+mod large;
 pub mod ledger;
 pub mod receipt;
 pub mod source;
