@@ -93,7 +93,9 @@ mod tests {
     #[test]
     fn scattered_ones_end_it_before_they_fill_the_memory() {
         let mut set = RejectedSet::default();
-        let full = (0..).step_by(2).find_map(|index| set.push(index).err().map(|violation| (index, violation)));
+        let full = (0..)
+            .step_by(2)
+            .find_map(|index| set.push(index).err().map(|violation| (index, violation)));
         let (index, violation) = full.expect("it ends");
         assert_eq!(violation.code, ViolationCode::TooManyRejected);
         assert!((60_000_000..80_000_000).contains(&index), "{index}");

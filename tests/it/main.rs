@@ -14,6 +14,7 @@ mod demo; // the demo, as a newcomer runs it
 mod feeds; // every rule of entries, and the reader against serde_json
 #[cfg(feature = "parquet")]
 mod files; // Parquet, read back by DuckDB and by the crate that wrote it
+mod hostile; // every hazard of zip and JSON that we know, through the real daemon, and what it answers
 mod http; // what is posted, and what every answer and every absence of one comes to
 mod intake; // one test per rule and per ending, over a directory and over SFTP
 mod kills; // SIGKILL at random moments
