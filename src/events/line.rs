@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use super::{Event, push_utc};
+use crate::large::room_for;
 
 /// Appends `{"id","import","archive","index","event","body"}` and a line feed. The body comes last and as given; where it
 /// is spread over several lines, the white space between its tokens goes, so that it fits on one.
@@ -50,6 +51,7 @@ fn push_string(into: &mut Vec<u8>, text: &str) {
 
 /// Copies valid JSON. Line ends can only stand between tokens there: inside strings they are escaped.
 fn push_on_one_line(into: &mut Vec<u8>, json: &[u8]) {
+    into.reserve_exact(room_for(into.len(), json.len()));
     if memchr::memchr2(b'\n', b'\r', json).is_none() {
         into.extend_from_slice(json);
         return;

@@ -212,6 +212,7 @@ impl Events {
             }
         }
         batch.end = self.at();
+        self.walk.rest();
         let (bytes, events) = batch.room();
         self.room = (bytes.min(bounds.bytes), events);
         Ok(batch)

@@ -1,107 +1,39 @@
-//! Is an entry an event? The rules of the specification's section 5, each with its code, and the words for it.
+//! Is an entry an event? The rules of the specification's section 5, each with its code.
 //!
-//! Nothing here shows the text of an `email` or `id`: messages give type and length.
+//! Finding what is wrong and saying it are two steps: a feed of a gigabyte can hold half a billion entries that are wrong,
+//! and of all but the first few thousand only the code and the index are kept. The words are in `reasons`.
 
-use super::excerpt;
-use super::fields::{Bad, CHARS_MAX, EMAIL_BYTES_MAX, Field, Fields, type_of};
+use super::fields::{Bad, Field, Fields};
 use super::members::{Key, Repeat};
-use super::{DuplicateKeys, Entry, Options, RawEntry, Verdict, timestamp};
-use crate::verdict::{Position, Reason, Reject, RejectCode, Warning, WarningCode};
+use super::{DuplicateKeys, Entry, Options, RawEntry, Verdict, reasons};
+use crate::verdict::{RejectCode, WarningCode};
 
 /// Says whether an entry is an event, or why not.
 ///
 /// Several things wrong give several reasons: keys that are there twice first, since mending those may mend the rest, then
 /// in the order event, identity, time.
 pub fn judge<'a>(entry: &RawEntry<'a>, options: &Options) -> Verdict<'a> {
+    weigh(entry, options).in_words()
+}
+
+/// Judges an entry without a word about it.
+pub fn weigh<'e, 'a>(entry: &'e RawEntry<'a>, options: &'e Options) -> Weighed<'e, 'a> {
+    let mut weighed = Weighed {
+        entry,
+        options,
+        fields: None,
+        reasons: Vec::new(),
+        warnings: Vec::new(),
+    };
     if !entry.raw.starts_with('{') {
-        let message = format!("the entry is {}; an object is wanted", type_of(entry.raw));
-        return reject(entry, vec![reason(entry, RejectCode::NotAnObject, None, message)]);
+        weighed.reasons.push((RejectCode::NotAnObject, Why::NotAnObject));
+        return weighed;
     }
     let fields = Fields::of(entry);
-    let mut reasons = Vec::new();
-    let mut warnings = Vec::new();
-    let mut warn = |code, key: Key, message| warnings.push((code, key, message));
-
-    for key in Key::ALL {
-        let Some(repeat) = entry.members.get(key).and_then(|member| member.repeat) else {
-            continue;
-        };
-        let message = duplicate_message(entry, key, repeat, options.duplicate_keys);
-        if repeat.differs && options.duplicate_keys == DuplicateKeys::Reject {
-            reasons.push(Reason {
-                at: entry.position_of(repeat.key),
-                ..reason(entry, RejectCode::DuplicateKey, Some(key), message)
-            });
-        } else {
-            warn(WarningCode::DuplicateKey, key, message);
-        }
-    }
-
-    match &fields.event {
-        Field::Good(_) => {}
-        Field::Absent => {
-            let message = match entry.members.get(Key::Event) {
-                None => "`event`, the name of the event, is missing",
-                Some(_) => "`event` is null; the name of the event is wanted",
-            };
-            reasons.push(reason(
-                entry,
-                RejectCode::EventMissing,
-                Some(Key::Event),
-                message.to_owned(),
-            ));
-        }
-        Field::Bad(bad) => reasons.push(bad_value(entry, Key::Event, *bad)),
-    }
-
-    if let Field::Bad(bad) = fields.id {
-        reasons.push(bad_value(entry, Key::Id, bad));
-    }
-    if fields.id_is_number && matches!(fields.id, Field::Good(_)) {
-        let message = "`id` is a number and was taken as text; write it in double quotes".to_owned();
-        warn(WarningCode::IdNumber, Key::Id, message);
-    }
-    let has_id = matches!(fields.id, Field::Good(_));
-    for (key, field, code) in [
-        (Key::Email, &fields.email, WarningCode::EmailInvalid),
-        (
-            Key::BusinessUnit,
-            &fields.business_unit,
-            WarningCode::BusinessUnitInvalid,
-        ),
-    ] {
-        match field {
-            Field::Bad(bad) if has_id => {
-                let message = format!(
-                    "{}; it was left out, since `id` says who it is",
-                    describe(entry, key, *bad)
-                );
-                warn(code, key, message);
-            }
-            Field::Bad(bad) => reasons.push(bad_value(entry, key, *bad)),
-            _ => {}
-        }
-    }
-    if let Some(message) = missing_identity(&fields, options) {
-        reasons.push(reason(entry, RejectCode::IdentityMissing, None, message));
-    }
-
-    if let Field::Bad(bad) = fields.timestamp {
-        reasons.push(bad_value(entry, Key::Timestamp, bad));
-    }
-
-    if !reasons.is_empty() {
-        return reject(entry, reasons);
-    }
-    let warnings = warnings.into_iter().map(|(code, key, message)| Warning {
-        index: entry.index,
-        at: entry.position(),
-        code,
-        pointer: pointer(key),
-        message,
-    });
-    let warnings = warnings.collect();
-    Verdict::Accepted(fields.into_entry(options), warnings)
+    weighed.look_at_repeats();
+    weighed.look_at(&fields);
+    weighed.fields = Some(fields);
+    weighed
 }
 
 /// Takes the keys of an entry that was accepted out again: what [`judge`] gave for it under the same options.
@@ -109,117 +41,127 @@ pub fn extract<'a>(entry: &RawEntry<'a>, options: &Options) -> Entry<'a> {
     Fields::of(entry).into_entry(options)
 }
 
-/// What is missing of an identity. What is there and bad has a reason of its own, and is taken as mended here.
-fn missing_identity(fields: &Fields<'_>, options: &Options) -> Option<String> {
-    let wanted = "an entry needs `id`, or `email` and `businessUnit` together";
-    if fields.id != Field::Absent {
-        return None;
-    }
-    let email = fields.email != Field::Absent;
-    let unit = fields.business_unit != Field::Absent;
-    match (email, unit || options.default_business_unit.is_some()) {
-        (true, true) => None,
-        (true, false) => Some(format!("`businessUnit` is missing beside the e-mail address; {wanted}")),
-        (false, _) if unit => Some(format!("`email` is missing beside the business unit; {wanted}")),
-        (false, _) => Some(format!("nothing says whose event it is; {wanted}")),
-    }
+/// An entry that was judged.
+#[derive(Debug)]
+pub struct Weighed<'e, 'a> {
+    entry: &'e RawEntry<'a>,
+    options: &'e Options,
+    /// What its keys say; `None` if it is no object.
+    fields: Option<Fields<'a>>,
+    /// Why it is no event; none: it is one.
+    reasons: Vec<(RejectCode, Why)>,
+    /// What is odd about it.
+    warnings: Vec<(WarningCode, Why)>,
 }
 
-fn reject<'a>(entry: &RawEntry<'a>, reasons: Vec<Reason>) -> Verdict<'a> {
-    Verdict::Rejected(Reject {
-        index: entry.index,
-        at: entry.position(),
-        reasons,
-        excerpt: excerpt::of_entry(entry.raw),
-    })
+/// What is the matter with an entry, or with one of its keys.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Why {
+    NotAnObject,
+    /// The key is there again.
+    Repeated(Key, Repeat),
+    /// The name of the event is not there, or null.
+    NoEvent,
+    Bad(Key, Bad),
+    /// The same, where it does no harm.
+    LeftOut(Key, Bad),
+    NumberForId,
+    NoIdentity {
+        /// Whether there is an e-mail address without a unit.
+        email: bool,
+        /// Whether there is a unit without an e-mail address.
+        unit: bool,
+    },
 }
 
-/// A reason whose place is the value of `key`, or the entry where there is none.
-fn reason(entry: &RawEntry<'_>, code: RejectCode, key: Option<Key>, message: String) -> Reason {
-    Reason {
-        code,
-        pointer: key.map(pointer).unwrap_or_default(),
-        message,
-        at: place_of(entry, key),
-    }
-}
-
-fn place_of(entry: &RawEntry<'_>, key: Option<Key>) -> Position {
-    match key.and_then(|key| entry.members.get(key)) {
-        Some(member) => entry.position_of(member.last.from),
-        None => entry.position(),
-    }
-}
-
-/// The key as a JSON Pointer. None of the five has a character that RFC 6901 escapes.
-fn pointer(key: Key) -> String {
-    format!("/{}", key.name())
-}
-
-fn bad_value(entry: &RawEntry<'_>, key: Key, bad: Bad) -> Reason {
-    let code = match key {
-        Key::Event => RejectCode::EventInvalid,
-        Key::Id => RejectCode::IdInvalid,
-        Key::Email => RejectCode::EmailInvalid,
-        Key::BusinessUnit => RejectCode::BusinessUnitInvalid,
-        Key::Timestamp => RejectCode::TimestampInvalid,
-    };
-    reason(entry, code, Some(key), describe(entry, key, bad))
-}
-
-/// What was found and what is wanted.
-fn describe(entry: &RawEntry<'_>, key: Key, bad: Bad) -> String {
-    let name = key.name();
-    let wanted = match key {
-        Key::Event | Key::BusinessUnit => format!("a text of at most {CHARS_MAX} characters"),
-        Key::Id => format!("a text of at most {CHARS_MAX} characters, or an integer,"),
-        Key::Email => format!("an address of at most {EMAIL_BYTES_MAX} bytes"),
-        Key::Timestamp => timestamp::WANTED.to_owned(),
-    };
-    let shown = match entry.members.get(key) {
-        Some(member) if !key.is_sensitive() => {
-            format!(" ({})", excerpt::of_value(member.last.of(entry.raw.as_bytes())))
+impl Why {
+    /// The key that it is about; `None`: the entry.
+    pub fn key(self) -> Option<Key> {
+        match self {
+            Why::NotAnObject | Why::NoIdentity { .. } => None,
+            Why::NoEvent => Some(Key::Event),
+            Why::NumberForId => Some(Key::Id),
+            Why::Repeated(key, _) | Why::Bad(key, _) | Why::LeftOut(key, _) => Some(key),
         }
-        _ => String::new(),
-    };
-    match bad {
-        Bad::Type("a number") if key == Key::Id => {
-            format!("`{name}` is a number with a fraction or an exponent; {wanted} is wanted")
-        }
-        Bad::Type(found) => format!("`{name}` is {found}; {wanted} is wanted"),
-        Bad::Blank => format!("`{name}` is blank; {wanted} is wanted"),
-        Bad::TooLong(count) if key == Key::Email => format!("`{name}` has {count} bytes; {wanted} is wanted"),
-        Bad::TooLong(count) => format!("`{name}` has {count} characters; {wanted} is wanted"),
-        Bad::LoneSurrogate => {
-            format!(
-                "`{name}` holds one half of a character (a `\\ud…` escape without its other half); {wanted} is wanted"
-            )
-        }
-        Bad::Nul => format!("`{name}` holds a NUL character (`\\u0000`); {wanted} is wanted"),
-        Bad::Form(why) if key == Key::Email => format!("`{name}` is no e-mail address: {why}"),
-        Bad::Form(why) => format!("`{name}`{shown} {why}; {wanted} is wanted"),
     }
 }
 
-fn duplicate_message(entry: &RawEntry<'_>, key: Key, repeat: Repeat, policy: DuplicateKeys) -> String {
-    let name = key.name();
-    if !repeat.differs {
-        return format!("`{name}` is there twice, with the same value; remove one");
+impl<'a> Weighed<'_, 'a> {
+    /// The first reason, if it is rejected.
+    pub fn rejected(&self) -> Option<RejectCode> {
+        self.reasons.first().map(|(code, _)| *code)
     }
-    let text = entry.raw.as_bytes();
-    let values = match entry.members.get(key) {
-        Some(member) if !key.is_sensitive() => {
-            let (one, other) = (member.first.of(text), repeat.value.of(text));
-            format!(" ({} and {})", excerpt::of_value(one), excerpt::of_value(other))
+
+    /// What is odd about it, if it is accepted.
+    pub fn warnings(&self) -> impl Iterator<Item = WarningCode> {
+        let accepted = self.reasons.is_empty();
+        self.warnings.iter().filter(move |_| accepted).map(|(code, _)| *code)
+    }
+
+    /// The verdict, with places, sentences and an excerpt.
+    pub fn in_words(self) -> Verdict<'a> {
+        if !self.reasons.is_empty() {
+            return Verdict::Rejected(reasons::reject(self.entry, &self.reasons, self.options));
         }
-        _ => String::new(),
-    };
-    match policy {
-        DuplicateKeys::Reject => {
-            format!("`{name}` is there twice, with different values{values}; remove the wrong one")
+        let warn = |&(code, why): &(WarningCode, Why)| reasons::warning(self.entry, code, why, self.options);
+        let warnings = self.warnings.iter().map(warn).collect();
+        let event = self.fields.map(|fields| fields.into_entry(self.options));
+        Verdict::Accepted(event.unwrap_or_default(), warnings)
+    }
+
+    fn look_at_repeats(&mut self) {
+        for key in Key::ALL {
+            let Some(repeat) = self.entry.members.get(key).and_then(|member| member.repeat) else {
+                continue;
+            };
+            let why = Why::Repeated(key, repeat);
+            match repeat.differs && self.options.duplicate_keys == DuplicateKeys::Reject {
+                true => self.reasons.push((RejectCode::DuplicateKey, why)),
+                false => self.warnings.push((WarningCode::DuplicateKey, why)),
+            }
         }
-        DuplicateKeys::Last => {
-            format!("`{name}` is there twice, with different values{values}; the last one counts, remove the wrong one")
+    }
+
+    fn look_at(&mut self, fields: &Fields<'_>) {
+        use RejectCode::*;
+        match fields.event {
+            Field::Good(_) => {}
+            Field::Absent => self.reasons.push((EventMissing, Why::NoEvent)),
+            Field::Bad(bad) => self.reasons.push((EventInvalid, Why::Bad(Key::Event, bad))),
+        }
+
+        if let Field::Bad(bad) = fields.id {
+            self.reasons.push((IdInvalid, Why::Bad(Key::Id, bad)));
+        }
+        let has_id = matches!(fields.id, Field::Good(_));
+        if fields.id_is_number && has_id {
+            self.warnings.push((WarningCode::IdNumber, Why::NumberForId));
+        }
+        let (email, unit) = (&fields.email, &fields.business_unit);
+        for (key, field, code, warning) in [
+            (Key::Email, email, EmailInvalid, WarningCode::EmailInvalid),
+            (
+                Key::BusinessUnit,
+                unit,
+                BusinessUnitInvalid,
+                WarningCode::BusinessUnitInvalid,
+            ),
+        ] {
+            match *field {
+                Field::Bad(bad) if has_id => self.warnings.push((warning, Why::LeftOut(key, bad))),
+                Field::Bad(bad) => self.reasons.push((code, Why::Bad(key, bad))),
+                _ => {}
+            }
+        }
+        // What is there and bad has a reason of its own, and is taken as mended here.
+        let (email, unit) = (*email != Field::Absent, *unit != Field::Absent);
+        let has_both = email && (unit || self.options.default_business_unit.is_some());
+        if fields.id == Field::Absent && !has_both {
+            self.reasons.push((IdentityMissing, Why::NoIdentity { email, unit }));
+        }
+
+        if let Field::Bad(bad) = fields.timestamp {
+            self.reasons.push((TimestampInvalid, Why::Bad(Key::Timestamp, bad)));
         }
     }
 }
@@ -243,15 +185,23 @@ mod tests {
         let feed = format!("[{raw}]");
         let mut walk = Walk::new(feed.as_bytes(), options);
         let entry = walk.next().expect("no fault").expect("an entry");
+        let (rejected, warned) = {
+            let weighed = weigh(&entry, options);
+            (weighed.rejected(), weighed.warnings().collect::<Vec<_>>())
+        };
         match judge(&entry, options) {
             Verdict::Accepted(event, warnings) => {
                 assert_eq!(extract(&entry, options), event, "{raw}");
+                let codes: Vec<_> = warnings.iter().map(|warning| warning.code).collect();
+                assert_eq!((rejected, warned), (None, codes), "without words: {raw}");
                 let warnings = warnings
                     .iter()
                     .map(|warning| format!(" {}{}", warning.code, warning.pointer));
                 format!("+{}", warnings.collect::<String>())
             }
             Verdict::Rejected(reject) => {
+                let first = Some(reject.reasons[0].code);
+                assert_eq!((rejected, warned), (first, vec![]), "without words: {raw}");
                 let reasons = reject.reasons.iter().map(|reason| {
                     // Less the bracket: an offset in the entry.
                     format!(" {}{}@{}", reason.code, reason.pointer, reason.at.byte - 1)

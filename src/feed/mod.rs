@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `walk`, `window` | the array, entry by entry; what of the data is in memory |
 //! | `scan`, `members` | the grammar; where the five keys lie |
-//! | `judge`, `fields` | the rules and the verdict; the five keys, read |
+//! | `judge`, `fields`, `reasons` | the rules and the verdict; the five keys, read; the words for what is wrong |
 //! | `timestamp`, `text` | times as feeds write them; strings without their escapes |
 //! | `fault`, `explain`, `root` | faults as violations; the words for them; what a data file is that is no array |
 //! | `position` | lines and columns, counted when asked for |
@@ -24,6 +24,7 @@ mod judge;
 mod mask;
 mod members;
 mod position;
+mod reasons;
 mod root;
 mod scan;
 mod text;
@@ -37,7 +38,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::verdict::{Reject, Violation, Warning};
 
-pub use judge::{extract, judge};
+pub use judge::{Weighed, extract, judge, weigh};
 pub use walk::{RawEntry, Walk};
 
 /// Version of the reading: it is frozen with each import, and raised when the same bytes would be read otherwise.

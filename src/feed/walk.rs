@@ -129,6 +129,11 @@ impl<R: Read> Walk<R> {
         }
     }
 
+    /// Gives back the memory that only a large entry needed: for whoever does something else before the next one.
+    pub fn rest(&mut self) {
+        self.window.shrink();
+    }
+
     /// Passes the next entry, and gives its place in the window.
     fn pass_entry(&mut self) -> Result<Option<(usize, usize)>, Stop> {
         if self.state == State::Beginning {
@@ -364,11 +369,7 @@ mod tests {
         let mut count = 0;
         while walk.next().expect("no fault").is_some() {
             count += 1;
-            assert!(
-                walk.window.capacity() <= 300 << 10,
-                "entry {count}: {}",
-                walk.window.capacity()
-            );
+            assert!(walk.window.held() <= 300 << 10, "entry {count}: {}", walk.window.held());
         }
         assert_eq!(count, 1600);
         assert!(walk.bytes() > 100 << 20);
@@ -381,10 +382,26 @@ mod tests {
         let mut walk = Walk::new(feed(sizes), &options);
         let mut most = 0;
         while walk.next().expect("no fault").is_some() {
-            most = most.max(walk.window.capacity());
+            most = most.max(walk.window.held());
         }
         assert!((5 << 20..11 << 20).contains(&most), "{most}");
-        assert!(walk.window.capacity() <= 300 << 10, "{}", walk.window.capacity());
+        assert!(walk.window.held() <= 300 << 10, "{}", walk.window.held());
+    }
+
+    #[test]
+    fn memory_is_given_back_as_soon_as_somebody_rests() {
+        let options = options(16 << 20);
+        let mut walk = Walk::new(feed([100, 5 << 20, 100].into_iter()), &options);
+        walk.next().expect("no fault");
+        walk.next().expect("no fault");
+        assert!(walk.window.held() > 5 << 20);
+        walk.rest();
+        assert!(walk.window.held() <= 300 << 10, "{}", walk.window.held());
+        let third = walk.next().expect("no fault").expect("an entry");
+        assert_eq!(
+            (third.raw.len(), third.position().line, third.position().column),
+            (100, 3, 1)
+        );
     }
 
     #[test]
@@ -408,7 +425,7 @@ mod tests {
         let mut walk = Walk::new(b"[".chain(blanks).chain(&b"7 ]"[..]), &options);
         let entry = walk.next().expect("no fault").expect("an entry");
         assert_eq!((entry.position().line, entry.position().column), (1 + (20 << 20), 1));
-        assert!(walk.window.capacity() <= 300 << 10);
+        assert!(walk.window.held() <= 300 << 10);
         assert!(walk.next().expect("no fault").is_none());
     }
 

@@ -6,6 +6,7 @@ use std::cell::Cell;
 use std::io::{self, ErrorKind, Read};
 
 use super::position::{BEGINNING, Places};
+use crate::large::room_for;
 use crate::verdict::Position;
 
 /// What is read at a time. 256 KiB was the best size between the inflating thread and this one.
@@ -132,6 +133,14 @@ impl<R: Read> Window<R> {
         Ok(self.end > before)
     }
 
+    /// Gives back the memory that only a large entry needed, once it is consumed.
+    pub fn shrink(&mut self) {
+        if self.data.len() > LOOK_BACK + BLOCK {
+            self.forget();
+            self.resize(self.end.max(LOOK_BACK + BLOCK));
+        }
+    }
+
     /// Lets go of what was consumed. Its lines and columns are counted first.
     fn forget(&mut self) {
         let gone = self.start.saturating_sub(LOOK_BACK);
@@ -150,7 +159,8 @@ impl<R: Read> Window<R> {
         if self.data.is_empty() {
             self.data = vec![0; size]; // zeroed by the system, page by page, when touched
         } else if self.data.len() < size {
-            self.data.reserve_exact(size - self.data.len());
+            let more = size - self.data.len();
+            self.data.reserve_exact(room_for(self.data.len(), more).max(more));
             self.data.resize(size, 0);
         } else if self.data.len() > size {
             self.data.truncate(size);
@@ -158,9 +168,9 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// Bytes of memory held.
+    /// Bytes of memory that were touched.
     #[cfg(test)]
-    pub fn capacity(&self) -> usize {
-        self.data.capacity()
+    pub fn held(&self) -> usize {
+        self.data.len()
     }
 }

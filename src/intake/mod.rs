@@ -25,6 +25,7 @@ mod look; // the listing: what is there, what has settled, in which order
 mod meanwhile; // a large archive, read while it arrives
 mod put_away; // the receipt and the rename, safe to repeat
 mod read; // network → disk → what the archives come to
+mod rejected_set; // which entries were rejected, kept small
 pub mod take_in; // reading an archive: what it comes to
 mod unpacking; // the data file, unpacked and hashed by threads beside its reader
 

@@ -8,6 +8,7 @@ use std::io::{self, Read, Seek};
 
 use sha2::{Digest, Sha256};
 
+use super::rejected_set::RejectedSet;
 use super::unpacking::unpack;
 use crate::archive::{self, FeedName, Limits};
 use crate::blocks::INLINE_BYTES_MAX;
@@ -185,6 +186,7 @@ fn read_feed(
     let mut walk = Walk::expecting(expected, data, options);
     let mut reject_counts = BTreeMap::<RejectCode, u64>::new();
     let mut warning_counts = BTreeMap::<WarningCode, u64>::new();
+    let mut rejected_set = RejectedSet::default();
     let mut reject_bytes = 0;
     let mut told = 0;
     let result = loop {
@@ -194,23 +196,32 @@ fn read_feed(
             Err(stop) => break Err(stop),
         };
         judged.entries += 1;
-        match feed::judge(&entry, options) {
-            Verdict::Accepted(_, warnings) => {
-                judged.valid += 1;
-                for warning in warnings {
-                    *warning_counts.entry(warning.code).or_default() += 1;
-                    if judged.warnings.len() < WARNINGS_KEPT {
-                        judged.warnings.push(warning);
-                    }
-                }
-            }
-            Verdict::Rejected(reject) => {
+        let weighed = feed::weigh(&entry, options);
+        // Words cost many times what judging does: they are found only for what is kept.
+        let wordy = match weighed.rejected() {
+            Some(first) => {
                 judged.rejected += 1;
-                judged.rejected_set.insert(reject.index);
-                if let Some(first) = reject.reasons.first() {
-                    *reject_counts.entry(first.code).or_default() += 1;
+                *reject_counts.entry(first).or_default() += 1;
+                if let Err(violation) = rejected_set.push(entry.index) {
+                    break Err(Stop::Fault(violation));
                 }
-                if judged.rejects.len() < REJECTS_KEPT && reject_bytes < REJECT_BYTES_KEPT {
+                judged.rejects.len() < REJECTS_KEPT && reject_bytes < REJECT_BYTES_KEPT
+            }
+            None => {
+                judged.valid += 1;
+                weighed.warnings().fold(false, |_, code| {
+                    *warning_counts.entry(code).or_default() += 1;
+                    judged.warnings.len() < WARNINGS_KEPT
+                })
+            }
+        };
+        if wordy {
+            match weighed.in_words() {
+                Verdict::Accepted(_, warnings) => {
+                    let room = WARNINGS_KEPT - judged.warnings.len();
+                    judged.warnings.extend(warnings.into_iter().take(room));
+                }
+                Verdict::Rejected(reject) => {
                     reject_bytes += weight(&reject);
                     judged.rejects.push(reject);
                 }
@@ -225,7 +236,7 @@ fn read_feed(
         }
     };
     judged.data_bytes = walk.bytes();
-    judged.rejected_set.optimize();
+    judged.rejected_set = rejected_set.finish();
     judged.reject_counts = reject_counts.into_iter().collect();
     judged.warning_counts = warning_counts.into_iter().collect();
     result

@@ -15,6 +15,7 @@ mod feeds; // every rule of entries, and the reader against serde_json
 #[cfg(feature = "parquet")]
 mod files; // Parquet, read back by DuckDB and by the crate that wrote it
 mod fuzz; // any bytes at all: the fuzz targets, for a few seconds each
+mod hostile; // every hazard of zip and JSON that we know, through the real daemon, and what it answers
 mod http; // what is posted, and what every answer and every absence of one comes to
 mod intake; // one test per rule and per ending, over a directory and over SFTP
 mod kills; // SIGKILL at random moments

@@ -45,8 +45,16 @@ pub struct EndRecord {
 pub struct Zip64 {
     /// Entries; `None` is the truth.
     pub entries: Option<u64>,
+    /// Size of the directory.
+    pub directory_size: Option<u64>,
     /// Offset of the directory.
     pub directory_offset: Option<u64>,
+    /// Length of the record, as it says itself.
+    pub len: Option<u64>,
+    /// Number of this disk.
+    pub disk: u32,
+    /// Number of all disks.
+    pub disks: Option<u32>,
     /// Where the locator points.
     pub located_at: Option<u64>,
     /// What the plain end record says beside it: the truth instead of "see there".
@@ -80,6 +88,10 @@ pub struct Member {
     pub attributes: u32,
     /// Where the directory puts the local header; `None` is the truth.
     pub offset: Option<u32>,
+    /// Its comment in the directory.
+    pub comment: Vec<u8>,
+    /// The disk that the directory puts it on.
+    pub disk: u16,
     /// In the directory.
     pub listed: bool,
     /// In the file.
@@ -194,6 +206,8 @@ impl Member {
             made_by: 3,
             attributes: 0o100_644 << 16,
             offset: None,
+            comment: Vec::new(),
+            disk: 0,
             listed: true,
             written: true,
         }
@@ -243,6 +257,18 @@ impl Header {
         .concat();
         (self.size, self.compressed_size) = (u32::MAX, u32::MAX);
         self.extra_field(1, &content);
+    }
+
+    /// Declares an unpacked size, in a zip64 field where it must be.
+    pub fn declare(&mut self, size: u64) {
+        match u32::try_from(size) {
+            Ok(short) if short < u32::MAX => self.size = short,
+            _ => {
+                let packed = u64::from(self.compressed_size);
+                (self.size, self.compressed_size) = (u32::MAX, u32::MAX);
+                self.extra_field(1, &[size.to_le_bytes(), packed.to_le_bytes()].concat());
+            }
+        }
     }
 
     fn common(&self) -> Vec<u8> {
@@ -337,11 +363,14 @@ impl Archive {
                 listed += 1;
                 directory.extend([b'P', b'K', 1, 2, 20, member.made_by, 20, 0]);
                 directory.extend(member.central.common());
-                directory.extend([0; 6]);
+                directory.extend((member.comment.len() as u16).to_le_bytes());
+                directory.extend(member.disk.to_le_bytes());
+                directory.extend([0; 2]);
                 directory.extend(member.attributes.to_le_bytes());
                 directory.extend(offset.to_le_bytes());
                 directory.extend(&member.central.name);
                 directory.extend(&member.central.extra);
+                directory.extend(&member.comment);
             }
         }
         bytes.extend(&self.before_directory);
@@ -360,14 +389,18 @@ impl Archive {
         let mut plain = (entries as u16, size as u32, offset as u32);
         if let Some(zip64) = &end.zip64 {
             let at = bytes.len() as u64;
-            bytes.extend(b"PK\x06\x06\x2c\0\0\0\0\0\0\0\x2d\x03\x2d\0\0\0\0\0\0\0\0\0");
+            bytes.extend(b"PK\x06\x06");
+            bytes.extend(zip64.len.unwrap_or(44).to_le_bytes());
+            bytes.extend([45, 3, 45, 0]);
+            bytes.extend([zip64.disk.to_le_bytes(), zip64.disk.to_le_bytes()].concat());
             let entries = zip64.entries.unwrap_or(entries);
+            let size = zip64.directory_size.unwrap_or(size);
             for number in [entries, entries, size, zip64.directory_offset.unwrap_or(offset)] {
                 bytes.extend(number.to_le_bytes());
             }
             bytes.extend(b"PK\x06\x07\0\0\0\0");
             bytes.extend(zip64.located_at.unwrap_or(at).to_le_bytes());
-            bytes.extend([1, 0, 0, 0]);
+            bytes.extend(zip64.disks.unwrap_or(1).to_le_bytes());
             if !zip64.plain_says_too {
                 plain = (u16::MAX, u32::MAX, u32::MAX);
             }
@@ -382,6 +415,44 @@ impl Archive {
         bytes.extend(end.comment_len.unwrap_or(self.comment.len() as u16).to_le_bytes());
         bytes.extend(&self.comment);
     }
+}
+
+/// A member of `before`, so many rounds, and `after`, packed by deflate at the ratio of a bomb, without ever being in memory:
+/// what one round comes to is repeated, since a full flush makes it stand by itself.
+pub fn repeated(name: &str, before: &[u8], round: &[u8], rounds: u64, after: &[u8]) -> Member {
+    let mut packer = flate2::Compress::new(flate2::Compression::best(), false);
+    let mut flushed = |bytes: &[u8], flush| {
+        let mut packed = Vec::with_capacity(bytes.len() + 1024);
+        packer.compress_vec(bytes, &mut packed, flush).expect("into memory");
+        packed
+    };
+    let mut packed = flushed(before, flate2::FlushCompress::Full);
+    packed.extend(flushed(round, flate2::FlushCompress::Full).repeat(rounds as usize));
+    packed.extend(flushed(after, flate2::FlushCompress::Finish));
+
+    let sum = |bytes: &[u8]| {
+        let mut sum = crc32fast::Hasher::new();
+        sum.update(bytes);
+        sum
+    };
+    let (mut crc, mut doubled, mut left) = (sum(before), sum(round), rounds);
+    while left > 0 {
+        if left % 2 == 1 {
+            crc.combine(&doubled);
+        }
+        doubled.combine(&doubled.clone());
+        left /= 2;
+    }
+    crc.combine(&sum(after));
+
+    let mut member = Member::raw(name, 8, packed, b"");
+    let crc = crc.finalize();
+    let size = before.len() as u64 + round.len() as u64 * rounds + after.len() as u64;
+    member.both(|header| {
+        header.crc32 = crc;
+        header.declare(size);
+    });
+    member
 }
 
 /// A bomb whose members share one kernel of zeros, each member's data beginning with the local headers that follow it,

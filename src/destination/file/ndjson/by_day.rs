@@ -22,6 +22,7 @@ use super::super::temporaries::{Error, Temporaries};
 use super::text::{PIECE_BYTES, Text};
 use super::{WRITE_BYTES, ending};
 use crate::events::{Event, push_line};
+use crate::large;
 
 /// Text is held in up to so many pieces of memory, 8 MiB in all, and one line alone if that one is larger. Evenly mixed, as many
 /// days as there may be have frames of some KiB still.
@@ -107,7 +108,6 @@ impl ByDay {
 
 impl Writer for ByDay {
     fn write(&mut self, day: &str, event: &Event<'_>) -> Result<(), Error> {
-        self.line.clear();
         push_line(&mut self.line, event);
         // It takes one less if there is room in the day's last, but that may be written right now.
         let needed = self.line.len().div_ceil(PIECE_BYTES);
@@ -118,6 +118,7 @@ impl Writer for ByDay {
         let text = &mut self.days[place].text;
         self.pieces -= text.pieces();
         text.push(&self.line);
+        large::clear(&mut self.line);
         self.pieces += text.pieces();
         Ok(())
     }

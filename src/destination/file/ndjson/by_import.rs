@@ -10,6 +10,7 @@ use super::super::Writer;
 use super::super::temporaries::{Error, Temporaries};
 use super::{WRITE_BYTES, ending};
 use crate::events::{Event, push_line};
+use crate::large;
 
 /// The one file of an import, which has one day.
 pub(super) struct ByImport {
@@ -39,7 +40,6 @@ impl ByImport {
 
 impl Writer for ByImport {
     fn write(&mut self, day: &str, event: &Event<'_>) -> Result<(), Error> {
-        self.line.clear();
         push_line(&mut self.line, event);
         let (path, out) = match &mut self.file {
             Some(file) => file,
@@ -49,7 +49,9 @@ impl Writer for ByImport {
                 self.file.insert((path, out))
             }
         };
-        out.write_all(&self.line).map_err(|error| (path.clone(), error))
+        out.write_all(&self.line).map_err(|error| (path.clone(), error))?;
+        large::clear(&mut self.line);
+        Ok(())
     }
 
     fn finish(self: Box<Self>) -> Result<Temporaries, Error> {
