@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::resolve::ImportLogSettings;
 use crate::ledger::{Ledger, LogLine};
+use crate::on_disk;
 
 /// Lines written with one sync.
 const LINES_AT_A_TIME: usize = 500;
@@ -83,8 +84,8 @@ fn append(path: &Path, settings: ImportLogSettings, lines: &[LogLine]) -> io::Re
         file = OpenOptions::new().create(true).append(true).open(path)?;
     }
     if file.metadata()?.len() == 0 {
-        // A new file: its name has to survive a power cut as its lines do.
-        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
+        // A new one: its name has to last before there is a line in it that nobody has to say again.
+        on_disk::sync_dir(path.parent().unwrap_or(Path::new(".")))?;
     }
     let mut text = String::new();
     // A crash may have left half a line; what follows begins a new one.

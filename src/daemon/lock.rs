@@ -1,9 +1,10 @@
 //! One daemon to a state directory.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+
+use crate::on_disk;
 
 /// Holds the state directory while it lives. The system lets go of it when the process ends, however it ends.
 #[derive(Debug)]
@@ -44,11 +45,7 @@ impl StateLock {
             source,
         };
         // What comes to lie in it are people's data: for nobody else's eyes.
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .map_err(failed)?;
+        on_disk::make_dir_with_mode(dir, 0o700).map_err(failed)?;
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)

@@ -202,8 +202,13 @@ fn sync_dir(dir: &OwnedFd) -> Result<(), Failure> {
 
 fn file_stat(found: &rustix::fs::Stat) -> Option<Stat> {
     let regular = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
+    #[allow(
+        clippy::unnecessary_cast,
+        reason = "of another type where the system is called by way of libc, as in tests"
+    )]
+    let nanos = found.st_mtime_nsec as i64;
     regular.then(|| Stat {
         size: found.st_size as u64,
-        mtime: found.st_mtime * 1000 + found.st_mtime_nsec as i64 / 1_000_000,
+        mtime: found.st_mtime * 1000 + nanos / 1_000_000,
     })
 }

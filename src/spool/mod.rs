@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::hex::hex;
 use crate::ledger::Stored;
+use crate::on_disk;
 use crate::source::{Source, SourceError};
 use pins::Pins;
 use temporary::Temporary;
@@ -128,10 +129,10 @@ impl Spool {
                 fs::rename(dir, &aside)?;
                 set_aside = Some(aside);
             }
-            fs::write(&marker, format!("{ledger}\n"))?;
-            fs::File::open(&marker)?.sync_all()?;
+            // Before the first archive comes: a spool without its mark would be taken for another ledger's.
+            on_disk::write(&marker, format!("{ledger}\n").as_bytes())?;
         }
-        fs::create_dir_all(dir)?;
+        on_disk::make_dir(dir)?;
         let spool = Spool {
             dir: dir.to_owned(),
             pins: Pins::default(),

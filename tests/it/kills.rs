@@ -1,26 +1,29 @@
 //! Killed at random moments, while archives are dropped; and at the end everything is where it belongs, once.
 //!
 //! A real `sshd`, the real binary, SIGKILL. The dice are seeded, and the seed is printed: `KILLS_SEED=… ` throws the same
-//! archives and the same waits again (what the machine does in between is its own affair). `KILLS=1000 KILLS_ARCHIVES=2000`
-//! makes a long run.
+//! archives and the same waits again (what the machine does in between is its own affair). `KILLS=1000 KILLS_ARCHIVES=800`
+//! makes a long run, of more than 100,000 entries.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::house::archives::{Archive, Method};
 use crate::house::gate::{Gate, wait_until};
+use crate::house::http_server::HttpServer;
 use crate::house::sshd::Sshd;
 
 /// What a partner sends, and what must become of it.
 struct Sent {
     name: String,
     bytes: Vec<u8>,
+    /// How many entries are in it.
+    entries: usize,
     /// The accepted entries: index and text.
     events: Vec<(u64, String)>,
     /// Failed archives stay in the root.
@@ -58,6 +61,7 @@ const KINDS: [Kind; 9] = [
 
 struct World {
     sshd: Sshd,
+    server: HttpServer,
     gate: Gate,
     events_db: PathBuf,
     dice: fastrand::Rng,
@@ -71,13 +75,16 @@ fn killed_at_random_moments_every_event_is_there_once_and_every_archive_in_one_p
     let kills = number("KILLS", 25);
     let archives = number("KILLS_ARCHIVES", 60);
     println!("KILLS_SEED={seed} KILLS={kills} KILLS_ARCHIVES={archives}");
+    let begun = Instant::now();
     let mut world = World::new(seed);
     for kill in 0..kills {
         let daemon = world.gate.start();
         let due = archives * (kill + 1) / kills;
+        // All at once, one after the other, or slowly.
+        let pace = [1, 40, 200][world.dice.usize(..3)];
         while (world.sent.len() as u64) < due {
             world.send();
-            world.pause(40);
+            world.pause(pace);
         }
         world.send_something_again();
         // Now hardly started, now in the middle of it, now long idle.
@@ -92,7 +99,10 @@ fn killed_at_random_moments_every_event_is_there_once_and_every_archive_in_one_p
     assert_eq!(ended.code, 0, "{ended}");
     let again = world.gate.once();
     assert_eq!(again.code, 0, "nothing was left to do: {again}");
-    world.check_at_the_end();
+    let repeated = world.check_at_the_end();
+    let entries: usize = world.sent.iter().map(|sent| sent.entries).sum();
+    let (archives, took) = (world.sent.len(), begun.elapsed().as_secs());
+    println!("{kills} kills, {archives} archives, {entries} entries, {repeated} sent twice over HTTP, {took} s");
 }
 
 fn number(variable: &str, default: u64) -> u64 {
@@ -108,8 +118,12 @@ impl World {
         gate.source_toml("acme", &format!("{}{quick}", sshd.toml()));
         let events_db = gate.destination_sqlite("events");
         gate.destination("files", "type = \"file\"");
+        let server = HttpServer::start();
+        let url = format!("url = \"{}/in\"", server.url());
+        gate.destination("crm", &format!("type = \"http\"\nstart = \"oldest\"\n{url}"));
         World {
             sshd,
+            server,
             gate,
             events_db,
             dice: fastrand::Rng::with_seed(seed),
@@ -144,7 +158,7 @@ impl World {
         let member = format!("event_history_{digits}.json");
         let name = format!("{member}.zip");
         let (entries, padding) = match kind {
-            Kind::Large => (self.dice.usize(1000..2000), 1000),
+            Kind::Large => (self.dice.usize(1000..2000), 300),
             _ => (self.dice.usize(2..40), 10),
         };
         let (feed, events) = self.feed(number, entries, padding);
@@ -162,6 +176,7 @@ impl World {
         Sent {
             name,
             bytes,
+            entries,
             events: match kind {
                 Kind::Broken | Kind::CutOff => Vec::new(),
                 _ => events,
@@ -237,18 +252,20 @@ impl World {
         }
         // A rename that was on its way takes effect after the daemon's death.
         wait_until(&format!("every archive in one place, after kill {kill}"), || {
-            self.sent.iter().all(|sent| self.places(sent).len() == sent.copies)
+            let places = self.places();
+            let copies = |sent: &Sent| places.get(stem(&sent.name)).map_or(0, Vec::len);
+            self.sent.iter().all(|sent| copies(sent) == sent.copies)
         });
     }
 
-    /// Where an archive lies.
-    fn places(&self, sent: &Sent) -> Vec<String> {
-        let stem = sent.name.trim_end_matches(".json.zip");
-        let mut places = Vec::new();
+    /// Where archives lie, by what their names begin with.
+    fn places(&self) -> BTreeMap<String, Vec<String>> {
+        let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for dir in ["", "processed/"] {
-            let names = names(&self.sshd.root().join(dir));
-            let of_it = names.into_iter().filter(|name| name.starts_with(stem));
-            places.extend(of_it.map(|name| format!("{dir}{name}")));
+            for name in names(&self.sshd.root().join(dir)) {
+                let place = format!("{dir}{name}");
+                places.entry(stem(&name).to_owned()).or_default().push(place);
+            }
         }
         places
     }
@@ -277,7 +294,8 @@ impl World {
         in_root == sent.stays
     }
 
-    fn check_at_the_end(&self) {
+    /// Answers with how many events were sent more than once to whom it cannot be told otherwise.
+    fn check_at_the_end(&self) -> usize {
         let expect = self.expected();
         assert!(expect.len() > self.sent.len(), "the dice sent next to nothing");
         self.check_places_and_receipts();
@@ -318,6 +336,25 @@ impl World {
             "SELECT DISTINCT spool_file FROM imports WHERE spool_file IS NOT NULL ORDER BY 1",
         );
         assert_eq!(names(&self.gate.state_dir().join("spool")), referred, "the spool");
+        self.check_what_came_over_http(&ids)
+    }
+
+    /// Every event came, and nothing else did. One whose answer was not read when the daemon was killed came again, with the same id.
+    fn check_what_came_over_http(&self, ids: &[String]) -> usize {
+        let mut came = Vec::new();
+        for request in self.server.stored() {
+            let id = |event: &Value| event["id"].as_str().expect("an id").to_owned();
+            came.extend(request.events().iter().map(id));
+        }
+        let distinct: BTreeSet<&String> = came.iter().collect();
+        let expect: BTreeSet<&String> = ids.iter().collect();
+        assert!(
+            distinct == expect,
+            "{} came over HTTP, of {}",
+            distinct.len(),
+            expect.len()
+        );
+        came.len() - distinct.len()
     }
 
     /// Every event that was sent, by archive and index.
@@ -333,10 +370,11 @@ impl World {
 
     fn check_places_and_receipts(&self) {
         let root = self.sshd.root();
+        let places = self.places();
         for sent in &self.sent {
-            let places = self.places(sent);
+            let places = &places[stem(&sent.name)];
             assert_eq!(places.len(), sent.copies, "{places:?}");
-            for place in &places {
+            for place in places {
                 assert_eq!(fs::read(root.join(place)).expect("it is there"), sent.bytes, "{place}");
             }
             let receipt = fs::read(root.join(format!("receipts/{}.receipt.json", sent.name))).expect("a receipt");
@@ -369,6 +407,12 @@ impl World {
         lines.sort();
         lines
     }
+}
+
+/// What an archive's name begins with, whatever was put behind it since another was in its place.
+fn stem(name: &str) -> &str {
+    let length = "event_history_".len() + 14;
+    name.get(..length).unwrap_or(name)
 }
 
 /// Compares without printing megabytes.

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use crate::config::resolve::{DestinationKind, DestinationSettings, FileFormat};
 use crate::events::{Batch, Event, push_date};
 use crate::ledger::Cursor;
+use crate::on_disk;
 
 use super::{Position, Reply, Store, of_io};
 use temporaries::{Error, Temporaries};
@@ -83,11 +84,11 @@ impl Files {
             });
         };
         refuse_unbuilt(format)?;
-        temporaries::make_dir(dir)
-            .map_err(|error| of_io(&format!("making the directory `{}`", dir.display()), &error))?;
+        on_disk::make_dir(dir).map_err(|error| of_io(&format!("making the directory `{}`", dir.display()), &error))?;
         owner::own(dir, settings)?;
         names::sweep(dir)
             .map_err(|error| of_io(&format!("sweeping temporary files from `{}`", dir.display()), &error))?;
+        on_disk::sync_dir(dir).map_err(|error| of_io(&format!("syncing the directory `{}`", dir.display()), &error))?;
         Ok(Files {
             dir: dir.to_owned(),
             #[cfg(feature = "parquet")]

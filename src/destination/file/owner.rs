@@ -3,8 +3,8 @@
 //! Two destinations in one directory, by whatever path, would write over each other's files: a mark in it says whose it is,
 //! and the first one stays.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::fs::{self, File, TryLockError};
+use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
 use super::super::{Reply, of_io};
@@ -20,21 +20,26 @@ pub(super) fn own(dir: &Path, settings: &DestinationSettings) -> Result<(), Repl
     if owner.as_deref() == Some(settings.name.as_str()) {
         return Ok(());
     }
-    let mark = dir.join(OWNER_MARK);
-    let failed = |error: std::io::Error| of_io(&format!("writing `{}`", mark.display()), &error);
-    match owner {
-        Some(_) => fs::write(&mark, format!("{}\n", settings.name)).map_err(failed),
-        // Of two that come at once, one makes it, and the other finds it made.
-        None => match File::create_new(&mark) {
-            Ok(mut file) => file
-                .write_all(format!("{}\n", settings.name).as_bytes())
-                .map_err(failed),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(Reply::Unavailable {
-                reason: format!("another destination has just begun to use `{}`", dir.display()),
-            }),
-            Err(error) => Err(failed(error)),
-        },
+    let path = dir.join(OWNER_MARK);
+    let failed = |error: io::Error| of_io(&format!("writing `{}`", path.display()), &error);
+    let mut mark = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(failed)?;
+    // Of two that come at once, one writes it, and the other finds it written. Where nothing can be locked, they are not
+    // that quick.
+    if matches!(mark.try_lock(), Err(TryLockError::WouldBlock)) {
+        return Err(Reply::Unavailable {
+            reason: format!("another destination has just begun to use `{}`", dir.display()),
+        });
     }
+    refuse_strangers(dir, settings, self::owner(dir)?.as_deref())?;
+    mark.set_len(0)
+        .and_then(|()| mark.write_all(format!("{}\n", settings.name).as_bytes()))
+        .and_then(|()| mark.sync_all())
+        .map_err(failed)
 }
 
 /// Says whether [`own`] would succeed, and changes nothing.
@@ -46,6 +51,8 @@ pub(super) fn check(dir: &Path, settings: &DestinationSettings) -> Result<(), Re
 fn owner(dir: &Path) -> Result<Option<String>, Reply> {
     let mark = dir.join(OWNER_MARK);
     match fs::read_to_string(&mark) {
+        // Whoever made it was killed before it said all it had to say.
+        Ok(name) if !name.ends_with('\n') => Ok(None),
         Ok(name) => Ok(Some(name.trim().to_owned())),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(of_io(&format!("reading `{}`", mark.display()), &error)),

@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::names;
+use crate::on_disk::{self, sync_dir};
 
 /// What went wrong, and with which file or directory.
 pub(super) type Error = (PathBuf, io::Error);
@@ -49,7 +50,7 @@ impl Temporaries {
     /// An empty file for a day, its so many-th, and where it lies.
     pub(super) fn begin(&mut self, day: &str, number: usize, ending: &str) -> Result<(PathBuf, File), Error> {
         let dir = self.dir.join(day);
-        make_dir(&dir).map_err(|error| (dir.clone(), error))?;
+        make_day(&dir).map_err(|error| (dir.clone(), error))?;
         let name = names::file_name(&self.key, number, ending);
         let temporary = dir.join(names::temporary_name(&name));
         let file = File::create(&temporary).map_err(|error| (temporary.clone(), error))?;
@@ -65,7 +66,7 @@ impl Temporaries {
     #[cfg(feature = "parquet")]
     pub(super) fn set_aside(&mut self, day: &str) -> Result<PathBuf, Error> {
         let dir = self.dir.join(day);
-        make_dir(&dir).map_err(|error| (dir.clone(), error))?;
+        make_day(&dir).map_err(|error| (dir.clone(), error))?;
         let path = dir.join(names::temporary_name(&names::file_name(&self.key, 1, names::ASIDE)));
         File::create(&path).map_err(|error| (path.clone(), error))?;
         self.asides.push(path.clone());
@@ -136,24 +137,11 @@ impl Drop for Temporaries {
     }
 }
 
-/// Makes a directory and its parents, on disk, names and all, when this returns `Ok`.
-pub(super) fn make_dir(dir: &Path) -> io::Result<()> {
-    if dir.is_dir() {
-        return Ok(());
+/// Makes a day's directory, on disk when this returns `Ok`. The name of one that is there was brought to disk when the
+/// destination was opened, if not before.
+fn make_day(dir: &Path) -> io::Result<()> {
+    match dir.is_dir() {
+        true => Ok(()),
+        false => on_disk::make_dir(dir),
     }
-    let parent = match dir.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    make_dir(parent)?;
-    match fs::create_dir(dir) {
-        // Somebody else was quicker; if it is no directory, the first file will say so.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        result => result?,
-    }
-    sync_dir(parent)
-}
-
-fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
 }

@@ -36,7 +36,7 @@ pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) fn open(path: &Path, destination: &str, was: Option<&str>) -> Result<Connection, Reply> {
     if let Some(parent) = path.parent() {
         let doing = || format!("making the directory of the database `{}`", path.display());
-        std::fs::create_dir_all(parent).map_err(|error| crate::destination::of_io(&doing(), &error))?;
+        crate::on_disk::make_dir(parent).map_err(|error| crate::destination::of_io(&doing(), &error))?;
     }
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     look(&connection, path, destination, was)?;
@@ -92,6 +92,8 @@ pub(super) fn of_sql(path: &Path, doing: &str, error: rusqlite::Error) -> Reply 
             | ErrorCode::FileLockingProtocolFailed
             | ErrorCode::OperationInterrupted,
         ) => return Reply::Unavailable { reason },
+        // Or there is no room for it, say. SQLite does not tell these apart.
+        Some(ErrorCode::CannotOpen) if could_be_opened(path) => return Reply::Unavailable { reason },
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
             "give the program's user the right to write there, or name another `path`"
         }
@@ -104,6 +106,15 @@ pub(super) fn of_sql(path: &Path, doing: &str, error: rusqlite::Error) -> Reply 
     Reply::Barred {
         reason: format!("{reason}; {advice}"),
     }
+}
+
+/// Whether nothing that somebody has to mend is in the way of a database.
+fn could_be_opened(path: &Path) -> bool {
+    let reachable = match path.exists() {
+        true => crate::destination::check_writable(path),
+        false => crate::destination::check_place(path),
+    };
+    reachable.is_ok() && !path.is_dir()
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Reply> {
@@ -184,4 +195,30 @@ fn set_up(connection: &mut Connection, destination: &str) -> rusqlite::Result<()
 
 fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i32> {
     connection.pragma_query_value(None, name, |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cannot_open(path: &Path) -> Reply {
+        let error = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
+        of_sql(path, "opening", rusqlite::Error::SqliteFailure(error, None))
+    }
+
+    #[test]
+    fn a_database_that_nothing_is_in_the_way_of_is_tried_again_soon() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("events.db");
+        assert!(
+            matches!(cannot_open(&path), Reply::Unavailable { .. }),
+            "no room, perhaps"
+        );
+        std::fs::write(&path, "").expect("a file");
+        assert!(
+            matches!(cannot_open(&path), Reply::Unavailable { .. }),
+            "too many open files, perhaps"
+        );
+        assert!(matches!(cannot_open(dir.path()), Reply::Barred { .. }), "a directory");
+    }
 }

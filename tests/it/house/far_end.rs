@@ -105,27 +105,32 @@ impl FarEnd {
 
     /// Lays a fault for the `nth` request of this kind from now on; the next one is the first.
     pub fn on(&self, op: Op, nth: usize, fault: Fault) -> &FarEnd {
-        self.lay(Some(op), None, Some(nth), fault)
+        self.lay(Some(op), None, Which::Nth(nth), fault)
     }
 
     /// The same, counting only requests on this path (absolute, as `/a.zip`).
     pub fn on_path(&self, op: Op, path: &str, nth: usize, fault: Fault) -> &FarEnd {
-        self.lay(Some(op), Some(path), Some(nth), fault)
+        self.lay(Some(op), Some(path), Which::Nth(nth), fault)
     }
 
     /// Lays a fault for the `nth` request of whatever kind from now on: what a walk over all calls sweeps.
     pub fn on_any(&self, nth: usize, fault: Fault) -> &FarEnd {
-        self.lay(None, None, Some(nth), fault)
+        self.lay(None, None, Which::Nth(nth), fault)
+    }
+
+    /// Lays a fault for the `nth` request of whatever kind from now on, and for all that follow it.
+    pub fn on_any_from(&self, nth: usize, fault: Fault) -> &FarEnd {
+        self.lay(None, None, Which::FromNthOn(nth), fault)
     }
 
     /// Lays a fault for every request of this kind.
     pub fn always(&self, op: Op, fault: Fault) -> &FarEnd {
-        self.lay(Some(op), None, None, fault)
+        self.lay(Some(op), None, Which::Every, fault)
     }
 
     /// Every reply comes this much later, from now on: a long line. Requests still overlap, as they do on a real one.
     pub fn latency(&self, delay: Duration) -> &FarEnd {
-        self.lay(None, None, None, Fault::Delay(delay))
+        self.lay(None, None, Which::Every, Fault::Delay(delay))
     }
 
     /// Takes back every fault, and clears the journal.
@@ -211,11 +216,11 @@ impl FarEnd {
         self.restart();
     }
 
-    fn lay(&self, op: Option<Op>, path: Option<&str>, nth: Option<usize>, fault: Fault) -> &FarEnd {
+    fn lay(&self, op: Option<Op>, path: Option<&str>, which: Which, fault: Fault) -> &FarEnd {
         self.plot.lock().traps.push(Trap {
             op,
             path: path.map(str::to_owned),
-            nth,
+            which,
             seen: 0,
             fault,
         });
@@ -237,9 +242,17 @@ struct Plan {
 struct Trap {
     op: Option<Op>,
     path: Option<String>,
-    nth: Option<usize>,
+    which: Which,
     seen: usize,
     fault: Fault,
+}
+
+/// Which of the requests that a fault is meant for it strikes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Which {
+    Every,
+    Nth(usize),
+    FromNthOn(usize),
 }
 
 impl Plot {
@@ -262,7 +275,7 @@ impl Script for Plot {
 }
 
 impl Trap {
-    /// The fault, and whether it was meant for this one request alone.
+    /// The fault, and whether it was meant for certain requests rather than for all.
     fn strikes(&mut self, request: &Request) -> Option<(bool, Fault)> {
         let meant =
             self.op.is_none_or(|op| op == request.op) && self.path.as_ref().is_none_or(|path| *path == request.path);
@@ -270,7 +283,11 @@ impl Trap {
             return None;
         }
         self.seen += 1;
-        let strikes = self.nth.is_none_or(|nth| nth == self.seen);
-        strikes.then(|| (self.nth.is_some(), self.fault.clone()))
+        let strikes = match self.which {
+            Which::Every => true,
+            Which::Nth(nth) => self.seen == nth,
+            Which::FromNthOn(nth) => self.seen >= nth,
+        };
+        strikes.then(|| (self.which != Which::Every, self.fault.clone()))
     }
 }
