@@ -64,6 +64,7 @@ impl Intake {
             first_seen_at,
             attempts,
             retry_of,
+            failed_before,
             ..
         } = candidate;
         let size_max = self.limits.archive_bytes;
@@ -92,6 +93,7 @@ impl Intake {
             changed_at: candidate.changed_at,
             kind,
             attempts,
+            failed_before,
         })
     }
 }
@@ -125,6 +127,7 @@ mod tests {
                 attempts: 0,
                 look_at: None,
                 retry_of: None,
+                failed_before: None,
             };
             assert_eq!(
                 unsettled(&candidate, Duration::from_millis(settle), now),

@@ -19,6 +19,7 @@ use crate::ledger::{Ledger, LedgerError, now};
 use crate::source::{Source, SourceError};
 use crate::spool::{Known, Spool, Spooled};
 
+mod doubt; // when a look proves less than it seems
 mod ends; // is the upload whole? the end of each zip, read first
 mod flow; // the stages of a turn, side by side
 mod look; // the listing: what is there, what has settled, in which order
@@ -106,6 +107,8 @@ struct Ready {
     changed_at: i64,
     kind: Kind,
     attempts: u32,
+    /// SHA-256 of the archive that it was when it failed, if it is looked at once more though it seems unchanged.
+    failed_before: Option<[u8; 32]>,
 }
 
 enum Kind {
