@@ -215,7 +215,10 @@ mod tests {
             "event_history_20191118170500.json.zip.crdownload",
             NameClass::InProgress,
         );
-        check("event_history_20191118170500.json.zip.4f3a9c21.partial", NameClass::InProgress);
+        check(
+            "event_history_20191118170500.json.zip.4f3a9c21.partial",
+            NameClass::InProgress,
+        );
         check("event_history_20191118170500.json.zip.writing", NameClass::InProgress);
         check("event_history_20191118170500.json.zip~", NameClass::InProgress);
         check(".event_history_20191118170500.json.zip", NameClass::InProgress);

@@ -176,7 +176,11 @@ mod tests {
         check("event_history_20191118170500.json.zip.", "ends with a dot", true);
         check("event_history_20191118170500", "no ending", true);
         check("event_history_20191118170500.json.zip.zip", "twice", true);
-        check("event_history_20191118170500.json.zip.upload", "use `.part` or a dot in front", true);
+        check(
+            "event_history_20191118170500.json.zip.upload",
+            "use `.part` or a dot in front",
+            true,
+        );
         check("event_history_20191118170500.csv", "`.csv`", true);
         check("event_history-20191118170500.json.zip", "`_` after", true);
         check("event_history", "`_` after", false);

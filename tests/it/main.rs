@@ -21,5 +21,5 @@ mod receivers; // deliveries through faults, refusals, hours and crashes
 mod seeing; // destinations and dead letters, as `status`, `dead-letters`, `retry` and `check` show them
 mod sources; // one contract over a local directory and SFTP; authentication; host keys
 mod tidy; // rooms that must not know each other
-mod uploads; // real uploaders racing the poll, and every way to write a file
-mod upgrade; // every older ledger opens and equals a fresh one
+mod upgrade;
+mod uploads; // real uploaders racing the poll, and every way to write a file // every older ledger opens and equals a fresh one

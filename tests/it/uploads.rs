@@ -35,10 +35,7 @@ fn dice() -> (fastrand::Rng, u64) {
         let text = std::env::var(variable).ok();
         text.map_or(default, |text| text.parse().expect("a number in the variable"))
     };
-    let (seed, rounds) = (
-        number("UPLOADS_SEED", fastrand::u64(..)),
-        number("UPLOADS_ROUNDS", 1),
-    );
+    let (seed, rounds) = (number("UPLOADS_SEED", fastrand::u64(..)), number("UPLOADS_ROUNDS", 1));
     println!("UPLOADS_SEED={seed} UPLOADS_ROUNDS={rounds}");
     (fastrand::Rng::with_seed(seed), rounds)
 }

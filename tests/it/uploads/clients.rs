@@ -39,7 +39,10 @@ impl Client {
     pub fn upload(&self, sshd: &Sshd, upload: &Upload) -> bool {
         let mut command = (self.command)(sshd, upload);
         let output = command.stdin(Stdio::null()).output();
-        output.unwrap_or_else(|error| panic!("{}: {error}", self.name)).status.success()
+        output
+            .unwrap_or_else(|error| panic!("{}: {error}", self.name))
+            .status
+            .success()
     }
 }
 
@@ -80,7 +83,9 @@ pub fn sftp(sshd: &Sshd, dir: &Path, options: &[&str], batch: &str) -> Command {
     // The batch comes on its standard input.
     command.args(["-c", "printf %s \"$0\" | \"$@\"", batch, "sftp", "-q", "-b", "-"]);
     command.args(["-P", &sshd.port().to_string()]).args(options);
-    command.args(ssh_options(sshd)).arg(format!("{}:{}", login(sshd), dir.display()));
+    command
+        .args(ssh_options(sshd))
+        .arg(format!("{}:{}", login(sshd), dir.display()));
     command.stdout(Stdio::null());
     command
 }
@@ -95,7 +100,9 @@ pub fn rclone(sshd: &Sshd, dir: &Path, args: &[&str]) -> Command {
         dir.display()
     );
     let mut command = Command::new("rclone");
-    command.env("HOME", sshd.dir()).args(["--retries", "2", "--low-level-retries", "2"]);
+    command
+        .env("HOME", sshd.dir())
+        .args(["--retries", "2", "--low-level-retries", "2"]);
     command.args(args.iter().map(|arg| arg.replace("REMOTE", &remote)));
     command
 }
@@ -104,9 +111,13 @@ fn all() -> Vec<Client> {
     let client = |name, program, command| Client { name, program, command };
     vec![
         client("sftp", "sftp", |sshd, upload| put(sshd, upload, &[], "put")),
-        client("sftp -l", "sftp", |sshd, upload| put(sshd, upload, &["-l", "8000"], "put")),
+        client("sftp -l", "sftp", |sshd, upload| {
+            put(sshd, upload, &["-l", "8000"], "put")
+        }),
         client("sftp, put -p", "sftp", |sshd, upload| put(sshd, upload, &[], "put -p")),
-        client("sftp -l, put -p", "sftp", |sshd, upload| put(sshd, upload, &["-l", "8000"], "put -p")),
+        client("sftp -l, put -p", "sftp", |sshd, upload| {
+            put(sshd, upload, &["-l", "8000"], "put -p")
+        }),
         client("sftp, put -f", "sftp", |sshd, upload| put(sshd, upload, &[], "put -f")),
         client("sftp, begun and resumed", "sftp", resumed),
         client("sftp, renamed", "sftp", |sshd, upload| {
@@ -124,25 +135,49 @@ fn all() -> Vec<Client> {
             lftp(sshd, upload, &format!("put -c {}", upload.from.display()))
         }),
         client("lftp, temporary name", "lftp", |sshd, upload| {
-            lftp(sshd, upload, &format!("set xfer:use-temp-file yes; put {}", upload.from.display()))
+            lftp(
+                sshd,
+                upload,
+                &format!("set xfer:use-temp-file yes; put {}", upload.from.display()),
+            )
         }),
         client("lftp, mirror", "lftp", |sshd, upload| {
             let home = upload.from.parent().expect("a directory").display();
-            lftp(sshd, upload, &format!("mirror -R --parallel=2 --include {} {home} .", upload.name()))
+            lftp(
+                sshd,
+                upload,
+                &format!("mirror -R --parallel=2 --include {} {home} .", upload.name()),
+            )
         }),
         client("rclone", "rclone", |sshd, upload| {
-            rclone(sshd, &upload.to, &["copy", &upload.from.display().to_string(), "REMOTE"])
+            rclone(
+                sshd,
+                &upload.to,
+                &["copy", &upload.from.display().to_string(), "REMOTE"],
+            )
         }),
         client("rclone, no hashes", "rclone", |sshd, upload| {
             let from = upload.from.display().to_string();
             rclone(sshd, &upload.to, &["copy", "--sftp-disable-hashcheck", &from, "REMOTE"])
         }),
         client("rsync", "rsync", |sshd, upload| rsync(sshd, upload, "--times")),
-        client("rsync --inplace", "rsync", |sshd, upload| rsync(sshd, upload, "--inplace")),
-        client("rsync --append", "rsync", |sshd, upload| rsync(sshd, upload, "--append")),
+        client("rsync --inplace", "rsync", |sshd, upload| {
+            rsync(sshd, upload, "--inplace")
+        }),
+        client("rsync --append", "rsync", |sshd, upload| {
+            rsync(sshd, upload, "--append")
+        }),
         client("curl", "curl", |sshd, upload| {
             let mut command = Command::new("curl");
-            command.args(["-sS", "-k", "-u", &format!("{}:", user(sshd)), "--key", &key(sshd), "--pubkey"]);
+            command.args([
+                "-sS",
+                "-k",
+                "-u",
+                &format!("{}:", user(sshd)),
+                "--key",
+                &key(sshd),
+                "--pubkey",
+            ]);
             command.arg(format!("{}.pub", key(sshd))).arg("-T").arg(&upload.from);
             command.arg(format!("sftp://127.0.0.1:{}{}", sshd.port(), upload.target().display()));
             command
@@ -151,12 +186,20 @@ fn all() -> Vec<Client> {
             paramiko(sshd, upload, "sftp.put(here, there)")
         }),
         client("paramiko, old time", "paramiko", |sshd, upload| {
-            paramiko(sshd, upload, "sftp.put(here, there, confirm=False); sftp.utime(there, (17e8, 17e8))")
+            paramiko(
+                sshd,
+                upload,
+                "sftp.put(here, there, confirm=False); sftp.utime(there, (17e8, 17e8))",
+            )
         }),
-        client("paramiko, allocated", "paramiko", |sshd, upload| paramiko(sshd, upload, ALLOCATED)),
+        client("paramiko, allocated", "paramiko", |sshd, upload| {
+            paramiko(sshd, upload, ALLOCATED)
+        }),
         client("cp", "cp", |_, upload| local("cp", upload)),
         client("cp -p", "cp", |_, upload| local("cp -p", upload)),
-        client("dd", "dd", |_, upload| local("dd bs=7000 conv=fsync status=none", upload)),
+        client("dd", "dd", |_, upload| {
+            local("dd bs=7000 conv=fsync status=none", upload)
+        }),
     ]
 }
 
@@ -177,7 +220,12 @@ with sftp.open(there, 'w') as file:
 ";
 
 fn put(sshd: &Sshd, upload: &Upload, options: &[&str], verb: &str) -> Command {
-    sftp(sshd, &upload.to, options, &format!("{verb} {}\n", upload.from.display()))
+    sftp(
+        sshd,
+        &upload.to,
+        options,
+        &format!("{verb} {}\n", upload.from.display()),
+    )
 }
 
 /// The first kilobyte, a rest, and then what is missing.
@@ -192,8 +240,13 @@ fn resumed(sshd: &Sshd, upload: &Upload) -> Command {
 
 fn scp(sshd: &Sshd, upload: &Upload, options: &[&str]) -> Command {
     let mut command = Command::new("scp");
-    command.args(["-q", "-P", &sshd.port().to_string()]).args(options).args(ssh_options(sshd));
-    command.arg(&upload.from).arg(format!("{}:{}/", login(sshd), upload.to.display()));
+    command
+        .args(["-q", "-P", &sshd.port().to_string()])
+        .args(options)
+        .args(ssh_options(sshd));
+    command
+        .arg(&upload.from)
+        .arg(format!("{}:{}/", login(sshd), upload.to.display()));
     command
 }
 
@@ -211,7 +264,9 @@ fn lftp(sshd: &Sshd, upload: &Upload, script: &str) -> Command {
 
 fn rsync(sshd: &Sshd, upload: &Upload, option: &str) -> Command {
     let mut command = Command::new("rsync");
-    command.args(["-e", &format!("{} -p {}", ssh(sshd), sshd.port()), option]).arg(&upload.from);
+    command
+        .args(["-e", &format!("{} -p {}", ssh(sshd), sshd.port()), option])
+        .arg(&upload.from);
     command.arg(format!("{}:{}/", login(sshd), upload.to.display()));
     command
 }
@@ -227,7 +282,10 @@ sftp = ssh.open_sftp()
 ";
     let port = sshd.port().to_string();
     let (from, to) = (upload.from.display().to_string(), upload.target().display().to_string());
-    python(&format!("{connects}{does}\n"), &[&port, &user(sshd), &key(sshd), &from, &to])
+    python(
+        &format!("{connects}{does}\n"),
+        &[&port, &user(sshd), &key(sshd), &from, &to],
+    )
 }
 
 /// The Python that `tests/run` sets up, or the system's.
@@ -245,7 +303,11 @@ fn local(command: &str, upload: &Upload) -> Command {
         false => format!("{command} \"$0\" \"$1\""),
     };
     let mut command = Command::new("sh");
-    command.arg0("sh").args(["-c", &script]).arg(&upload.from).arg(upload.target());
+    command
+        .arg0("sh")
+        .args(["-c", &script])
+        .arg(&upload.from)
+        .arg(upload.target());
     command
 }
 

@@ -55,7 +55,9 @@ fn five_hundred_from_two_clients_at_once() {
     let mut newest = "";
     for import in imported {
         let named_at = import["named_at"].as_str().expect("a time");
-        let is_late = import["flags"].as_array().is_some_and(|flags| flags.contains(&"late".into()));
+        let is_late = import["flags"]
+            .as_array()
+            .is_some_and(|flags| flags.contains(&"late".into()));
         assert_eq!(is_late, named_at < newest, "{import}");
         newest = newest.max(named_at);
     }

@@ -15,7 +15,9 @@ const KNOWN: [(&str, Named); 9] = [
     ("rclone since 1.63", |name| format!("{name}.1a2b3c4d.partial")),
     ("Spring Integration", |name| format!("{name}.writing")),
     ("many a program of one's own", |name| format!("{name}.tmp")),
-    ("a browser, into a mounted directory", |name| format!("{name}.crdownload")),
+    ("a browser, into a mounted directory", |name| {
+        format!("{name}.crdownload")
+    }),
     ("rsync", |name| format!(".{name}.Zx81aB")),
     ("lftp", |name| format!(".in.{name}")),
     ("an editor", |name| format!("{name}~")),
@@ -33,7 +35,9 @@ const NEAR_MISSES: [(&str, Named); 4] = [
     ("no known ending", |name| format!("{name}.upload")),
     ("likewise", |name| format!("{name}.tmp123")),
     ("another packing", |name| format!("{name}.gz")),
-    ("a part of the name", |name| name.replace(".json.zip", ".json.uploading.zip")),
+    ("a part of the name", |name| {
+        name.replace(".json.zip", ".json.uploading.zip")
+    }),
 ];
 
 #[test]

@@ -91,7 +91,12 @@ fn a_damaged_archive_is_read_once_more_and_then_left_alone() {
     let _daemon = gate.run();
     wait_for_status(&gate, &name, "failed");
     let path = format!("/{name}");
-    let reads = || far.journal().iter().filter(|seen| seen.op == Op::Read && seen.path == path).count();
+    let reads = || {
+        far.journal()
+            .iter()
+            .filter(|seen| seen.op == Op::Read && seen.path == path)
+            .count()
+    };
     let first = reads();
     wait_until("the second look", || reads() > first && far.count(Op::Close) > 0);
     let listings = || far.journal().iter().filter(|seen| seen.op == Op::OpenDir).count();

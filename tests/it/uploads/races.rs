@@ -25,7 +25,10 @@ fn whatever_the_client_each_archive_is_imported_whole_and_once() {
         let dir = sshd.root().join(name);
         fs::create_dir(&dir).expect("a directory of the account");
         let keys = sshd.toml().replace(&sshd.url(), &format!("{}/{name}", sshd.url()));
-        gate.source_toml(name, &format!("{keys}settle = \"{settle}\"\npoll_interval = \"100ms\"\n"));
+        gate.source_toml(
+            name,
+            &format!("{keys}settle = \"{settle}\"\npoll_interval = \"100ms\"\n"),
+        );
         dir
     });
     gate.destination_sqlite("events");
@@ -50,7 +53,12 @@ fn whatever_the_client_each_archive_is_imported_whole_and_once() {
                 scope.spawn(|| {
                     while let Some((number, client, dir, kilobytes)) = next(&due) {
                         sent.lock().expect("no sender panicked").push(send(
-                            &sshd, home.path(), client, dir, number, kilobytes,
+                            &sshd,
+                            home.path(),
+                            client,
+                            dir,
+                            number,
+                            kilobytes,
                         ));
                     }
                 });
@@ -86,8 +94,15 @@ fn send(sshd: &Sshd, home: &Path, client: &Client, dir: &Path, number: usize, ki
     fs::create_dir(&alone).expect("a directory");
     let from = alone.join(name_of(&digits));
     fs::write(&from, &bytes).expect("a file to send");
-    File::options().write(true).open(&from).and_then(|file| file.set_modified(long_ago())).expect("an old time");
-    let upload = Upload { from, to: dir.to_owned() };
+    File::options()
+        .write(true)
+        .open(&from)
+        .and_then(|file| file.set_modified(long_ago()))
+        .expect("an old time");
+    let upload = Upload {
+        from,
+        to: dir.to_owned(),
+    };
     // Where nothing is waited for, the archive may be put away before its uploader looks at it again, and complains.
     client.upload(sshd, &upload);
     Sent {
