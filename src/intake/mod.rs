@@ -29,6 +29,7 @@ mod read; // network → disk → what the archives come to
 pub mod take_in; // reading an archive: what it comes to
 mod unpacking; // the data file, unpacked and hashed by threads beside its reader
 
+use look::Settled;
 pub use meanwhile::Readers;
 pub use take_in::{Rules, take_in};
 
@@ -79,6 +80,8 @@ pub struct Turned {
     pub pending: usize,
     /// When the first of the files that were seen for the first time will have settled.
     pub settles_in: Option<Duration>,
+    /// When the first of all that are to settle will have.
+    pub look_in: Option<Duration>,
 }
 
 /// Why a turn ended early. None of it is an archive's fault.
@@ -126,11 +129,16 @@ impl Intake {
         let unmoved = self.ledger.unmoved(self.source.name(), now()).await?;
         let before = self.put_away(unmoved).await?;
 
-        let (settled, settles_in) = self.settled().await?;
-        let turned = self.take_up(batches(settled), stop).await?;
+        let Settled {
+            ready,
+            settles_in,
+            look_in,
+        } = self.settled().await?;
+        let turned = self.take_up(batches(ready), stop).await?;
         Ok(Turned {
             pending: before + turned.pending,
             settles_in,
+            look_in,
             ..turned
         })
     }

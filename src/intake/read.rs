@@ -104,8 +104,6 @@ impl Intake {
         let mut in_vain = Vec::new();
         for ((id, ready), unchanged) in ids.iter().zip(batch).zip(unchanged) {
             let spooled = match &ready.kind {
-                // Renamed, or longer by now: its name was that of an upload in progress.
-                Kind::Unread(_) if !unchanged => continue,
                 Kind::Unread(_) => None,
                 Kind::Archive(..) => match arrived.next() {
                     Some(Ok(spooled)) if !unchanged => {
@@ -142,8 +140,9 @@ impl Intake {
 
     /// For each of a batch, whether its size and mtime are still what was listed.
     async fn unchanged(&self, batch: &[Ready]) -> Result<Vec<bool>, SourceError> {
-        let seen = batch.iter().map(|ready| ready.claim.seen.clone());
-        let looks = stream::iter(seen.collect::<Vec<_>>()).map(|seen| async move {
+        let seen = |ready: &Ready| matches!(ready.kind, Kind::Archive(..)).then(|| ready.claim.seen.clone());
+        let looks = stream::iter(batch.iter().map(seen).collect::<Vec<_>>()).map(|seen| async move {
+            let Some(seen) = seen else { return Ok(true) };
             match self.source.stat(&seen.name).await {
                 Ok(stat) => Ok(stat == Some(stat_of(&seen))),
                 // What cannot be looked at is told by the reading itself.

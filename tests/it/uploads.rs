@@ -22,6 +22,7 @@ use crate::house::sshd::Sshd;
 mod again; // the same name, while the first is being read or put away
 mod clients; // sftp, scp, lftp, rclone, rsync, curl, paramiko: how each is called
 mod crowd; // five hundred, from two clients at once
+mod local; // written directly into a directory that is watched
 mod names; // the names that uploads have until they are whole
 mod out_of_order; // the zip's end first, the rest later, and the same time shown throughout
 mod patterns; // slow, resumed, by pieces, allocated beforehand
