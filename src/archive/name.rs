@@ -15,8 +15,17 @@ use crate::verdict::{Violation, ViolationCode};
 /// What a feed's name begins with; for near misses, in any case.
 pub(super) const BEGINNING: &str = "event_history";
 
-/// Endings that clients give to files they are still writing.
-const IN_PROGRESS: [&str; 6] = [".tmp", ".part", ".filepart", ".crdownload", ".swp", "~"];
+/// Endings that clients give to files they are still writing; `.partial` is rclone's, `.writing` Spring Integration's.
+const IN_PROGRESS: [&str; 8] = [
+    ".tmp",
+    ".part",
+    ".partial",
+    ".filepart",
+    ".writing",
+    ".crdownload",
+    ".swp",
+    "~",
+];
 
 static FEED: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\Aevent_history_([0-9]{14})\.json\.zip\z").expect("a constant"));
@@ -206,6 +215,11 @@ mod tests {
             "event_history_20191118170500.json.zip.crdownload",
             NameClass::InProgress,
         );
+        check(
+            "event_history_20191118170500.json.zip.4f3a9c21.partial",
+            NameClass::InProgress,
+        );
+        check("event_history_20191118170500.json.zip.writing", NameClass::InProgress);
         check("event_history_20191118170500.json.zip~", NameClass::InProgress);
         check(".event_history_20191118170500.json.zip", NameClass::InProgress);
         check("notes.TMP", NameClass::InProgress);

@@ -94,6 +94,11 @@ fn what_is_wrong(name: &str, lower: &str) -> String {
         ".zip" => "lacks `.json` before `.zip`".into(),
         "" => "has no ending".into(),
         _ if ending.trim_end_matches('.') == ".json.zip" => "ends with a dot".into(),
+        // Its right name with something behind it: some uploader's way to mark what is not whole yet.
+        _ if ending.starts_with(".json.zip") => format!(
+            "has `{}` after `.json.zip` (if that marks an upload in progress, use `.part` or a dot in front)",
+            shown(&ending[".json.zip".len()..])
+        ),
         _ => format!(
             "goes on with `{}` after its 14 digits where `.json.zip` is wanted",
             shown(ending)
@@ -171,6 +176,11 @@ mod tests {
         check("event_history_20191118170500.json.zip.", "ends with a dot", true);
         check("event_history_20191118170500", "no ending", true);
         check("event_history_20191118170500.json.zip.zip", "twice", true);
+        check(
+            "event_history_20191118170500.json.zip.upload",
+            "use `.part` or a dot in front",
+            true,
+        );
         check("event_history_20191118170500.csv", "`.csv`", true);
         check("event_history-20191118170500.json.zip", "`_` after", true);
         check("event_history", "`_` after", false);

@@ -382,7 +382,7 @@ async fn poll(intake: Intake, stop: CancellationToken) {
                     }
                     (attempts, known_to_be_well) = (0, true);
                     let interval = intake.settings.poll_interval.mul_f64(0.9 + 0.2 * fastrand::f64());
-                    turned.settles_in.map_or(interval, |settles_in| interval.min(settles_in))
+                    turned.look_in.map_or(interval, |look_in| interval.min(look_in))
                 }
                 Err(trouble) => {
                     let wait = backoff(attempts, SOURCE_BACKOFF.0, SOURCE_BACKOFF.1);

@@ -10,10 +10,19 @@ use crate::source::ListedFile;
 use crate::spool::Known;
 use crate::verdict::{Violation, ViolationCode};
 
+/// What a listing comes to.
+pub(super) struct Settled<R> {
+    /// The files that have settled, oldest first.
+    pub ready: R,
+    /// When the first of those that were just seen for the first time will have.
+    pub settles_in: Option<Duration>,
+    /// When the first of all that have not will have. A turn that comes sooner, since something else changed, must not forget them.
+    pub look_in: Option<Duration>,
+}
+
 impl Intake {
-    /// Lists the source, and answers with the files that have settled, oldest first, and when the first of those that were
-    /// just seen for the first time will have.
-    pub(super) async fn settled(&self) -> Result<(impl Iterator<Item = Ready>, Option<Duration>), Trouble> {
+    /// Lists the source.
+    pub(super) async fn settled(&self) -> Result<Settled<impl Iterator<Item = Ready>>, Trouble> {
         let listed = self.source.list().await?;
         let mut passed = Passed {
             files: listed.len() as u64,
@@ -38,14 +47,16 @@ impl Intake {
         let now = now();
         let candidates = self.ledger.look(self.source.name(), seen, passed, now).await?;
         let mut settled = Vec::new();
-        let mut settles_in = None;
+        let (mut settles_in, mut look_in) = (None, None);
+        let sooner = |least: Option<Duration>, wait: Duration| Some(least.map_or(wait, |least| least.min(wait)));
         for candidate in candidates {
             if candidate.look_at.is_some_and(|look_at| look_at > now) && candidate.retry_of.is_none() {
                 continue;
             }
             if let Some(wait) = unsettled(&candidate, self.settings.settle, now) {
+                look_in = sooner(look_in, wait);
                 if candidate.fresh {
-                    settles_in = Some(settles_in.map_or(wait, |least: Duration| least.min(wait)));
+                    settles_in = sooner(settles_in, wait);
                 }
                 continue;
             }
@@ -55,7 +66,11 @@ impl Intake {
         settled.sort_unstable_by(|(a_at, a), (b_at, b)| a_at.cmp(b_at).then_with(|| a.seen.name.cmp(&b.seen.name)));
         // What there is to say of each is said when its turn comes: of a hundred thousand near misses it would be a lot.
         let ready = settled.into_iter().filter_map(|(_, candidate)| self.ready(candidate));
-        Ok((ready, settles_in))
+        Ok(Settled {
+            ready,
+            settles_in,
+            look_in,
+        })
     }
 
     fn ready(&self, candidate: Candidate) -> Option<Ready> {
@@ -64,6 +79,7 @@ impl Intake {
             first_seen_at,
             attempts,
             retry_of,
+            failed_before,
             ..
         } = candidate;
         let size_max = self.limits.archive_bytes;
@@ -92,6 +108,7 @@ impl Intake {
             changed_at: candidate.changed_at,
             kind,
             attempts,
+            failed_before,
         })
     }
 }
@@ -125,6 +142,7 @@ mod tests {
                 attempts: 0,
                 look_at: None,
                 retry_of: None,
+                failed_before: None,
             };
             assert_eq!(
                 unsettled(&candidate, Duration::from_millis(settle), now),

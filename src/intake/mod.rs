@@ -19,6 +19,7 @@ use crate::ledger::{Ledger, LedgerError, now};
 use crate::source::{Source, SourceError};
 use crate::spool::{Known, Spool, Spooled};
 
+mod doubt; // when a look proves less than it seems
 mod ends; // is the upload whole? the end of each zip, read first
 mod flow; // the stages of a turn, side by side
 mod look; // the listing: what is there, what has settled, in which order
@@ -29,6 +30,7 @@ mod rejected_set; // which entries were rejected, kept small
 pub mod take_in; // reading an archive: what it comes to
 mod unpacking; // the data file, unpacked and hashed by threads beside its reader
 
+use look::Settled;
 pub use meanwhile::Readers;
 pub use take_in::{Rules, take_in};
 
@@ -79,6 +81,8 @@ pub struct Turned {
     pub pending: usize,
     /// When the first of the files that were seen for the first time will have settled.
     pub settles_in: Option<Duration>,
+    /// When the first of all that are to settle will have.
+    pub look_in: Option<Duration>,
 }
 
 /// Why a turn ended early. None of it is an archive's fault.
@@ -107,6 +111,8 @@ struct Ready {
     changed_at: i64,
     kind: Kind,
     attempts: u32,
+    /// SHA-256 of the archive that it was when it failed, if it is looked at once more though it seems unchanged.
+    failed_before: Option<[u8; 32]>,
 }
 
 enum Kind {
@@ -124,11 +130,16 @@ impl Intake {
         let unmoved = self.ledger.unmoved(self.source.name(), now()).await?;
         let before = self.put_away(unmoved).await?;
 
-        let (settled, settles_in) = self.settled().await?;
-        let turned = self.take_up(batches(settled), stop).await?;
+        let Settled {
+            ready,
+            settles_in,
+            look_in,
+        } = self.settled().await?;
+        let turned = self.take_up(batches(ready), stop).await?;
         Ok(Turned {
             pending: before + turned.pending,
             settles_in,
+            look_in,
             ..turned
         })
     }

@@ -167,7 +167,7 @@ impl Intake {
             }
         }
         match self.source.stat(&aside).await? {
-            Some(stat) if stat == as_read(one) => {}
+            Some(stat) if stat == as_read(one) && self.holds_what_was_read(one, &aside).await? => {}
             Some(_) => return self.put_back(one, &aside).await,
             None if here.is_some_and(|here| here != as_read(one)) => return Ok(replaced(one)),
             None => return Ok(put_away(one, Disposition::Deleted, &one.archive)),
@@ -234,6 +234,10 @@ impl Intake {
         match self.source.stat(path).await? {
             // Somebody tidied up: what was read is imported, and in the spool.
             None => Ok(put_away(one, Disposition::Moved, path)),
+            // A second look, and the last one.
+            Some(stat) if stat == as_read(one) && one.recheck && !self.holds_what_was_read(one, path).await? => {
+                self.put_back(one, path).await
+            }
             Some(stat) if stat == as_read(one) => Ok(PutAway {
                 recheck: !one.recheck,
                 ..put_away(one, Disposition::Moved, path)

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use futures_util::{StreamExt, stream};
 
+use super::doubt::Doubt;
 use super::{FILES_IN_FLIGHT, Intake, Kind, Ready, Rules, Trouble, postponed, take_in};
 use crate::archive::FeedName;
 use crate::ledger::listing::{Postponed, Seen};
@@ -31,6 +32,10 @@ struct Read {
     /// In the order of the batch, with what keeps their bytes in the spool.
     outcomes: Vec<(Outcome, Option<Spooled>)>,
     postponed: Vec<Postponed>,
+    /// What had failed, was looked at once more, and is what it was.
+    as_before: Vec<String>,
+    /// What was fetched and came to nothing.
+    in_vain: Vec<Spooled>,
 }
 
 impl Intake {
@@ -54,6 +59,8 @@ impl Intake {
             .unclaim(ids.into_iter().filter(|id| !kept.contains(id)).collect())
             .await?;
         self.ledger.postpone(self.source.name(), read.postponed).await?;
+        self.ledger.as_before(self.source.name(), read.as_before).await?;
+        self.let_go_in_vain(read.in_vain).await?;
         Ok(read.outcomes)
     }
 
@@ -127,10 +134,15 @@ impl Intake {
                 disposal,
             });
         }
-        let files = in_vain.iter().map(|spooled| spooled.stored.file.clone()).collect();
-        drop(in_vain); // and the pins with it
-        self.let_go(files).await?;
+        self.let_go_in_vain(in_vain).await?;
         Ok((fetched, postponed))
+    }
+
+    /// Removes from the spool what was fetched in vain.
+    async fn let_go_in_vain(&self, spooled: Vec<Spooled>) -> Result<(), Trouble> {
+        let files = spooled.iter().map(|spooled| spooled.stored.file.clone()).collect();
+        drop(spooled); // and the pins with it
+        self.let_go(files).await
     }
 
     /// For each of a batch, whether its size and mtime are still what was listed; if not, why it waits.
@@ -197,13 +209,35 @@ impl Read {
                 .push(postponed(name, one.ready.attempts, problem.to_owned()));
             return;
         };
+        let sha256 = one.spooled.as_ref().map(|spooled| spooled.sha256);
+        let name = &one.ready.claim.seen.name;
+        if sha256.is_some() && sha256 == one.ready.failed_before {
+            self.as_before.push(name.clone());
+            self.in_vain.extend(one.spooled);
+            return;
+        }
+        let look_again_at = match Doubt::about(&one.ready, &judged, imported_at) {
+            Doubt::None => None,
+            Doubt::LookAgain(at) => Some(at),
+            Doubt::Writing(waiting, until) => {
+                self.postponed.push(Postponed {
+                    name: name.clone(),
+                    waiting,
+                    look_at: Some(until),
+                    attempts: one.ready.attempts,
+                });
+                self.in_vain.extend(one.spooled);
+                return;
+            }
+        };
         let outcome = Outcome {
             id: one.id,
-            sha256: one.spooled.as_ref().map(|spooled| spooled.sha256),
+            sha256,
             stored: one.spooled.as_ref().map(|spooled| spooled.stored.clone()),
             judged,
             disposal: one.disposal,
             imported_at,
+            look_again_at,
         };
         self.outcomes.push((outcome, one.spooled));
     }

@@ -121,7 +121,7 @@ fn close_one(transaction: &Transaction<'_>, source: &str, outcome: &Outcome, now
     }
     transaction
         .prepare_cached(
-            "UPDATE listed SET import = ?3, retry = 0, attempts = 0, look_at = NULL, waiting = NULL
+            "UPDATE listed SET import = ?3, retry = 0, attempts = 0, look_at = ?6, waiting = NULL
              WHERE source = ?1 AND name = ?2 AND size = ?4 AND mtime = ?5",
         )?
         .execute(params![
@@ -129,7 +129,8 @@ fn close_one(transaction: &Transaction<'_>, source: &str, outcome: &Outcome, now
             claimed.archive,
             outcome.id,
             claimed.size,
-            claimed.mtime
+            claimed.mtime,
+            outcome.look_again_at,
         ])?;
     let unmoved = Unmoved {
         id: outcome.id,
@@ -137,6 +138,8 @@ fn close_one(transaction: &Transaction<'_>, source: &str, outcome: &Outcome, now
         archive: claimed.archive,
         size: claimed.size,
         mtime: claimed.mtime,
+        first_seen_at: claimed.first_seen_at,
+        claimed_at: claimed.claimed_at,
         sha256: outcome.sha256,
         action: action.clone(),
         receipt_due: outcome.disposal.receipt,
@@ -168,13 +171,16 @@ struct Claimed {
     size: u64,
     mtime: i64,
     named_at: Option<i64>,
+    first_seen_at: i64,
+    claimed_at: i64,
     retry_of: Option<i64>,
 }
 
 fn claimed(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<Claimed> {
     transaction
         .prepare_cached(
-            "SELECT archive, size, mtime, named_at, retry_of FROM imports WHERE id = ?1 AND status = 'importing'",
+            "SELECT archive, size, mtime, named_at, first_seen_at, claimed_at, retry_of FROM imports
+             WHERE id = ?1 AND status = 'importing'",
         )?
         .query_row([id], |row| {
             Ok(Claimed {
@@ -182,7 +188,9 @@ fn claimed(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<Claimed> 
                 size: row.get(1)?,
                 mtime: row.get(2)?,
                 named_at: row.get(3)?,
-                retry_of: row.get(4)?,
+                first_seen_at: row.get(4)?,
+                claimed_at: row.get(5)?,
+                retry_of: row.get(6)?,
             })
         })
 }

@@ -327,6 +327,7 @@ fn outcome(id: i64) -> Outcome {
             receipt: true,
         },
         imported_at: NOW,
+        look_again_at: None,
     }
 }
 

@@ -45,6 +45,8 @@ pub struct Candidate {
     pub look_at: Option<i64>,
     /// The import that somebody ran `retry` on.
     pub retry_of: Option<i64>,
+    /// The SHA-256 with which it failed, if it seems unchanged since and is to be looked at once more all the same.
+    pub failed_before: Option<[u8; 32]>,
 }
 
 /// Why a file was not taken up this time.
@@ -107,6 +109,25 @@ impl Ledger {
             )?;
             for file in &postponed {
                 update.execute(params![source, file.name, file.waiting, file.look_at, file.attempts])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Notes that archives which had failed were looked at once more, and are what they were.
+    pub async fn as_before(&self, source: &str, names: Vec<String>) -> Result<(), LedgerError> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        let source = source.to_owned();
+        self.write("noting a second look", move |transaction| {
+            let mut update = transaction.prepare_cached(
+                "UPDATE listed SET look_at = NULL, attempts = 0, waiting = NULL
+                 WHERE source = ?1 AND name = ?2 AND import IS NOT NULL AND retry = 0",
+            )?;
+            for name in &names {
+                update.execute(params![source, name])?;
             }
             Ok(())
         })
@@ -211,6 +232,8 @@ struct Changes {
     /// Places in `candidates` of files that were not there before, and of those that are other files now.
     new: Vec<usize>,
     changed: Vec<usize>,
+    /// Likewise of those that failed and are to be looked at once more, each with its import.
+    doubted: Vec<(usize, i64)>,
     gone: Vec<String>,
 }
 
@@ -225,6 +248,7 @@ impl Changes {
             attempts: 0,
             look_at: None,
             retry_of: None,
+            failed_before: None,
         });
     }
 
@@ -253,11 +277,13 @@ impl Changes {
 
     fn known_file(&mut self, known: &Known<'_>, seen: Seen, now: i64) {
         let anew = known.begins_anew(&seen, now);
-        if !anew && known.import.is_some() && !known.retry {
+        if !anew && known.import.is_some() && !known.retry && known.look_at.is_none() {
             return; // something has become of it
         }
         if anew {
             self.changed.push(self.candidates.len());
+        } else if let Some(import) = known.import.filter(|_| !known.retry) {
+            self.doubted.push((self.candidates.len(), import));
         }
         self.candidates.push(Candidate {
             seen,
@@ -266,7 +292,8 @@ impl Changes {
             fresh: anew,
             attempts: if anew { 0 } else { known.attempts },
             look_at: known.look_at.filter(|_| !anew),
-            retry_of: known.import.filter(|_| !anew),
+            retry_of: known.import.filter(|_| !anew && known.retry),
+            failed_before: None,
         });
     }
 }
@@ -279,6 +306,10 @@ fn compare(
     now: i64,
 ) -> rusqlite::Result<Vec<Candidate>> {
     let mut changes = changes(transaction, source, listing, now)?;
+    let mut failed = transaction.prepare_cached("SELECT sha256 FROM imports WHERE id = ?1")?;
+    for (place, import) in &changes.doubted {
+        changes.candidates[*place].failed_before = failed.query_row([import], |row| row.get(0))?;
+    }
     come_back(transaction, source, &mut changes, now)?;
     let mut insert = transaction.prepare_cached(
         "INSERT INTO listed (source, name, size, mtime, first_seen_at, changed_at, waiting)

@@ -60,7 +60,7 @@ impl Ledger {
         let source = source.to_owned();
         self.read("looking for what is to be put away", move |connection| {
             let mut select = connection.prepare_cached(
-                "SELECT id, archive, size, mtime, sha256, action, target, receipt, path, recheck, attempts
+                "SELECT id, archive, size, mtime, first_seen_at, claimed_at, sha256, action, target, receipt, path, recheck, attempts
                  FROM imports INDEXED BY imports_unmoved
                  WHERE source = ?1 AND (disposition = 'pending' OR recheck = 1) AND seq IS NOT NULL
                    AND coalesce(retry_at, 0) <= ?2
@@ -142,6 +142,8 @@ fn unmoved(row: &Row<'_>) -> rusqlite::Result<Unmoved> {
         archive: row.get("archive")?,
         size: row.get("size")?,
         mtime: row.get("mtime")?,
+        first_seen_at: row.get("first_seen_at")?,
+        claimed_at: row.get("claimed_at")?,
         sha256: row.get("sha256")?,
         action,
         receipt_due: row.get::<_, Option<String>>("receipt")?.as_deref() == Some("due"),

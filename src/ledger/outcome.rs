@@ -100,6 +100,8 @@ pub struct Outcome {
     pub disposal: Disposal,
     /// The clock reading that stands for absent timestamps, UTC milliseconds.
     pub imported_at: i64,
+    /// When the file is to be looked at once more where it was left, even if it seems unchanged; UTC milliseconds.
+    pub look_again_at: Option<i64>,
 }
 
 /// A closed import that is still to be put away.
@@ -113,6 +115,10 @@ pub struct Unmoved {
     pub size: u64,
     /// Mtime when it was read, UTC milliseconds.
     pub mtime: i64,
+    /// When it was first listed, UTC milliseconds.
+    pub first_seen_at: i64,
+    /// When it was claimed, UTC milliseconds: it was read after that.
+    pub claimed_at: i64,
     /// SHA-256, for a name that is free.
     pub sha256: Option<[u8; 32]>,
     /// What to do.

@@ -114,6 +114,7 @@ impl House {
                 receipt: true,
             },
             imported_at: self.now,
+            look_again_at: None,
         };
         self.ledger.close("acme", vec![outcome], self.now).await.unwrap();
         self.import(id).await

@@ -1,5 +1,5 @@
-//! The daemon's life: it is started twice, told to end, its servers go and come, partners upload in every way there is,
-//! somebody edits its configuration. Stories told through the real binary, most of them over OpenSSH's `sshd`.
+//! The daemon's life: it is started twice, told to end, its servers go and come, somebody edits its
+//! configuration. Stories told through the real binary, most of them over OpenSSH's `sshd`.
 
 use std::fs;
 use std::path::Path;
@@ -21,20 +21,18 @@ mod putting_away; // names taken, directories that refuse, files that cannot be 
 mod reload; // new settings while it runs
 mod servers; // down, restarted, frozen, another key, another password
 mod stopping; // SIGTERM, SIGINT, two at once, the health check
-mod uploads; // never read half, never failed while growing
-mod uploads_again; // the same name, while the first is being read or put away
 
-const MONDAY: &str = "20260202000000";
+pub(crate) const MONDAY: &str = "20260202000000";
 const TUESDAY: &str = "20260203000000";
 const WEDNESDAY: &str = "20260204000000";
 
 /// `event_history_<digits>.json.zip`.
-fn name_of(digits: &str) -> String {
+pub(crate) fn name_of(digits: &str) -> String {
     format!("event_history_{digits}.json.zip")
 }
 
 /// A feed of so many events, their ids beginning with `tag`.
-fn feed(tag: &str, count: usize) -> String {
+pub(crate) fn feed(tag: &str, count: usize) -> String {
     let entries: Vec<String> = (0..count)
         .map(|n| format!(r#"{{"event":"Purchase","id":"{tag}-{n}"}}"#))
         .collect();
@@ -42,7 +40,7 @@ fn feed(tag: &str, count: usize) -> String {
 }
 
 /// An archive that is not small on the wire: so many kilobytes, in events of one each.
-fn large_archive(digits: &str, tag: &str, kilobytes: usize) -> Vec<u8> {
+pub(crate) fn large_archive(digits: &str, tag: &str, kilobytes: usize) -> Vec<u8> {
     let noise = "x".repeat(1000);
     let entries: Vec<String> = (0..kilobytes)
         .map(|n| format!(r#"{{"event":"Purchase","id":"{tag}-{n}","note":"{noise}"}}"#))
@@ -69,7 +67,7 @@ fn put(root: &Path, name: &str, bytes: &[u8]) {
 }
 
 /// A gate with one source over `sshd` and a database of events.
-fn gate_over(sshd: &Sshd) -> Gate {
+pub(crate) fn gate_over(sshd: &Sshd) -> Gate {
     let mut gate = Gate::new();
     gate.source_toml("acme", &sshd.toml());
     gate.destination_sqlite("events");
@@ -77,7 +75,7 @@ fn gate_over(sshd: &Sshd) -> Gate {
 }
 
 /// A gate with one source over the scripted far end and a database of events.
-fn gate_over_far(far: &FarEnd, keys: &str) -> Gate {
+pub(crate) fn gate_over_far(far: &FarEnd, keys: &str) -> Gate {
     let mut gate = Gate::new();
     gate.source_toml("acme", &format!("{}{keys}", keys_of(far)));
     gate.destination_sqlite("events");
@@ -85,7 +83,7 @@ fn gate_over_far(far: &FarEnd, keys: &str) -> Gate {
 }
 
 /// The keys of a `[[source]]` that lead to the far end.
-fn keys_of(far: &FarEnd) -> String {
+pub(crate) fn keys_of(far: &FarEnd) -> String {
     format!(
         "url = {:?}\nprivate_key_file = {:?}\nhost_key = {:?}\n",
         far.url(),
@@ -95,7 +93,7 @@ fn keys_of(far: &FarEnd) -> String {
 }
 
 /// The user ids in the database `events`, sorted; none while there is no such table.
-fn delivered(gate: &Gate) -> Vec<String> {
+pub(crate) fn delivered(gate: &Gate) -> Vec<String> {
     let events = gate.state_dir().join("events.db");
     if !events.exists() {
         return Vec::new();
@@ -110,7 +108,7 @@ fn delivered(gate: &Gate) -> Vec<String> {
 }
 
 /// Waits until so many events are delivered, and returns their user ids.
-fn wait_for_events(gate: &Gate, count: usize) -> Vec<String> {
+pub(crate) fn wait_for_events(gate: &Gate, count: usize) -> Vec<String> {
     let mut ids = Vec::new();
     wait_until(&format!("{count} events"), || {
         ids = delivered(gate);
@@ -120,7 +118,7 @@ fn wait_for_events(gate: &Gate, count: usize) -> Vec<String> {
 }
 
 /// What `status` says of a source; null while it says nothing.
-fn source_status(gate: &Gate, name: &str) -> Value {
+pub(crate) fn source_status(gate: &Gate, name: &str) -> Value {
     if !gate.ledger().exists() {
         return Value::Null;
     }
@@ -132,7 +130,7 @@ fn source_status(gate: &Gate, name: &str) -> Value {
 }
 
 /// Waits until a source is in trouble, and returns what `status` says of it.
-fn wait_for_trouble(gate: &Gate, name: &str) -> Value {
+pub(crate) fn wait_for_trouble(gate: &Gate, name: &str) -> Value {
     let mut source = Value::Null;
     wait_until(&format!("{name} in trouble"), || {
         source = source_status(gate, name);
@@ -150,7 +148,7 @@ fn wait_for_recovery(gate: &Gate, name: &str) {
 }
 
 /// Waits until an archive's last import has this disposition, and returns the import.
-fn wait_for_disposition(gate: &Gate, archive: &str, disposition: &str) -> Value {
+pub(crate) fn wait_for_disposition(gate: &Gate, archive: &str, disposition: &str) -> Value {
     let mut found = Value::Null;
     wait_until(&format!("{archive} {disposition}"), || {
         found = imports_of(gate, archive).pop().unwrap_or_default();
@@ -160,7 +158,7 @@ fn wait_for_disposition(gate: &Gate, archive: &str, disposition: &str) -> Value 
 }
 
 /// All imports of an archive, oldest first.
-fn imports_of(gate: &Gate, archive: &str) -> Vec<Value> {
+pub(crate) fn imports_of(gate: &Gate, archive: &str) -> Vec<Value> {
     if !gate.ledger().exists() {
         return Vec::new();
     }
@@ -170,7 +168,7 @@ fn imports_of(gate: &Gate, archive: &str) -> Vec<Value> {
 }
 
 /// The lines of `imports.jsonl` of this kind, of a source.
-fn log_lines(gate: &Gate, kind: &str, source: &str) -> Vec<Value> {
+pub(crate) fn log_lines(gate: &Gate, kind: &str, source: &str) -> Vec<Value> {
     let text = fs::read_to_string(gate.state_dir().join("imports.jsonl")).unwrap_or_default();
     let lines = text
         .lines()
@@ -181,7 +179,7 @@ fn log_lines(gate: &Gate, kind: &str, source: &str) -> Vec<Value> {
 }
 
 /// The names of the regular files in a directory, sorted; none if it is not there.
-fn files(dir: &Path) -> Vec<String> {
+pub(crate) fn files(dir: &Path) -> Vec<String> {
     let Ok(listed) = fs::read_dir(dir) else {
         return Vec::new();
     };
@@ -194,7 +192,7 @@ fn files(dir: &Path) -> Vec<String> {
 }
 
 /// The spool holds what imports refer to, and nothing else; also while the daemon runs.
-fn assert_spool_is_tidy(gate: &Gate) {
+pub(crate) fn assert_spool_is_tidy(gate: &Gate) {
     let ledger = Connection::open(gate.ledger()).expect("the ledger");
     let mut select = ledger
         .prepare("SELECT DISTINCT spool_file FROM imports WHERE spool_file IS NOT NULL ORDER BY 1")

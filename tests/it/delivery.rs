@@ -96,6 +96,7 @@ impl World {
                 receipt: false,
             },
             imported_at: IMPORTED_AT,
+            look_again_at: None,
         };
         self.ledger
             .close(source, vec![imported], IMPORTED_AT)

@@ -54,8 +54,9 @@ fn the_grace_goes_on_between_the_passes_and_a_failure_is_told_once() {
     gate.destination_sqlite("events");
     let whole = large_archive(MONDAY, "a", 20);
     put(sshd.root(), &name_of(MONDAY), &whole[..5000]);
-    let seen = std::time::Instant::now();
     assert_eq!(gate.once().code, 0);
+    // From now on: the pass itself takes its time on a busy machine.
+    let seen = std::time::Instant::now();
     assert_eq!(imports_of(&gate, &name_of(MONDAY)), Vec::<Value>::new());
 
     std::thread::sleep(Duration::from_millis(3100).saturating_sub(seen.elapsed()));

@@ -201,6 +201,7 @@ impl World {
                 receipt: false,
             },
             imported_at: BEGINNING,
+            look_again_at: None,
         };
         let closed = self.ledger.close(source, vec![imported], BEGINNING).await;
         closed.expect("closed");

@@ -116,6 +116,45 @@ fn between_reading_and_deleting() {
     });
 }
 
+/// An archive of one event, as long as every other one of these, with the time of every other one of these.
+fn alike(far: &FarEnd, tag: &str, time: SystemTime) -> Vec<u8> {
+    let member = name_of(MONDAY).replace(".zip", "");
+    let bytes = Archive::empty()
+        .packed(Method::Stored, &member, feed(tag, 1).as_bytes())
+        .bytes();
+    let beside = far.root().join(".beside");
+    fs::write(&beside, &bytes).unwrap();
+    File::options()
+        .write(true)
+        .open(&beside)
+        .and_then(|file| file.set_modified(time))
+        .unwrap();
+    fs::rename(&beside, far.root().join(name_of(MONDAY))).unwrap();
+    bytes
+}
+
+#[test]
+fn another_one_of_the_same_size_within_the_same_second() {
+    for keys in ["", "after = \"delete\"\n"] {
+        let far = FarEnd::start();
+        let gate = gate_over_far(&far, keys);
+        // Two seconds are the finest that some servers tell, and none tells the time between.
+        let time = SystemTime::now() + Duration::from_secs(60);
+        alike(&far, "a", time);
+        fs::create_dir(far.root().join("processed")).unwrap();
+        // Before the archive is put away: nothing in its attributes will show that it is another one by then.
+        far.on_path(Op::Stat, &path(), 2, Fault::Delay(HELD));
+        let _daemon = gate.run();
+        wait_for_request(&far, Op::Stat, 2);
+        alike(&far, "b", time);
+        assert_eq!(wait_for_events(&gate, 2), ["a-0", "b-0"]);
+        wait_until("the second to be put away", || {
+            !far.root().join(name_of(MONDAY)).exists()
+        });
+        assert_eq!(statuses(&gate, &name_of(MONDAY)), ["processed", "processed"]);
+    }
+}
+
 #[test]
 fn cut_off_half_way_through_deleting() {
     let far = FarEnd::start();

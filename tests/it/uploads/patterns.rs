@@ -1,48 +1,19 @@
-//! Real uploaders racing the poll: none is read half, none is marked failed while it grows.
+//! Uploads that take their time: none is read half, none is marked failed while it grows.
 
-use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
-use std::process::{Command, Stdio};
-use std::time::SystemTime;
 
+use super::clients::sftp;
 use super::*;
 
-/// OpenSSH's own client, with a batch of commands. `options` may slow it down: `-l 2000` is 250 kB/s.
-fn sftp(sshd: &Sshd, options: &[&str], batch: &str) {
-    let mut child = Command::new("sftp")
-        .args(["-q", "-b", "-", "-P", &sshd.port().to_string(), "-i"])
-        .arg(sshd.dir().join("key"))
-        .args(["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"])
-        .args(["-o", "LogLevel=ERROR"])
-        .args(options)
-        .arg(format!("{}@127.0.0.1:{}", user(sshd), sshd.root().display()))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("sftp (package openssh-client)");
-    child
-        .stdin
-        .take()
-        .expect("its stdin")
-        .write_all(batch.as_bytes())
-        .expect("a batch");
-    assert!(child.wait().expect("sftp").success(), "{batch}");
-}
-
-fn user(sshd: &Sshd) -> String {
-    let url = sshd.url();
-    let user = url.trim_start_matches("sftp://").split('@').next().expect("a user");
-    user.to_owned()
-}
-
-fn pause(millis: u64) {
-    std::thread::sleep(Duration::from_millis(millis));
+/// Has OpenSSH's client do a batch of commands. `-l 1600` is 200 kB/s.
+fn send(sshd: &Sshd, options: &[&str], batch: &str) {
+    let status = sftp(sshd, sshd.root(), options, batch).status();
+    assert!(status.expect("sftp (package openssh-client)").success(), "{batch}");
 }
 
 /// Set to a time long ago, as uploaders do that keep the times of their files.
 fn make_old(file: &File) {
-    let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-    file.set_modified(long_ago).expect("an old time");
+    file.set_modified(long_ago()).expect("an old time");
 }
 
 #[test]
@@ -69,23 +40,23 @@ fn uploads_in_progress_are_left_alone_until_they_are_whole() {
 
     std::thread::scope(|scope| {
         // Two and a half seconds over a thin line.
-        scope.spawn(|| sftp(&sshd, &["-l", "1600"], &format!("put {}\n", local(0))));
+        scope.spawn(|| send(&sshd, &["-l", "1600"], &format!("put {}\n", local(0))));
         // The same, and at the end the file's own old time.
-        scope.spawn(|| sftp(&sshd, &["-l", "1600"], &format!("put -p {}\n", local(1))));
+        scope.spawn(|| send(&sshd, &["-l", "1600"], &format!("put -p {}\n", local(1))));
         // Under another name first.
         scope.spawn(|| {
             let name = name_of(&digits(2));
             let batch = format!("put {} {name}.part\nrename {name}.part {name}\n", local(2));
-            sftp(&sshd, &["-l", "1600"], &batch);
+            send(&sshd, &["-l", "1600"], &batch);
         });
         // Cut off in the middle, and taken up again after longer than it takes to settle.
         scope.spawn(|| {
             let whole = local(3);
             let half = at_home.path().join("half");
             fs::write(&half, &archives[3][..250_000]).expect("half a file");
-            sftp(&sshd, &[], &format!("put {} {}\n", half.display(), name_of(&digits(3))));
+            send(&sshd, &[], &format!("put {} {}\n", half.display(), name_of(&digits(3))));
             pause(2500);
-            sftp(&sshd, &["-l", "1600"], &format!("reput {whole}\n"));
+            send(&sshd, &["-l", "1600"], &format!("reput {whole}\n"));
         });
         // By and by, with rests longer than it takes to settle.
         scope.spawn(|| {
