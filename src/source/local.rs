@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rustix::io::Errno;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::beneath::{self, Failure};
 use super::watch::Watch;
@@ -24,12 +24,16 @@ const PIECE: u64 = 256 * 1024;
 /// Longest result of a small read, in bytes.
 const READ_MAX: usize = 1024 * 1024;
 
+/// Operations at a time. The disk is not quicker with more, and each has up to three files open: a process may be allowed 64.
+const AT_A_TIME: usize = 12;
+
 /// A local directory. See the module's documentation.
 pub struct LocalSource {
     name: String,
     root: Arc<PathBuf>,
     timeout: Duration,
     watch: Watch,
+    room: Semaphore,
 }
 
 impl LocalSource {
@@ -40,6 +44,7 @@ impl LocalSource {
             root: Arc::new(dir.to_path_buf()),
             timeout,
             watch: Watch::new(dir),
+            room: Semaphore::new(AT_A_TIME),
         }
     }
 
@@ -53,6 +58,8 @@ impl LocalSource {
         let doing = || format!("{doing} `{}`", excerpt(path));
         let lost = |reason: String| SourceError::Lost { doing: doing(), reason };
         let root = self.root.clone();
+        // Refused only when the semaphore is closed, and nobody closes it.
+        let _room = self.room.acquire().await;
         let running = tokio::task::spawn_blocking(move || operation(&root));
         match tokio::time::timeout(self.timeout, running).await {
             Ok(Ok(outcome)) => outcome.map_err(|failure| in_words(failure, doing())),
