@@ -18,6 +18,7 @@ mod http; // what is posted, and what every answer and every absence of one come
 mod intake; // one test per rule and per ending, over a directory and over SFTP
 mod kills; // SIGKILL at random moments
 mod receivers; // deliveries through faults, refusals, hours and crashes
+mod secrets; // in no output: a whole life, searched
 mod seeing; // destinations and dead letters, as `status`, `dead-letters`, `retry` and `check` show them
 mod sources; // one contract over a local directory and SFTP; authentication; host keys
 mod tidy; // rooms that must not know each other
