@@ -3,17 +3,24 @@
 //! Told to stop, it ends as the daemon does: what is in hand is finished if that is a matter of a second or two, and the
 //! rest is left for the next pass.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::elapsing::Elapsing;
 use super::import_log::ImportLog;
-use super::{LOG_END_MAX, STOP_GRACE, StateLock, TASK_END_MAX, World, after, note_trouble};
+use super::{LOG_END_MAX, STOP_GRACE, StateLock, World, after, note_trouble};
 use crate::config::resolve::Settings;
 use crate::intake::{Intake, Readers, Trouble, Turned, backoff};
 use crate::ledger::now;
+
+/// How long a source's pass may go on after it was told to stop: what is recorded by then is put away too, if the server lets
+/// it. Nobody comes soon to finish it, as the next turn of a daemon does.
+const PASS_GRACE: Duration = Duration::from_secs(4);
+
+/// How long any task is waited for after that word. With what follows, all of it ends within 10 s.
+const PASS_END_MAX: Duration = Duration::from_secs(6);
 
 /// What the pass came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -46,7 +53,7 @@ pub async fn once(settings: &Settings, stop: CancellationToken) -> anyhow::Resul
     let too_late = CancellationToken::new();
     let (told, late) = (stop.clone(), too_late.clone());
     tokio::spawn(async move {
-        after(&told, TASK_END_MAX).await;
+        after(&told, PASS_END_MAX).await;
         late.cancel();
     });
     let readers = Readers::new(settings.limits.concurrent_imports);
@@ -128,7 +135,7 @@ async fn unless<T>(too_late: &CancellationToken, mut task: JoinHandle<T>) -> any
 async fn pass(intake: Intake, stop: &CancellationToken) -> (Turned, Option<Trouble>) {
     let done = tokio::select! {
         done = turns(&intake, stop) => done,
-        () = after(stop, STOP_GRACE) => {
+        () = after(stop, PASS_GRACE) => {
             // What it had claimed comes to nothing, and `status` must not say otherwise.
             if let Err(error) = intake.ledger.unclaim_source(intake.source.name()).await {
                 tracing::error!(source = intake.source.name(), %error, "taking claims back failed");
