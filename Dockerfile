@@ -12,7 +12,7 @@ COPY tests tests
 # The demo stays out: it is a server, and a container needs none.
 RUN cargo build --release --locked --no-default-features --features vendored-openssl,parquet \
     && strip --strip-debug target/release/feedgate \
-    && install -d -o 65532 -g 65532 /state
+    && install -d -m 0700 -o 65532 -g 65532 /state
 
 # C library and CA certificates, no shell. The user `nonroot` is 65532.
 FROM gcr.io/distroless/cc-debian12:nonroot

@@ -4,12 +4,7 @@
 //! A reader that has seen enough (`feedgate events | head`) is no error. The commands look through `ledger::report` and act
 //! through the ledger's verbs; nothing is decided here.
 
-// This is the room that prints: results on stdout, and what stopped the program on stderr.
-#![allow(
-    clippy::print_stderr,
-    reason = "the last word of a program that could not start is said on stderr"
-)]
-
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -24,6 +19,7 @@ mod dead_letters; // what destinations did not take
 mod demo; // a whole world on loopback, told as a short story
 mod destinations; // destinations in words: all of them, or one in full
 pub mod events; // the accepted events, from the spool
+mod first_process; // as process 1 of a container
 mod generate; // completions, the man page
 mod health; // is the daemon alive?
 mod keys; // `keys` in words and as JSON
@@ -67,7 +63,8 @@ pub fn main() -> ExitCode {
         Ok(Ending::Attention) => ExitCode::from(1),
         Err(error) if error.is::<output::Closed>() => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("feedgate: {}", complaint(&error));
+            // With stderr closed, or on a full disk, there is nobody to tell; the exit code says it all the same.
+            writeln!(std::io::stderr(), "feedgate: {}", complaint(&error)).ok();
             ExitCode::from(2)
         }
     }
@@ -82,6 +79,9 @@ fn carry_out(args: Args) -> anyhow::Result<Ending> {
     let log = log.or_else(|| std::env::var("FEEDGATE_LOG").ok().filter(|log| !log.is_empty()));
     crate::telemetry::start(log_format, log.as_deref().unwrap_or(args.command.log_by_default()))?;
     let config = config.as_deref();
+    if !matches!(args.command, Command::Run | Command::Once | Command::Demo(_)) {
+        first_process::end_by_signals()?;
+    }
     match args.command {
         Command::Run => on_runtime(run::run(config)),
         Command::Once => on_runtime(run::once(config)),

@@ -40,14 +40,19 @@ pub async fn once(config: Option<&Path>) -> anyhow::Result<Ending> {
         archives = pass.closed,
         failed = pass.failed,
         delivered = pass.delivered,
-        "the pass is done"
+        "{}",
+        if pass.stopped {
+            "told to stop before the pass was done: the rest is left for the next"
+        } else {
+            "the pass is done"
+        }
     );
     // Everything that was asked for failed: that is not attention, that is not done.
     if !pass.sources_in_trouble.is_empty() && pass.sources_in_trouble.len() == settings.sources.len() {
         anyhow::bail!("making a pass: no source could be reached");
     }
     let troubled = !pass.sources_in_trouble.is_empty() || !pass.destinations_in_trouble.is_empty();
-    match pass.failed > 0 || pass.pending > 0 || troubled {
+    match pass.failed > 0 || pass.pending > 0 || troubled || pass.stopped {
         true => Ok(Ending::Attention),
         false => Ok(Ending::Well),
     }

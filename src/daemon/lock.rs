@@ -28,13 +28,30 @@ pub enum LockError {
         holder: String,
     },
     /// The directory or the file cannot be used.
-    #[error("locking the state directory `{}`: {source}", dir.display())]
+    #[error("locking the state directory `{}`: {source}{}", dir.display(), hint(source))]
     Io {
         /// The directory.
         dir: PathBuf,
         /// What the system said.
         source: io::Error,
     },
+}
+
+/// What to do about it, where the system's words leave that open.
+fn hint(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "; the user that feedgate runs as must own it, or be allowed to make it; or name another `state_dir`"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "; mount a volume there that can be written to, or name another `state_dir`"
+        }
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+            "; something that is no directory is in its way (a file, or a link that leads nowhere): move that away, or name another `state_dir`"
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; make room there",
+        _ => "",
+    }
 }
 
 impl StateLock {

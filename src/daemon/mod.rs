@@ -5,9 +5,9 @@
 //! is a matter of a second, and repeated after the next start if it is not; there is nothing to repair either way.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tokio::sync::Notify;
@@ -17,16 +17,21 @@ use tokio_util::sync::CancellationToken;
 use crate::config::resolve::{DestinationSettings, ImportLogSettings, Location, Settings, SourceSettings};
 use crate::delivery::{self, Delivery};
 use crate::intake::{Intake, Readers, Trouble, backoff};
-use crate::ledger::retention::Retention;
 use crate::ledger::{Ledger, LedgerError, now};
 use crate::source::{LocalSource, SftpSource, Source};
-use crate::spool::{Question, Spool};
+use crate::spool::Spool;
 
+mod elapsing; // how much time has passed, whatever the clock says
+mod heartbeat; // how others see that the daemon is alive
 mod import_log;
+mod keeping; // what stays in the spool, and what is swept
 mod lock;
 mod once;
 mod reload;
 
+use elapsing::Elapsing;
+use heartbeat::Heartbeat;
+pub use heartbeat::{HEARTBEAT_AGE_MAX, heartbeat_age};
 use import_log::ImportLog;
 pub use lock::{LockError, StateLock};
 pub use once::{Once, once};
@@ -44,14 +49,14 @@ const STOP_GRACE: Duration = Duration::from_millis(1500);
 /// How long a task that was told to stop is waited for. With it the whole ends within the 10 s that a container is given.
 const TASK_END_MAX: Duration = Duration::from_secs(4);
 
+/// How long the import status log is waited for at its end. If the ledger is held by another program, the lines wait in it.
+const LOG_END_MAX: Duration = Duration::from_secs(2);
+
 /// Time between two heartbeats.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// Time between two looks for archives that may leave the spool.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(600);
-
-/// Spool files that the ledger is asked about at a time.
-const SWEEP_FILES: usize = 1000;
 
 /// What every task shares.
 #[derive(Clone)]
@@ -66,7 +71,9 @@ impl World {
     /// Opens the state directory, which the caller has locked, and clears away what a killed daemon left half done.
     async fn open(settings: &Settings) -> anyhow::Result<World> {
         let state_dir = settings.state_dir.clone();
-        let ledger = Ledger::open(&state_dir.join("ledger.db"))?;
+        let path = state_dir.join("ledger.db");
+        // Another program may hold it, or it may have to be upgraded: whoever waits here can be told to stop.
+        let ledger = tokio::task::spawn_blocking(move || Ledger::open(&path)).await??;
         let spool_dir = state_dir.join("spool");
         let opening = || format!("opening the spool `{}`", spool_dir.display());
         let (spool, set_aside) = Spool::open(&spool_dir, &ledger.identity().await?).with_context(opening)?;
@@ -81,6 +88,7 @@ impl World {
             spool,
             committed: Arc::new(Notify::new()),
         };
+        world.keep_what_is_forgotten().await.with_context(opening)?;
         world.note_configured(settings).await?;
         Ok(world)
     }
@@ -126,74 +134,6 @@ impl World {
     fn delivery(&self, destination: &DestinationSettings) -> Delivery {
         Delivery::new(self.ledger.clone(), self.spool.dir().to_owned(), destination.clone())
     }
-
-    /// Removes from the spool what is old enough and wanted by nobody.
-    async fn prune(&self, settings: &Settings) -> anyhow::Result<()> {
-        let retention = Retention {
-            keep: settings.spool.retention,
-            lag_max: settings.spool.max_lag,
-            lag_bytes_max: settings.spool.max_bytes,
-        };
-        let mut rest = Some(self.ledger.pruning(retention, now()).await?);
-        while let Some(pruning) = rest {
-            let question = self.spool.ask();
-            let pruned = self.ledger.prune(pruning).await?;
-            self.remove(pruned.files, &question)?;
-            rest = pruned.rest;
-        }
-        self.tell_gaps(settings).await?;
-        self.sweep().await
-    }
-
-    /// Says which destinations will miss something: what they have not had is no longer held for them. One that is down comes
-    /// upon the gap only when it is up again.
-    async fn tell_gaps(&self, settings: &Settings) -> Result<(), LedgerError> {
-        for destination in &settings.destinations {
-            let Some(row) = self.ledger.destination(&destination.name).await? else {
-                continue;
-            };
-            let gap = self.ledger.gap(row.cursor.seq, destination.sources.clone()).await?;
-            if let Some(gap) = gap {
-                tracing::warn!(
-                    destination = destination.name,
-                    imports = gap.imports,
-                    events = gap.events,
-                    first = gap.first.0,
-                    last = gap.last.0,
-                    "archives left the spool before they were delivered, since it is further behind than `max_lag` or `max` allow"
-                );
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes from the spool what no import refers to, a piece of the directory at a time.
-    async fn sweep(&self) -> anyhow::Result<()> {
-        let mut files = self.spool.files().context("sweeping the spool")?;
-        let mut swept = 0;
-        loop {
-            let some: Vec<String> = files.by_ref().take(SWEEP_FILES).collect::<Result<_, _>>()?;
-            if some.is_empty() {
-                break;
-            }
-            let question = self.spool.ask();
-            swept += self.remove(self.ledger.unused(some).await?, &question)?;
-        }
-        if swept > 0 {
-            tracing::info!(files = swept, "removed from the spool what no import refers to");
-        }
-        Ok(())
-    }
-
-    /// Removes files from the spool; answers with how many are gone.
-    fn remove(&self, files: Vec<String>, question: &Question) -> anyhow::Result<usize> {
-        let mut removed = 0;
-        for file in files {
-            let gone = self.spool.remove(&file, question);
-            removed += usize::from(gone.with_context(|| format!("removing `{file}` from the spool"))?);
-        }
-        Ok(removed)
-    }
 }
 
 /// The source that the settings name. Nothing is dialled before it is asked for something.
@@ -212,18 +152,22 @@ struct Running<T> {
 }
 
 impl<T> Running<T> {
-    /// Lets it finish what it has to do, unless that takes too long: what was not said then is said after the next start.
-    async fn end(self) {
+    /// Lets it finish what it has to do, unless that takes longer than this.
+    async fn end(self, within: Duration) {
         self.stop.cancel();
-        tokio::time::timeout(TASK_END_MAX, self.task).await.ok();
+        tokio::time::timeout(within, self.task).await.ok();
     }
 }
 
 /// Runs until told to stop. `reload` tells of new settings; those that are broken never get here.
 pub async fn run(mut settings: Settings, mut reload: Reload, stop: CancellationToken) -> anyhow::Result<()> {
     let _lock = StateLock::take(&settings.state_dir)?;
-    let world = World::open(&settings).await?;
-    beat(&world.state_dir)?;
+    let world = tokio::select! {
+        opened = World::open(&settings) => opened?,
+        () = stop.cancelled() => return Ok(()),
+    };
+    let mut elapsing = Elapsing::since(world.ledger.last_listed_at().await?, now(), Instant::now());
+    let mut heartbeat = Heartbeat::begin(&world.state_dir)?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         state_dir = %settings.state_dir.display(),
@@ -241,9 +185,7 @@ pub async fn run(mut settings: Settings, mut reload: Reload, stop: CancellationT
         tokio::select! {
             () = stop.cancelled() => break,
             () = tokio::time::sleep(HEARTBEAT) => {
-                if let Err(error) = heartbeat(&world).await {
-                    tracing::error!(error = format!("{error:#}"), "the heartbeat failed");
-                }
+                heartbeat.beat_if_well(&world.ledger).await;
                 // A task ends only when it is told to, or by a defect: then it is begun anew, and nothing waits for a restart.
                 let ended = sources.values().filter(|one| one.task.is_finished()).count()
                     + destinations.values().filter(|one| one.task.is_finished()).count();
@@ -259,7 +201,7 @@ pub async fn run(mut settings: Settings, mut reload: Reload, stop: CancellationT
                 }
                 if tokio::time::Instant::now() >= next_prune {
                     next_prune = tokio::time::Instant::now() + PRUNE_INTERVAL;
-                    if let Err(error) = world.prune(&settings).await {
+                    if let Err(error) = world.prune(&settings, &mut elapsing).await {
                         tracing::error!(error = format!("{error:#}"), "pruning the spool failed");
                     }
                 }
@@ -274,7 +216,7 @@ pub async fn run(mut settings: Settings, mut reload: Reload, stop: CancellationT
                     end_all(&mut sources).await;
                 }
                 if changed.import_log != log.settings {
-                    log.end().await;
+                    log.end(LOG_END_MAX).await;
                     log = world.start_log(changed.import_log);
                 }
                 settings = changed;
@@ -284,12 +226,10 @@ pub async fn run(mut settings: Settings, mut reload: Reload, stop: CancellationT
         }
     }
     tracing::info!("stopping");
-    end_all(&mut sources).await;
-    end_all(&mut destinations).await;
+    tokio::join!(end_all(&mut sources), end_all(&mut destinations));
     // The last to end: what is said at the end is written too.
-    log.end().await;
-    // Ended on purpose: nobody is to take it for alive for another minute. One that was killed leaves its heartbeat behind.
-    std::fs::remove_file(world.state_dir.join("heartbeat")).ok();
+    log.end(LOG_END_MAX).await;
+    heartbeat.end();
     Ok(())
 }
 
@@ -435,30 +375,3 @@ async fn note_trouble(intake: &Intake, trouble: Option<(&Trouble, u32, Duration)
         tracing::error!(source, trouble, %error, "the source is in trouble, and the ledger does not take it down");
     }
 }
-
-async fn heartbeat(world: &World) -> anyhow::Result<()> {
-    // A daemon whose ledger does not answer is not well.
-    world
-        .ledger
-        .read("looking at the ledger", |connection| {
-            connection.query_row("SELECT 1", [], |_| Ok(()))
-        })
-        .await?;
-    beat(&world.state_dir)
-}
-
-fn beat(state_dir: &Path) -> anyhow::Result<()> {
-    let path = state_dir.join("heartbeat");
-    std::fs::write(&path, format!("{}\n", std::process::id())).with_context(|| format!("writing `{}`", path.display()))
-}
-
-/// Time since the daemon's last heartbeat; `None` if none has run yet, or it ended properly. For the container's health check.
-pub fn heartbeat_age(state_dir: &Path) -> Option<Duration> {
-    let beaten = std::fs::metadata(state_dir.join("heartbeat"))
-        .and_then(|metadata| metadata.modified())
-        .ok()?;
-    Some(SystemTime::now().duration_since(beaten).unwrap_or_default())
-}
-
-/// A heartbeat older than this means that the daemon hangs or is gone.
-pub const HEARTBEAT_AGE_MAX: Duration = Duration::from_secs(60);

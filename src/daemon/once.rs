@@ -1,11 +1,26 @@
 //! `feedgate once`: one pass over every source, and deliveries until nothing is left to do now.
+//!
+//! Told to stop, it ends as the daemon does: what is in hand is finished if that is a matter of a second or two, and the
+//! rest is left for the next pass.
 
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::elapsing::Elapsing;
 use super::import_log::ImportLog;
-use super::{StateLock, World, note_trouble};
+use super::{LOG_END_MAX, STOP_GRACE, StateLock, World, after, note_trouble};
 use crate::config::resolve::Settings;
 use crate::intake::{Intake, Readers, Trouble, Turned, backoff};
+use crate::ledger::now;
+
+/// How long a source's pass may go on after it was told to stop: what is recorded by then is put away too, if the server lets
+/// it. Nobody comes soon to finish it, as the next turn of a daemon does.
+const PASS_GRACE: Duration = Duration::from_secs(4);
+
+/// How long any task is waited for after that word. With what follows, all of it ends within 10 s.
+const PASS_END_MAX: Duration = Duration::from_secs(6);
 
 /// What the pass came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -22,12 +37,25 @@ pub struct Once {
     pub destinations_in_trouble: Vec<(String, String)>,
     /// Events delivered in this pass, to all destinations together.
     pub delivered: u64,
+    /// Whether it was told to stop, and so may have left something undone.
+    pub stopped: bool,
 }
 
 /// Makes the pass. Files that are seen for the first time are waited for, for one `settle`.
 pub async fn once(settings: &Settings, stop: CancellationToken) -> anyhow::Result<Once> {
     let _lock = StateLock::take(&settings.state_dir)?;
-    let world = World::open(settings).await?;
+    let world = tokio::select! {
+        opened = World::open(settings) => opened?,
+        () = stop.cancelled() => return Ok(Once { stopped: true, ..Once::default() }),
+    };
+    let mut elapsing = Elapsing::since(world.ledger.last_listed_at().await?, now(), Instant::now());
+    // Tasks that were told to stop are waited for until then.
+    let too_late = CancellationToken::new();
+    let (told, late) = (stop.clone(), too_late.clone());
+    tokio::spawn(async move {
+        after(&told, PASS_END_MAX).await;
+        late.cancel();
+    });
     let readers = Readers::new(settings.limits.concurrent_imports);
     let mut report = Once::default();
     // What there is to say is said meanwhile: afterwards, everything else would wait for it.
@@ -46,7 +74,9 @@ pub async fn once(settings: &Settings, stop: CancellationToken) -> anyhow::Resul
         ));
     }
     for (name, task) in tasks {
-        let (turned, trouble) = task.await?;
+        let Some((turned, trouble)) = unless(&too_late, task).await? else {
+            continue;
+        };
         report.closed += turned.closed;
         report.failed += turned.failed;
         report.pending += turned.pending;
@@ -65,15 +95,23 @@ pub async fn once(settings: &Settings, stop: CancellationToken) -> anyhow::Resul
         ));
     }
     for (name, task) in tasks {
-        let outcome = task.await?;
+        let Some(outcome) = unless(&too_late, task).await? else {
+            continue;
+        };
         report.delivered += outcome.delivered;
         report
             .destinations_in_trouble
             .extend(outcome.trouble.map(|trouble| (name, trouble)));
     }
 
-    world.prune(settings).await?;
+    report.stopped = stop.is_cancelled();
     log_stop.cancel();
+    if report.stopped {
+        // What is not said by then waits in the ledger for the next pass.
+        tokio::time::timeout(LOG_END_MAX, logging).await.ok();
+        return Ok(report);
+    }
+    world.prune(settings, &mut elapsing).await?;
     logging.await?;
     // Once more, to learn whether all of it was written.
     ImportLog::new(world.ledger.clone(), &world.state_dir, settings.import_log)
@@ -82,7 +120,34 @@ pub async fn once(settings: &Settings, stop: CancellationToken) -> anyhow::Resul
     Ok(report)
 }
 
+/// What a task comes to; `None` if it is too late before it has ended.
+async fn unless<T>(too_late: &CancellationToken, mut task: JoinHandle<T>) -> anyhow::Result<Option<T>> {
+    tokio::select! {
+        done = &mut task => Ok(Some(done?)),
+        () = too_late.cancelled() => {
+            task.abort();
+            Ok(None)
+        }
+    }
+}
+
+/// A source's pass, cut off if it goes on for long after it was told to stop.
 async fn pass(intake: Intake, stop: &CancellationToken) -> (Turned, Option<Trouble>) {
+    let done = tokio::select! {
+        done = turns(&intake, stop) => done,
+        () = after(stop, PASS_GRACE) => {
+            // What it had claimed comes to nothing, and `status` must not say otherwise.
+            if let Err(error) = intake.ledger.unclaim_source(intake.source.name()).await {
+                tracing::error!(source = intake.source.name(), %error, "taking claims back failed");
+            }
+            (Turned::default(), None)
+        }
+    };
+    tokio::time::timeout(STOP_GRACE, intake.source.close()).await.ok();
+    done
+}
+
+async fn turns(intake: &Intake, stop: &CancellationToken) -> (Turned, Option<Trouble>) {
     let mut total = Turned::default();
     let mut result = intake.turn(stop).await;
     if let Ok(Turned {
@@ -103,15 +168,14 @@ async fn pass(intake: Intake, stop: &CancellationToken) -> (Turned, Option<Troub
             total.closed += turned.closed;
             total.failed += turned.failed;
             total.pending = turned.pending;
-            note_trouble(&intake, None).await;
+            note_trouble(intake, None).await;
             None
         }
         Err(trouble) => {
             let wait = backoff(0, super::SOURCE_BACKOFF.0, super::SOURCE_BACKOFF.1);
-            note_trouble(&intake, Some((&trouble, 1, wait))).await;
+            note_trouble(intake, Some((&trouble, 1, wait))).await;
             Some(trouble)
         }
     };
-    intake.source.close().await;
     (total, trouble)
 }

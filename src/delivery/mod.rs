@@ -49,6 +49,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// A destination that waits asks the ledger this often whether somebody ran `feedgate retry`.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 
+/// Longest wait that is counted; after it, the destination looks whether it is to wait on.
+const WAIT_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// Not before somebody asks.
 const NEVER: i64 = i64::MAX;
 
@@ -306,10 +309,13 @@ impl Delivery {
         }
     }
 
-    /// Returns at the time of the next try, or sooner if somebody asked for it.
+    /// Returns at the time of the next try, or sooner if somebody asked for it. Told once by the clock, the wait is no longer
+    /// for that: somebody may set the clock back meanwhile.
     async fn wait(&mut self, until: i64) {
-        while self.now() < until {
-            let left = Duration::from_millis((until - self.now()).max(0) as u64);
+        let wait = Duration::from_millis(u64::try_from(until.saturating_sub(self.now())).unwrap_or(0));
+        let over = tokio::time::Instant::now() + wait.min(WAIT_MAX);
+        while self.now() < until && tokio::time::Instant::now() < over {
+            let left = over.saturating_duration_since(tokio::time::Instant::now());
             tokio::time::sleep(left.min(ASK_AGAIN)).await;
             let row = self.ledger.destination(&self.settings.name).await;
             let asked = row.is_ok_and(|row| {

@@ -156,6 +156,10 @@ impl Intake {
             .map(|spooled| spooled.stored.file.clone())
             .collect();
         let closed = self.ledger.close(self.source.name(), outcomes, now()).await?;
+        self.spool.belongs_to(closed.seq).map_err(|source| Trouble::Disk {
+            doing: "noting beside the spool how far the ledger has got".to_owned(),
+            source,
+        })?;
         // The pins go only now: the ledger refers to what it needs.
         drop(spooled);
         self.let_go(files).await?;
@@ -196,23 +200,49 @@ impl Intake {
 
     /// Intake pauses before the disk is full: an import needs room for its archive and for the ledger.
     fn room_on_disk(&self) -> Result<(), Trouble> {
-        let (dir, free_min) = &self.state_dir;
-        let doing = || format!("looking at the free space of `{}`", dir.display());
-        let stats = rustix::fs::statvfs(dir).map_err(|error| Trouble::Disk {
-            doing: doing(),
-            source: error.into(),
-        })?;
-        let free = stats.f_bavail.saturating_mul(stats.f_frsize);
-        if free < *free_min {
-            let free = bytesize::ByteSize(free).display().iec();
-            let wanted = bytesize::ByteSize(*free_min).display().iec();
-            let problem = format!("only {free} is free, intake pauses below {wanted} (spool.free_min); make room");
+        let free = self.free_bytes()?;
+        if free < self.state_dir.1 {
             return Err(Trouble::Disk {
-                doing: doing(),
-                source: io::Error::new(io::ErrorKind::StorageFull, problem),
+                doing: self.looking_for_room(),
+                source: io::Error::new(io::ErrorKind::StorageFull, self.too_little(free, "intake pauses")),
             });
         }
         Ok(())
+    }
+
+    /// An archive that would leave too little room waits, and smaller ones go on: with the disk filled to the brim by its first
+    /// half nobody could note anything any more, and the half would be fetched again with every try.
+    fn without_room(&self, ready: &Ready, free: u64) -> Option<Postponed> {
+        let size = match ready.kind {
+            Kind::Archive(..) => ready.claim.seen.size,
+            Kind::Unread(_) => 0,
+        };
+        // Small ones are what the room below the limit is for.
+        if size <= BATCH_BYTES_MAX || free >= size.saturating_add(self.state_dir.1) {
+            return None;
+        }
+        let has = bytesize::ByteSize(size).display().iec();
+        let problem = self.too_little(free, &format!("the archive has {has}, and would take it"));
+        let waiting = format!("{}: {problem}", self.looking_for_room());
+        Some(postponed(&ready.claim.seen.name, ready.attempts, waiting))
+    }
+
+    fn free_bytes(&self) -> Result<u64, Trouble> {
+        let stats = rustix::fs::statvfs(&self.state_dir.0).map_err(|error| Trouble::Disk {
+            doing: self.looking_for_room(),
+            source: error.into(),
+        })?;
+        Ok(stats.f_bavail.saturating_mul(stats.f_frsize))
+    }
+
+    fn looking_for_room(&self) -> String {
+        format!("looking at the free space of `{}`", self.state_dir.0.display())
+    }
+
+    fn too_little(&self, free: u64, what: &str) -> String {
+        let free = bytesize::ByteSize(free).display().iec();
+        let wanted = bytesize::ByteSize(self.state_dir.1).display().iec();
+        format!("only {free} is free, {what} below {wanted} (spool.free_min); make room")
     }
 }
 

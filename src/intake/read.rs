@@ -41,6 +41,7 @@ struct Read {
 impl Intake {
     /// Claims a batch, brings it to the spool, and reads it.
     pub(super) async fn read(&self, batch: Vec<Ready>) -> Result<Vec<(Outcome, Option<Spooled>)>, Trouble> {
+        let batch = self.that_fit(batch).await?;
         if batch.is_empty() {
             return Ok(Vec::new());
         }
@@ -62,6 +63,20 @@ impl Intake {
         self.ledger.as_before(self.source.name(), read.as_before).await?;
         self.let_go_in_vain(read.in_vain).await?;
         Ok(read.outcomes)
+    }
+
+    /// Those of a batch for which there is room on the disk; the others wait.
+    async fn that_fit(&self, batch: Vec<Ready>) -> Result<Vec<Ready>, Trouble> {
+        let free = self.free_bytes()?;
+        let (mut fit, mut waiting) = (Vec::with_capacity(batch.len()), Vec::new());
+        for ready in batch {
+            match self.without_room(&ready, free) {
+                Some(wait) => waiting.push(wait),
+                None => fit.push(ready),
+            }
+        }
+        self.ledger.postpone(self.source.name(), waiting).await?;
+        Ok(fit)
     }
 
     async fn fetch_and_judge(&self, ids: &[i64], mut batch: Vec<Ready>, claimed_at: i64) -> Result<Read, Trouble> {

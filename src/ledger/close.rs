@@ -14,6 +14,8 @@ pub struct Closed {
     pub unmoved: Vec<Unmoved>,
     /// How many of the batch failed.
     pub failed: usize,
+    /// The number of the last one.
+    pub seq: i64,
 }
 
 impl Ledger {
@@ -25,6 +27,7 @@ impl Ledger {
             for outcome in &outcomes {
                 let unmoved = close_one(transaction, &source, outcome, now)?;
                 closed.failed += usize::from(unmoved.failed);
+                closed.seq = unmoved.seq;
                 closed.unmoved.push(unmoved.unmoved);
             }
             Ok(closed)
@@ -51,6 +54,7 @@ impl Before {
 }
 
 struct ClosedOne {
+    seq: i64,
     unmoved: Unmoved,
     failed: bool,
 }
@@ -147,6 +151,7 @@ fn close_one(transaction: &Transaction<'_>, source: &str, outcome: &Outcome, now
         attempts: 0,
     };
     Ok(ClosedOne {
+        seq,
         unmoved,
         failed: status == "failed",
     })

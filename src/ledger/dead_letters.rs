@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::import::{damaged, import_by_id};
-use super::{Import, Ledger, LedgerError};
+use super::{Import, Ledger, LedgerError, WAIT_MAX_MS};
 
 /// Attempts that a letter remembers.
 const HISTORY_MAX: usize = 20;
@@ -111,24 +111,28 @@ impl Ledger {
     ) -> Result<Vec<DueLetter>, LedgerError> {
         let name = name.to_owned();
         self.read("looking for dead letters to deliver again", move |ledger| {
+            // None waits that long: the clock was set back since.
+            let never = now.saturating_add(WAIT_MAX_MS);
             // Asked by itself: the letters in the order in which they came are not in the order in which they are due, and a
             // hundred thousand that wait for an hour would be passed over every time.
             let is_any_due: bool = ledger
                 .prepare_cached(
                     "SELECT EXISTS (SELECT 1 FROM dead_letters INDEXED BY dead_letters_due
-                        WHERE destination = ?1 AND retry_at <= ?2)",
+                            WHERE destination = ?1 AND retry_at <= ?2)
+                        OR EXISTS (SELECT 1 FROM dead_letters INDEXED BY dead_letters_due
+                            WHERE destination = ?1 AND retry_at > ?3)",
                 )?
-                .query_row(params![name, now], |row| row.get(0))?;
+                .query_row(params![name, now, never], |row| row.get(0))?;
             if !is_any_due {
                 return Ok(Vec::new());
             }
             let mut select = ledger.prepare_cached(
                 "SELECT id, kind, import, \"index\", body FROM dead_letters INDEXED BY dead_letters_again
-                 WHERE destination = ?1 AND retry_at <= ?2
+                 WHERE destination = ?1 AND retry_at IS NOT NULL AND (retry_at <= ?2 OR retry_at > ?5)
                     AND (?4 IS NULL OR id IN (SELECT value FROM json_each(?4))) ORDER BY id LIMIT ?3",
             )?;
             let among = among.map(|ids| serde_json::Value::from(ids).to_string());
-            let mut rows = select.query(params![name, now, events_max as i64, among])?;
+            let mut rows = select.query(params![name, now, events_max as i64, among, never])?;
             let mut due: Vec<DueLetter> = Vec::new();
             let (mut events, mut bytes) = (0, 0);
             while let Some(row) = rows.next()? {

@@ -13,6 +13,9 @@ use super::{Cursor, Ledger, LedgerError, Standing};
 /// An hour, in milliseconds.
 const HOUR_MS: i64 = 3_600_000;
 
+/// Longest time that a receiver may ask to be left alone for, and a minute more.
+const ASKED_MAX_MS: i64 = 24 * HOUR_MS + 60_000;
+
 /// What is taken for an hour where calls are counted, in milliseconds: a little more. A call is counted before it is made,
 /// and one that is slow to connect arrives closer to those that are made an hour later.
 const WINDOW_MS: i64 = HOUR_MS + 10_000;
@@ -130,7 +133,7 @@ impl Ledger {
                 .query_row([name], |row| row.get(0))
                 .optional()?
                 .flatten();
-            if let Some(at) = asked.filter(|at| *at > now) {
+            if let Some(at) = asked.filter(|at| *at == i64::MAX || is_ahead(*at, now)) {
                 return Ok(Leave::Asked(at));
             }
             if let Some(budget) = budget {
@@ -224,6 +227,12 @@ impl Ledger {
     }
 }
 
+/// Whether a time that a receiver asked to be left alone until is still to come. Nobody is let ask for more than a day: what
+/// lies further ahead was written down before somebody set the clock back.
+fn is_ahead(until: i64, now: i64) -> bool {
+    until > now && until <= now.saturating_add(ASKED_MAX_MS)
+}
+
 /// When the next call is allowed; `None`: now.
 ///
 /// Two windows slide over the calls of the last hour: `per_hour` calls to an hour, and `burst` calls to the share of the hour
@@ -244,7 +253,7 @@ fn not_before(ledger: &Transaction<'_>, budget: &Budget, now: i64) -> rusqlite::
         .query_row(params![site, kind], |row| row.get(0))
         .optional()?
         .flatten();
-    let mut not_before = blocked.unwrap_or(now);
+    let mut not_before = blocked.filter(|until| is_ahead(*until, now)).unwrap_or(now);
     let burst_ms = HOUR_MS * i64::from(*burst) / i64::from((*per_hour).max(1));
     for (most, window_ms) in [(*per_hour, WINDOW_MS), (*burst, burst_ms.min(WINDOW_MS))] {
         // The call that must leave the window before another may be made in it.

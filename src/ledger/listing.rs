@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use super::{Ledger, LedgerError};
+use super::{Ledger, LedgerError, WAIT_MAX_MS};
 
 /// A feed's file as it was just listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -291,7 +291,9 @@ impl Changes {
             changed_at: if anew { now } else { known.changed_at },
             fresh: anew,
             attempts: if anew { 0 } else { known.attempts },
-            look_at: known.look_at.filter(|_| !anew),
+            look_at: known
+                .look_at
+                .filter(|at| !anew && *at <= now.saturating_add(WAIT_MAX_MS)),
             retry_of: known.import.filter(|_| !anew && known.retry),
             failed_before: None,
         });

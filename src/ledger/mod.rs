@@ -138,12 +138,18 @@ pub enum LedgerError {
 
 /// What to do about it, where the words of SQLite leave that open.
 fn hint(why: &rusqlite::Error) -> &'static str {
-    use rusqlite::ErrorCode::{DatabaseBusy, DatabaseCorrupt, DiskFull, NotADatabase};
+    use rusqlite::ErrorCode::{CannotOpen, DatabaseBusy, DatabaseCorrupt, DiskFull, NotADatabase, ReadOnly};
     match why.sqlite_error_code() {
         Some(DatabaseCorrupt | NotADatabase) => {
             "; stop feedgate, keep a copy of the file, and put a backup in its place or salvage it with `sqlite3 ledger.db .recover`"
         }
         Some(DiskFull) => "; make room on the disk of the state directory",
+        Some(CannotOpen) => {
+            "; the user that this runs as must be allowed to write there, and the disk must have room and inodes left"
+        }
+        Some(ReadOnly) => {
+            "; the user that this runs as must be allowed to write the ledger and the directory it lies in"
+        }
         Some(DatabaseBusy) => "; another program holds the ledger: end it",
         _ => "",
     }
@@ -151,6 +157,10 @@ fn hint(why: &rusqlite::Error) -> &'static str {
 
 /// Reading connections at a time: each has a page cache and a thread, and the disk is the same for all.
 const READERS_MAX: usize = 4;
+
+/// No file waits longer than this for its next try, in milliseconds: what is to wait longer was written down before somebody
+/// set the clock back, and its time has come.
+const WAIT_MAX_MS: i64 = 60 * 60 * 1_000;
 
 /// One piece of work for the writing thread.
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;

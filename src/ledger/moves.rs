@@ -6,7 +6,7 @@
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::outcome::{Action, Unmoved};
-use super::{Ledger, LedgerError, log};
+use super::{Ledger, LedgerError, WAIT_MAX_MS, log};
 
 /// Where an archive ended up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,10 +63,12 @@ impl Ledger {
                 "SELECT id, archive, size, mtime, first_seen_at, claimed_at, sha256, action, target, receipt, path, recheck, attempts
                  FROM imports INDEXED BY imports_unmoved
                  WHERE source = ?1 AND (disposition = 'pending' OR recheck = 1) AND seq IS NOT NULL
-                   AND coalesce(retry_at, 0) <= ?2
+                   AND (coalesce(retry_at, 0) <= ?2 OR retry_at > ?3)
                  ORDER BY seq",
             )?;
-            select.query_map(params![source, now], unmoved)?.collect()
+            // No wait is that long: the clock was set back since.
+            let never = now.saturating_add(WAIT_MAX_MS);
+            select.query_map(params![source, now, never], unmoved)?.collect()
         })
         .await
     }

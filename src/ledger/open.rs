@@ -1,5 +1,8 @@
 //! Opening the ledger: pragmas first, then one transaction for set-up or upgrade.
 
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -23,6 +26,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 impl Ledger {
     /// Opens the ledger in `path`, makes it if it is not there, and upgrades an older one.
     pub fn open(path: &Path) -> Result<Ledger, LedgerError> {
+        make(path).map_err(|error| opening(path, rusqlite::Error::ToSqlConversionFailure(Box::new(error))))?;
         let connection = connect(path, OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         set_up(connection, path)
     }
@@ -41,6 +45,15 @@ impl Ledger {
         let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         let found = version(&connection).map_err(|why| opening(path, why))?;
         Ok(found < SCHEMA_VERSION)
+    }
+}
+
+/// Makes an empty file that only its owner may read, if there is none: it comes to hold people's data, and the directory may
+/// be one that others look into. SQLite gives the files beside it the same mode.
+fn make(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -127,6 +140,8 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, LedgerError> {
     // An archive may be moved only after a commit that is really on disk.
     connection.pragma_update(None, "synchronous", "FULL").map_err(doing)?;
     connection.pragma_update(None, "foreign_keys", true).map_err(doing)?;
+    // In a container there may be no directory for temporary files: read-only root, no /tmp.
+    connection.pragma_update(None, "temp_store", "MEMORY").map_err(doing)?;
     // Plans do not depend on what is bound. Without this, SQLite prepares a statement anew whenever the value of its LIMIT, or
     // one that a partial index might turn on, is bound: a quarter of all instructions when small archives are taken in.
     connection

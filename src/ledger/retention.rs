@@ -102,6 +102,22 @@ impl Ledger {
         .await
     }
 
+    /// The number of the last import that was closed; 0 where none was.
+    pub async fn last_seq(&self) -> Result<i64, LedgerError> {
+        self.read("looking for the last import", |connection| {
+            connection.query_row("SELECT coalesce(max(seq), 0) FROM imports", [], |row| row.get(0))
+        })
+        .await
+    }
+
+    /// When a source was listed last, as the clock said then; `None` where none ever was.
+    pub async fn last_listed_at(&self) -> Result<Option<i64>, LedgerError> {
+        self.read("looking for the last listing", |connection| {
+            connection.query_row("SELECT max(listed_at) FROM sources", [], |row| row.get(0))
+        })
+        .await
+    }
+
     /// What tells this ledger from any other.
     pub async fn identity(&self) -> Result<String, LedgerError> {
         self.read("reading the ledger's identity", |connection| {

@@ -26,8 +26,9 @@ const PIECE: u64 = 256 * 1024;
 /// Longest result of a small read, in bytes.
 const READ_MAX: usize = 1024 * 1024;
 
-/// Most file system calls at once, beside the listing. A disk gains nothing from more, a mount over a network little.
-const CALLS_MAX: usize = 16;
+/// Most file system calls at once, beside the listing. A disk gains nothing from more, and each has up to three files open: a
+/// process may be allowed 64.
+const CALLS_MAX: usize = 12;
 
 /// A local directory. See the module's documentation.
 pub struct LocalSource {

@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use futures_util::{StreamExt, stream};
@@ -17,10 +18,12 @@ use crate::hex::hex;
 use crate::ledger::Stored;
 use crate::on_disk;
 use crate::source::{Source, SourceError};
+use extent::Extent;
 use pins::Pins;
 use temporary::Temporary;
 
 mod arriving;
+mod extent;
 mod pins;
 mod slice;
 mod temporary;
@@ -44,6 +47,8 @@ pub struct Spool {
     dir: PathBuf,
     /// Files that somebody is about to close an import on, and how many: retention must not take them away meanwhile.
     pins: Pins,
+    /// How far the ledger had got that these archives belong to.
+    extent: Extent,
 }
 
 /// A file to be brought here.
@@ -129,15 +134,43 @@ impl Spool {
                 fs::rename(dir, &aside)?;
                 set_aside = Some(aside);
             }
+            Extent::forget(dir)?;
             // Before the first archive comes: a spool without its mark would be taken for another ledger's.
             on_disk::write(&marker, format!("{ledger}\n").as_bytes())?;
         }
-        on_disk::make_dir(dir)?;
+        // People's data, in a state directory that others may be allowed to look into: for nobody else's eyes.
+        on_disk::make_dir_with_mode(dir, 0o700)?;
         let spool = Spool {
             dir: dir.to_owned(),
             pins: Pins::default(),
+            extent: Extent::open(dir)?,
         };
         Ok((spool, set_aside))
+    }
+
+    /// Whether it was used with a later state of its ledger than this, whose last import was closed as number `seq`: the
+    /// ledger was put back from a backup, or lost what it wrote last.
+    pub fn is_ahead_of(&self, seq: i64) -> bool {
+        self.extent.reached() > seq
+    }
+
+    /// Notes that the ledger has closed import number `seq`.
+    pub fn belongs_to(&self, seq: i64) -> io::Result<()> {
+        self.extent.reach(seq)
+    }
+
+    /// Sets files aside that the ledger knows nothing of, and begins anew at its number `seq`. They may be the only copies of
+    /// what an import took in that the ledger has forgotten. Answers with where they are then; `None`: there are none.
+    pub fn set_aside(&self, files: &[String], seq: i64) -> io::Result<Option<PathBuf>> {
+        let aside = self.dir.with_extension(format!("lost-{:08x}", fastrand::u32(..)));
+        if !files.is_empty() {
+            fs::DirBuilder::new().mode(0o700).create(&aside)?;
+        }
+        for file in files {
+            fs::rename(self.dir.join(file), aside.join(file))?;
+        }
+        self.extent.begin_anew(seq)?;
+        Ok((!files.is_empty()).then_some(aside))
     }
 
     /// Its directory.

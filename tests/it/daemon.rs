@@ -13,14 +13,21 @@ use crate::house::far_end::FarEnd;
 use crate::house::gate::{Gate, wait_until};
 use crate::house::sshd::Sshd;
 
+mod clock; // set back and forward
 mod disk; // retention, and a disk that is full
+mod first_process; // as process 1 of a container
+mod interrupted; // told to end, at every stage
+mod ledger_faults; // a ledger that is damaged, newer, held by somebody, not to be written
 mod local; // a directory that tells of changes
+mod neighbours; // two programs on one source, or on one state directory
 mod once; // a single pass, from cron
 mod others; // a day with each of the servers that are not OpenSSH, and with OpenSSH's other forms
+mod put_back; // state that was lost, or put back from a backup
 mod putting_away; // names taken, directories that refuse, files that cannot be read
 mod reload; // new settings while it runs
 mod servers; // down, restarted, frozen, another key, another password
 mod stopping; // SIGTERM, SIGINT, two at once, the health check
+mod surroundings; // no rights, no room, no `/tmp`, few files: what the program finds around it
 
 pub(crate) const MONDAY: &str = "20260202000000";
 const TUESDAY: &str = "20260203000000";

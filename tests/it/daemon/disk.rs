@@ -155,6 +155,53 @@ fn a_disk_that_is_full_to_the_brim_costs_nothing_but_time() {
     assert_eq!(daemon.stop().code, 0);
 }
 
+#[test]
+fn an_archive_that_there_is_no_room_for_waits_and_smaller_ones_go_on() {
+    let Some((gate, root, disk)) = gate_on_small_disk(24, "4MiB") else {
+        return;
+    };
+    put(&root, &name_of(MONDAY), &large_archive(MONDAY, "a", 11_000));
+    drop_into(&root, TUESDAY, &feed("b", 1));
+    disk.fill_up_to(14 * 1024 * 1024);
+    let once = gate.once();
+    assert_eq!(once.code, 0, "{once}");
+    assert_eq!(delivered(&gate), ["b-0"]);
+    let waiting = gate.status()["waiting"][0].clone();
+    assert_eq!(waiting["archive"], name_of(MONDAY));
+    let reason = waiting["reason"].as_str().unwrap();
+    assert!(reason.contains("make room"), "{reason}");
+    // Nothing of it was fetched, and the disk has the room it had.
+    assert!(disk.free() > 13 * 1024 * 1024, "{}", disk.free());
+}
+
+#[test]
+fn a_disk_without_inodes_is_told_of_and_costs_nothing_but_time() {
+    let Some((gate, root, disk)) = gate_on_small_disk(24, "0B") else {
+        return;
+    };
+    let daemon = gate.run();
+    drop_into(&root, MONDAY, &feed("a", 1));
+    wait_for_events(&gate, 1);
+    let mut taken = Vec::new();
+    let remounted = Command::new("mount")
+        .args(["-o", "remount,nr_inodes=40"])
+        .arg(&disk.0)
+        .status();
+    assert!(remounted.is_ok_and(|status| status.success()));
+    while let path = disk.0.join(format!("inode-{}", taken.len()))
+        && fs::File::create_new(&path).is_ok()
+    {
+        taken.push(path);
+    }
+    assert!(!taken.is_empty());
+    drop_into(&root, TUESDAY, &feed("b", 1));
+    wait_until("the full disk to be told", daemon_says_full(&daemon));
+    taken.iter().for_each(|path| fs::remove_file(path).unwrap());
+    assert_eq!(wait_for_events(&gate, 2), ["a-0", "b-0"]);
+    wait_for_recovery(&gate, "acme");
+    assert_eq!(daemon.stop().code, 0);
+}
+
 fn daemon_says_full(daemon: &crate::house::gate::Daemon) -> impl FnMut() -> bool {
     || {
         let log = daemon.stderr().to_lowercase();

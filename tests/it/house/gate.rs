@@ -226,9 +226,17 @@ impl Gate {
 
     /// Starts the daemon and does not wait.
     pub fn start(&self) -> Daemon {
-        let mut child = self
-            .command()
-            .arg("run")
+        self.start_command("run")
+    }
+
+    /// Starts a command that may take long, and does not wait: `once`.
+    pub fn start_command(&self, command: &str) -> Daemon {
+        self.spawn(self.command().arg(command))
+    }
+
+    /// Starts a command of one's own making, and does not wait.
+    pub fn spawn(&self, command: &mut Command) -> Daemon {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
