@@ -225,33 +225,3 @@ fn in_words(failure: Failure, doing: String) -> SourceError {
         },
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A mount whose server is gone, asked again and again.
-    #[tokio::test(flavor = "multi_thread")]
-    async fn operations_that_hang_do_not_take_every_thread() {
-        let source = LocalSource::new("acme", &std::env::temp_dir(), Duration::from_millis(20));
-        let (release, hangs) = std::sync::mpsc::channel::<()>();
-        let hangs = Arc::new(std::sync::Mutex::new(hangs));
-        let begun = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-        for _ in 0..OPERATIONS + 10 {
-            let (hangs, begun) = (hangs.clone(), begun.clone());
-            let operation = move |_: &Path| {
-                begun.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-                drop(hangs.lock().map(|hangs| hangs.recv()));
-                Ok(())
-            };
-            let outcome = source.blocking("listing", "/", operation).await;
-            assert!(matches!(outcome, Err(SourceError::Lost { .. })), "{outcome:?}");
-        }
-        assert_eq!(begun.load(std::sync::atomic::Ordering::SeqCst), OPERATIONS);
-        drop(release);
-        let patience = std::time::Instant::now() + Duration::from_secs(30);
-        while source.blocking("listing", "/", |_| Ok(())).await.is_err() {
-            assert!(std::time::Instant::now() < patience, "never free again");
-        }
-    }
-}

@@ -218,8 +218,10 @@ impl Drop for Place {
     fn drop(&mut self) {
         let goes = |excess: usize| excess.checked_sub(1);
         let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
-        if self.places.excess.fetch_update(set, fetch, goes).is_ok() {
-            self.permit.take().map(OwnedSemaphorePermit::forget);
+        if self.places.excess.fetch_update(set, fetch, goes).is_ok()
+            && let Some(permit) = self.permit.take()
+        {
+            permit.forget();
         }
         self.turn(State::Free);
     }

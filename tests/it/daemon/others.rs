@@ -108,7 +108,7 @@ fn a_day_with<S: Serves>(server: Option<S>) {
         (&failed["status"], &failed["violations"][0]["code"]),
         (&"failed".into(), &"json_syntax".into())
     );
-    assert_eq!(files(&root), [bad.clone()]);
+    assert_eq!(files(&root), std::slice::from_ref(&bad));
     assert_eq!(files(&root.join("processed")), good);
     assert_eq!(files(&root.join("receipts")).len(), 41);
     assert_eq!(wait_for_events(&gate, 80).len(), 80);
