@@ -23,7 +23,7 @@ mod records; // records that lie
 mod uv; // the rules of August 2025
 mod values; // JSON, within an entry
 
-/// The figure to hold, of RELIABILITY.md: the peak of the whole process, whatever the archive.
+/// The figure to hold: the peak of the whole process, whatever the archive.
 const PEAK_BYTES_MAX: u64 = (64 << 20) + UNOPTIMISED_BYTES;
 
 /// An unoptimised program is larger itself, by about so much.
