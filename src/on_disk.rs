@@ -22,8 +22,8 @@ pub(crate) fn make_dir_with_mode(dir: &Path, mode: u32) -> io::Result<()> {
     }
     make_dir_with_mode(parent, mode)?;
     match DirBuilder::new().mode(mode).create(dir) {
-        // Somebody else was quicker; if it is no directory, the first file in it will say so.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        // Somebody else was quicker, unless a file or a link that leads nowhere is in the way.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => {}
         result => result?,
     }
     sync_dir(parent)

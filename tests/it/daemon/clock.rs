@@ -134,7 +134,9 @@ fn set_back_by_a_year_no_rename_waits_for_the_year_after() {
         return;
     };
     far.upload(&name_of(MONDAY), &Archive::feed(MONDAY, &feed("a", 2)).1);
-    far.always(Op::Rename, Fault::Answer(StatusCode::PermissionDenied));
+    for rename in [Op::Rename, Op::PosixRename] {
+        far.always(rename, Fault::Answer(StatusCode::PermissionDenied));
+    }
     clock.set("+1y");
     assert_eq!(gate.once().code, 1);
     assert_eq!(gate.import(&name_of(MONDAY))["disposition"], "pending");

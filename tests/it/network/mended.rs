@@ -114,6 +114,10 @@ fn refuse_for_a_while(op: Op) {
     gate.source_toml("acme", &keys);
     gate.destination_sqlite("events");
     far.always(op, Fault::Answer(StatusCode::PermissionDenied));
+    if op == Op::Rename {
+        // Else the other way to rename would be taken, where the server lists one.
+        far.always(Op::PosixRename, Fault::Answer(StatusCode::PermissionDenied));
+    }
     let daemon = gate.run();
     let name = name_of(MONDAY);
     far.upload(&name, &Archive::feed(MONDAY, r#"[{"event":"Purchase","id":"1"}]"#).1);
