@@ -253,7 +253,8 @@ impl Intake {
             Ok(()) => Ok(PutAway {
                 error: Some(format!("{found}: it was put back and is taken as new")),
                 gone_from_root: true,
-                ..put_away(one, Disposition::Left, &one.archive)
+                // What was read is nowhere any more: what lies there, perhaps with the same size and time, is another.
+                ..put_away(one, Disposition::Deleted, &one.archive)
             }),
             Err(error) if error.is_about_the_file() => Ok(PutAway {
                 error: Some(format!("{found}, and it could not be put back: {error}")),
