@@ -27,7 +27,7 @@
 //! | [`destination`] | one attempt per call | sleeping, retrying, remembering |
 //!
 //! Around them: [`config`] stops at the front door; [`daemon`] wires tasks together; [`cli`] looks through the ledger's reports
-//! and acts through its verbs; `on_disk` makes names last; [`receipt`] has the words for the partner, [`verdict`] the codes, [`telemetry`] the log set-up.
+//! and acts through its verbs; `on_disk` makes names last, `hidden` knows what must not be shown as it is, `large` gives memory back; [`receipt`] has the words for the partner, [`verdict`] the codes, [`telemetry`] the log set-up.
 //!
 //! # Words
 //!

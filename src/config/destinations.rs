@@ -10,10 +10,12 @@ use super::section::Written;
 use super::words::{Compression, Format, Kind, Partition, ZSTD_LEVEL};
 
 /// What lies in `state_dir` and belongs to nobody else.
-const STATE_NAMES: [&str; 6] = [
+const STATE_NAMES: [&str; 8] = [
     "ledger.db",
     "spool",
     "spool.ledger",
+    "spool.commits",
+    "spool.clock",
     "imports.jsonl",
     "lock",
     "heartbeat",

@@ -5,7 +5,11 @@
 //! it was read last, by a clock that nobody sets. When it runs ahead it is not believed before it has stood so for a day. A
 //! clock that is set back makes things younger than they are, and does no harm.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
+use std::{fs, io};
+
+use crate::on_disk;
 
 /// How much the clock may run ahead: a server's clock is corrected by a minute, and by an hour where summer time is set by hand.
 const AHEAD_MAX: Duration = Duration::from_secs(2 * 3600);
@@ -20,32 +24,47 @@ const STOPPED_MAX: Duration = Duration::from_secs(14 * 24 * 3600);
 pub(super) struct Elapsing {
     /// The clock was right at this moment, and said so.
     right: (i64, Instant),
-    /// Since when it has not been believed.
-    doubted: Option<Instant>,
+    /// Since when it has not been believed, and for how long before that by whoever ran before.
+    doubted: Option<(Instant, Duration)>,
+}
+
+/// The same, for whoever runs next. That the clock was not believed must outlast a restart: a minute later it would be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Noted {
+    /// What time it was, as far as the clock was believed.
+    believed: i64,
+    /// What the clock said.
+    clock: i64,
+    /// For how long it had not been believed.
+    doubted: Option<Duration>,
 }
 
 impl Elapsing {
-    /// At a start, when the clock was read last by whoever ran before.
-    pub(super) fn since(last: Option<i64>, clock: i64, moment: Instant) -> Elapsing {
-        let begin = match last {
-            Some(last) if ahead(clock, last) > STOPPED_MAX => last,
-            _ => clock,
+    /// At a start, after what was noted last.
+    pub(super) fn since(noted: Option<Noted>, clock: i64, moment: Instant) -> Elapsing {
+        let Some(noted) = noted else {
+            return Elapsing {
+                right: (clock, moment),
+                doubted: None,
+            };
         };
+        let stopped = ahead(clock, noted.clock);
+        if stopped > STOPPED_MAX || clock < noted.clock {
+            return Elapsing {
+                right: (noted.believed, moment),
+                doubted: None,
+            };
+        }
         Elapsing {
-            right: (begin, moment),
-            doubted: None,
+            right: (noted.believed.saturating_add(clock - noted.clock), moment),
+            doubted: noted.doubted.map(|doubted| (moment, doubted + stopped)),
         }
     }
 
     /// What time it is, as far as the clock is believed.
     pub(super) fn believed(&mut self, clock: i64, moment: Instant) -> i64 {
-        let passed = moment.saturating_duration_since(self.right.1);
-        let expected = self
-            .right
-            .0
-            .saturating_add(i64::try_from(passed.as_millis()).unwrap_or(i64::MAX));
-        let doubted_for = self.doubted.map(|since| moment.saturating_duration_since(since));
-        if ahead(clock, expected) <= AHEAD_MAX || doubted_for.is_some_and(|doubted_for| doubted_for >= DOUBT) {
+        let expected = self.expected(moment);
+        if ahead(clock, expected) <= AHEAD_MAX || self.doubted_for(moment).is_some_and(|doubted| doubted >= DOUBT) {
             *self = Elapsing {
                 right: (clock, moment),
                 doubted: None,
@@ -53,7 +72,7 @@ impl Elapsing {
             return clock;
         }
         if self.doubted.is_none() {
-            self.doubted = Some(moment);
+            self.doubted = Some((moment, Duration::ZERO));
             tracing::warn!(
                 hours = ahead(clock, expected).as_secs() / 3600,
                 "the clock has gone ahead of the time that has passed, or nothing ran for long: nothing leaves the spool for its \
@@ -61,6 +80,52 @@ impl Elapsing {
             );
         }
         expected
+    }
+
+    /// For whoever runs next.
+    pub(super) fn noted(&self, clock: i64, moment: Instant) -> Noted {
+        Noted {
+            believed: self.expected(moment),
+            clock,
+            doubted: self.doubted_for(moment),
+        }
+    }
+
+    fn expected(&self, moment: Instant) -> i64 {
+        let passed = moment.saturating_duration_since(self.right.1);
+        self.right
+            .0
+            .saturating_add(i64::try_from(passed.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    fn doubted_for(&self, moment: Instant) -> Option<Duration> {
+        self.doubted
+            .map(|(since, before)| before + moment.saturating_duration_since(since))
+    }
+}
+
+impl Noted {
+    /// From its file; `None` if nothing was noted yet.
+    pub(super) fn read(path: &Path) -> Option<Noted> {
+        let text = fs::read_to_string(path).ok()?;
+        let mut numbers = text.split_whitespace().map(str::parse::<i64>);
+        let mut next = || numbers.next()?.ok();
+        Some(Noted {
+            believed: next()?,
+            clock: next()?,
+            doubted: next()?.try_into().ok().map(Duration::from_millis),
+        })
+    }
+
+    /// Into its file.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(super) fn write(&self, path: &Path) -> io::Result<()> {
+        let doubted = self
+            .doubted
+            .map_or(-1, |doubted| i64::try_from(doubted.as_millis()).unwrap_or(i64::MAX));
+        on_disk::write(path, format!("{} {} {doubted}\n", self.believed, self.clock).as_bytes())
     }
 }
 
@@ -80,10 +145,18 @@ mod tests {
         Duration::from_secs(count * 3600)
     }
 
+    fn noted(at: i64) -> Option<Noted> {
+        Some(Noted {
+            believed: at,
+            clock: at,
+            doubted: None,
+        })
+    }
+
     #[test]
     fn a_clock_that_keeps_time_is_believed() {
         let begin = Instant::now();
-        let mut elapsing = Elapsing::since(Some(NOON - DAY_MS), NOON, begin);
+        let mut elapsing = Elapsing::since(noted(NOON - DAY_MS), NOON, begin);
         assert_eq!(elapsing.believed(NOON, begin), NOON);
         assert_eq!(
             elapsing.believed(NOON + 5 * HOUR_MS, begin + hours(5)),
@@ -99,7 +172,7 @@ mod tests {
     #[test]
     fn one_that_jumps_ahead_is_believed_when_it_has_stood_so_for_a_day() {
         let begin = Instant::now();
-        let mut elapsing = Elapsing::since(Some(NOON), NOON, begin);
+        let mut elapsing = Elapsing::since(noted(NOON), NOON, begin);
         let jumped = NOON + 365 * DAY_MS;
         assert_eq!(elapsing.believed(jumped + HOUR_MS, begin + hours(1)), NOON + HOUR_MS);
         assert_eq!(
@@ -134,8 +207,40 @@ mod tests {
     #[test]
     fn after_a_long_stop_the_clock_is_doubted_from_the_start() {
         let begin = Instant::now();
-        let mut elapsing = Elapsing::since(Some(NOON - 100 * DAY_MS), NOON, begin);
+        let mut elapsing = Elapsing::since(noted(NOON - 100 * DAY_MS), NOON, begin);
         assert_eq!(elapsing.believed(NOON, begin), NOON - 100 * DAY_MS);
         assert_eq!(elapsing.believed(NOON + DAY_MS, begin + hours(24)), NOON + DAY_MS);
+    }
+    #[test]
+    fn a_restart_makes_no_wrong_clock_right() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("spool.clock");
+        let (mut begin, mut clock) = (Instant::now(), NOON + 365 * DAY_MS);
+        Elapsing::since(None, NOON, begin)
+            .noted(NOON, begin)
+            .write(&file)
+            .unwrap();
+        // A pass from cron each hour, for a day.
+        for hour in 0..24 {
+            let mut elapsing = Elapsing::since(Noted::read(&file), clock, begin);
+            assert_eq!(elapsing.believed(clock, begin), NOON + hour * HOUR_MS);
+            elapsing.noted(clock, begin).write(&file).unwrap();
+            (begin, clock) = (begin + hours(1), clock + HOUR_MS);
+        }
+        let mut elapsing = Elapsing::since(Noted::read(&file), clock, begin);
+        assert_eq!(elapsing.believed(clock, begin), clock);
+        assert_eq!(elapsing.noted(clock, begin), noted(clock).unwrap());
+    }
+
+    #[test]
+    fn a_clock_that_was_put_right_between_two_runs_is_believed() {
+        let begin = Instant::now();
+        let wrong = Noted {
+            believed: NOON,
+            clock: NOON + 365 * DAY_MS,
+            doubted: Some(hours(3)),
+        };
+        let mut elapsing = Elapsing::since(Some(wrong), NOON + HOUR_MS, begin);
+        assert_eq!(elapsing.believed(NOON + HOUR_MS, begin), NOON + HOUR_MS);
     }
 }

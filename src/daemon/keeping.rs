@@ -1,12 +1,13 @@
 //! What stays in the spool: archives leave it when they are old enough and wanted by nobody; what the ledger knows nothing of
 //! is swept, or set aside where the ledger has forgotten it.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Context;
 
 use super::World;
-use super::elapsing::Elapsing;
+use super::elapsing::{Elapsing, Noted};
 use crate::config::resolve::Settings;
 use crate::ledger::retention::Retention;
 use crate::ledger::{LedgerError, now};
@@ -35,6 +36,15 @@ impl World {
         Ok(())
     }
 
+    /// What time it is, after what was noted last.
+    pub(super) fn elapsing(&self) -> Elapsing {
+        Elapsing::since(Noted::read(&self.clock_file()), now(), Instant::now())
+    }
+
+    fn clock_file(&self) -> PathBuf {
+        self.state_dir.join("spool.clock")
+    }
+
     /// Removes from the spool what is old enough and wanted by nobody.
     pub(super) async fn prune(&self, settings: &Settings, elapsing: &mut Elapsing) -> anyhow::Result<()> {
         let retention = Retention {
@@ -42,11 +52,12 @@ impl World {
             lag_max: settings.spool.max_lag,
             lag_bytes_max: settings.spool.max_bytes,
         };
-        let mut rest = Some(
-            self.ledger
-                .pruning(retention, elapsing.believed(now(), Instant::now()))
-                .await?,
-        );
+        let (clock, moment) = (now(), Instant::now());
+        let believed = elapsing.believed(clock, moment);
+        // Before anything leaves: who runs next must not believe what is doubted here.
+        let noted = elapsing.noted(clock, moment).write(&self.clock_file());
+        noted.context("noting beside the spool what time it is")?;
+        let mut rest = Some(self.ledger.pruning(retention, believed).await?);
         while let Some(pruning) = rest {
             let question = self.spool.ask();
             let pruned = self.ledger.prune(pruning).await?;

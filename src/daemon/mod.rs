@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::Notify;
@@ -29,7 +29,6 @@ mod lock;
 mod once;
 mod reload;
 
-use elapsing::Elapsing;
 use heartbeat::Heartbeat;
 pub use heartbeat::{HEARTBEAT_AGE_MAX, heartbeat_age};
 use import_log::ImportLog;
@@ -166,7 +165,7 @@ pub async fn run(mut settings: Settings, mut reload: Reload, stop: CancellationT
         opened = World::open(&settings) => opened?,
         () = stop.cancelled() => return Ok(()),
     };
-    let mut elapsing = Elapsing::since(world.ledger.last_listed_at().await?, now(), Instant::now());
+    let mut elapsing = world.elapsing();
     let mut heartbeat = Heartbeat::begin(&world.state_dir)?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

@@ -3,17 +3,15 @@
 //! Told to stop, it ends as the daemon does: what is in hand is finished if that is a matter of a second or two, and the
 //! rest is left for the next pass.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::elapsing::Elapsing;
 use super::import_log::ImportLog;
 use super::{LOG_END_MAX, STOP_GRACE, StateLock, World, after, note_trouble};
 use crate::config::resolve::Settings;
 use crate::intake::{Intake, Readers, Trouble, Turned, backoff};
-use crate::ledger::now;
 
 /// How long a source's pass may go on after it was told to stop: what is recorded by then is put away too, if the server lets
 /// it. Nobody comes soon to finish it, as the next turn of a daemon does.
@@ -48,7 +46,7 @@ pub async fn once(settings: &Settings, stop: CancellationToken) -> anyhow::Resul
         opened = World::open(settings) => opened?,
         () = stop.cancelled() => return Ok(Once { stopped: true, ..Once::default() }),
     };
-    let mut elapsing = Elapsing::since(world.ledger.last_listed_at().await?, now(), Instant::now());
+    let mut elapsing = world.elapsing();
     // Tasks that were told to stop are waited for until then.
     let too_late = CancellationToken::new();
     let (told, late) = (stop.clone(), too_late.clone());

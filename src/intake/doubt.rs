@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Intake, Ready, millis};
 use crate::ledger::outcome::{Judged, Unmoved};
-use crate::ledger::report;
+use crate::ledger::{WAIT_MAX_MS, report};
 use crate::source::SourceError;
 use crate::verdict::{Violation, ViolationCode};
 
@@ -60,7 +60,7 @@ impl Doubt {
         }
         // A second look that found other bytes: its times tell nothing, and it is looked at again less and less often.
         if looks_damaged(violation.code) && (stood < millis(TIMES_TELL) || ready.failed_before.is_some()) {
-            return Doubt::LookAgain(claimed_at + stood.max(millis(TIMES_TELL)));
+            return Doubt::LookAgain(claimed_at + stood.clamp(millis(TIMES_TELL), WAIT_MAX_MS / 2));
         }
         Doubt::None
     }

@@ -156,10 +156,10 @@ impl Intake {
             .map(|spooled| spooled.stored.file.clone())
             .collect();
         let closed = self.ledger.close(self.source.name(), outcomes, now()).await?;
-        self.spool.belongs_to(closed.seq).map_err(|source| Trouble::Disk {
-            doing: "noting beside the spool how far the ledger has got".to_owned(),
-            source,
-        })?;
+        if let Err(error) = self.spool.belongs_to(closed.seq) {
+            // It says less than it could, until the next one: no reason to leave what is committed.
+            tracing::warn!(%error, "it cannot be noted beside the spool how far the ledger has got");
+        }
         // The pins go only now: the ledger refers to what it needs.
         drop(spooled);
         self.let_go(files).await?;

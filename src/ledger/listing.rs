@@ -336,23 +336,29 @@ fn compare(
 }
 
 /// Recognises files that were gone from a listing and are back as they were: of a root that was empty for a while (a volume
-/// that was not mounted, a server that listed nothing) nothing is looked at again that had been left there.
+/// that was not mounted, a server that listed nothing) nothing is looked at again that had been left there, but what had failed
+/// within seconds of its last change: it may have been read too soon, and the second look that was due is forgotten.
 fn come_back(transaction: &Transaction<'_>, source: &str, changes: &mut Changes, now: i64) -> rusqlite::Result<()> {
     let mut last = transaction.prepare_cached(
-        "SELECT id, disposition = 'left' AND size = ?3 AND mtime = ?4 FROM imports
+        "SELECT id, disposition = 'left' AND size = ?3 AND mtime = ?4,
+                status = 'failed' AND sha256 IS NOT NULL AND claimed_at < max(mtime, first_seen_at) + 3000 FROM imports
          WHERE source = ?1 AND archive = ?2 AND seq IS NOT NULL ORDER BY seq DESC LIMIT 1",
     )?;
     let mut insert = transaction.prepare_cached(
-        "INSERT INTO listed (source, name, size, mtime, first_seen_at, changed_at, import) VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6)",
+        "INSERT INTO listed (source, name, size, mtime, first_seen_at, changed_at, import, look_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7)",
     )?;
     let mut are_back = HashSet::new();
     for place in &changes.new {
         let Seen { name, size, mtime } = &changes.candidates[*place].seen;
-        let became: Option<(i64, bool)> = last
-            .query_row(params![source, name, size, mtime], |row| Ok((row.get(0)?, row.get(1)?)))
+        let became: Option<(i64, bool, bool)> = last
+            .query_row(params![source, name, size, mtime], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
             .optional()?;
-        if let Some((import, true)) = became {
-            insert.execute(params![source, name, size, mtime, now, import])?;
+        if let Some((import, true, read_too_soon)) = became {
+            let look_at = read_too_soon.then_some(now);
+            insert.execute(params![source, name, size, mtime, now, import, look_at])?;
             are_back.insert(name.clone());
         }
     }

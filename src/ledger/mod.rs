@@ -160,7 +160,7 @@ const READERS_MAX: usize = 4;
 
 /// No file waits longer than this for its next try, in milliseconds: what is to wait longer was written down before somebody
 /// set the clock back, and its time has come.
-const WAIT_MAX_MS: i64 = 60 * 60 * 1_000;
+pub(crate) const WAIT_MAX_MS: i64 = 60 * 60 * 1_000;
 
 /// One piece of work for the writing thread.
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;

@@ -110,14 +110,6 @@ impl Ledger {
         .await
     }
 
-    /// When a source was listed last, as the clock said then; `None` where none ever was.
-    pub async fn last_listed_at(&self) -> Result<Option<i64>, LedgerError> {
-        self.read("looking for the last listing", |connection| {
-            connection.query_row("SELECT max(listed_at) FROM sources", [], |row| row.get(0))
-        })
-        .await
-    }
-
     /// What tells this ledger from any other.
     pub async fn identity(&self) -> Result<String, LedgerError> {
         self.read("reading the ledger's identity", |connection| {

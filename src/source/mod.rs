@@ -1,8 +1,8 @@
 //! Where archives come from: a few verbs over names and bytes.
 //!
 //! [`SftpSource`] speaks to an SFTP account, [`LocalSource`] to a directory; one contract test holds for both. A source has not heard
-//! of zip, JSON or SQL. Every verb ends within the source's deadline, and a lost connection is dialled anew by the next
-//! verb. Paths are relative to the source's root, parts separated by `/`, and never begin with one.
+//! of zip, JSON or SQL. Every request is answered within the source's deadline, or the connection is lost; the next verb
+//! dials anew. A listing and a fetch may take longer, as long as something comes. Paths are relative to the source's root, parts separated by `/`, and never begin with one.
 
 mod beneath;
 mod local;

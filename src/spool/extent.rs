@@ -4,7 +4,7 @@
 //! imported since, and perhaps the last copy of each. So the number of the last commit stands in a file beside the spool, and
 //! a ledger that ends before it is known for an older one.
 //!
-//! The file is written in place, by one call of always the same length, and is never empty: a program killed meanwhile leaves
+//! The file is written in place, by one call of always the same length, and is empty only before the first: a program killed meanwhile leaves
 //! the number before or the one after. It is not synced. What a power cut takes from it only makes it say less.
 
 use std::fs::{self, File, OpenOptions};

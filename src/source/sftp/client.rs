@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -37,6 +37,9 @@ const OPENS_AGAIN: u32 = 32;
 
 /// Longest wait for one of the others to be closed.
 const CLOSED_WITHIN: Duration = Duration::from_secs(1);
+
+/// Such waits in a row after which the failure is believed: beside a large fetch, nothing may be closed for an hour.
+const WAITS_IN_VAIN_MAX: u32 = 2;
 
 /// Idle time after which the server is asked for a sign of life, so that a connection a firewall has forgotten is found
 /// dead before it is needed, and is not forgotten in the first place.
@@ -169,7 +172,7 @@ impl Client {
         let (extensions, key_type) = (up.extensions, up.key_type);
         let (orders, inbox) = Orders::new().map_err(|error| lost(format!("making a pipe: {error}")))?;
         let line = Arc::new(Line::new(up.tcp.clone(), Room::new(lessons, timeout)));
-        line.watch();
+        line.watch(timeout);
         let pump = Pump::new(up, inbox, orders.clone(), line.clone(), lessons.unanswered_max());
         carry
             .send(pump)
@@ -288,6 +291,16 @@ impl Client {
         }
     }
 
+    /// Ends the connection if work of many requests has taken more than so many deadlines already.
+    pub fn not_after(&self, begun: Instant, deadlines: u32, doing: Doing<'_>) -> Result<(), SourceError> {
+        let whole = self.timeout.saturating_mul(deadlines);
+        if begun.elapsed() <= whole {
+            return Ok(());
+        }
+        self.line.end(format!("not done within {}", seconds(whole)));
+        Err(self.lost(doing))
+    }
+
     /// Work of many requests, each with a deadline of its own, and so many deadlines for all of it. What takes longer ends
     /// the connection, as a single answer does.
     pub async fn within<T>(
@@ -341,10 +354,11 @@ impl Client {
     ) -> Result<Result<OpenHandle, Refusal>, SourceError> {
         let handles = &self.line.room.handles;
         let mut handle_place = handles.place(holder).await.map_err(|_| self.lost(doing))?;
-        let mut refused_among = None;
+        let mut refused_among: Option<usize> = None;
+        let mut waits_in_vain = 0;
         for again in 0..=OPENS_AGAIN {
             let place = Some(self.room(&self.line.room.requests, doing).await?);
-            let in_company = handles.any_busy();
+            let (in_company, open_before) = (handles.any_busy(), handles.open());
             handle_place.asked();
             let holds = Holds {
                 place,
@@ -354,7 +368,8 @@ impl Client {
             let answer = self.answer(self.submit(request.clone(), holds), doing).await?;
             let (code, message) = match (answer.handle, answer.reply) {
                 (Some(handle), _) => {
-                    if let Some(count) = refused_among {
+                    // Not if as many were open this time: then it was something else, that passed.
+                    if let Some(count) = refused_among.filter(|count| open_before < *count) {
                         handles.take_at_most(count);
                     }
                     return Ok(Ok(handle));
@@ -363,13 +378,21 @@ impl Client {
                 (None, other) => return Err(self.unexpected(other, doing)),
             };
             handle_place = match answer.not_opened {
-                Some(place) if in_company && again < OPENS_AGAIN && status::is_plain_failure(code) => place,
+                Some(place)
+                    if in_company
+                        && again < OPENS_AGAIN
+                        && waits_in_vain < WAITS_IN_VAIN_MAX
+                        && status::is_plain_failure(code) =>
+                {
+                    place
+                }
                 _ => return Ok(Err(Refusal { code, message })),
             };
             let open = handles.open();
             refused_among = Some(open.min(refused_among.unwrap_or(open)));
             if handles.any_busy() {
-                tokio::time::timeout(CLOSED_WITHIN, handles.closed()).await.ok();
+                let closed = tokio::time::timeout(CLOSED_WITHIN, handles.closed()).await;
+                waits_in_vain = if closed.is_ok() { 0 } else { waits_in_vain + 1 };
             }
         }
         unreachable!("the last attempt returns")

@@ -324,10 +324,6 @@ fn start_sftp(ssh: &mut Ssh, deadline: &Deadline) -> Result<(Extensions, Framer)
             Err(error) => return Err(format!("waiting for VERSION: {error}")),
         }
     };
-    // What the server's side prints from now on is thrown away, or it would fill the window.
-    channel
-        .handle_extended_data(ExtendedData::Ignore)
-        .map_err(|error| words(&error))?;
     Ok((extensions, framer))
 }
 

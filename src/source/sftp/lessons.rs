@@ -22,7 +22,10 @@ const STEP: usize = 4;
 /// Connections that end with requests unanswered, one after the other, before it is taken for the server's way.
 const ENDS: u32 = 2;
 
-/// How long a lesson about requests holds.
+/// A connection that lived so long before its end went well until then.
+const LIVES_WELL: Duration = Duration::from_secs(600);
+
+/// How long a lesson holds.
 const HOLDS_FOR: Duration = Duration::from_secs(3600);
 
 /// What was learnt.
@@ -30,8 +33,8 @@ const HOLDS_FOR: Duration = Duration::from_secs(3600);
 pub(super) struct Lessons {
     /// The type of host key that was trusted: to be asked for first.
     pub key_type: Option<KeyType>,
-    /// Handles that it was found to take.
-    handles: Option<usize>,
+    /// Handles that it was found to take, and since when.
+    handles: Option<(usize, Instant)>,
     /// Requests that it is thought to take, and since when.
     requests: Option<(usize, Instant)>,
     /// Connections that ended badly, in a row, and the fewest requests that were open then.
@@ -52,21 +55,36 @@ impl Lessons {
 
     /// Handles to have open at most, if that was learnt.
     pub fn handles_max(&self) -> Option<usize> {
-        self.handles
+        self.handles.map(|(handles, _)| handles)
+    }
+
+    /// Whether one of them is old, and the next connection is to try without.
+    pub fn are_old(&self, now: Instant) -> bool {
+        let is_old = |since: Instant| now.duration_since(since) >= HOLDS_FOR;
+        self.handles.is_some_and(|(_, since)| is_old(since)) || self.requests.is_some_and(|(_, since)| is_old(since))
+    }
+
+    /// Forgets what may not be so any more.
+    pub fn forget_old(&mut self, now: Instant) {
+        if self.are_old(now) {
+            *self = Lessons {
+                key_type: self.key_type,
+                ..Lessons::default()
+            };
+        }
     }
 
     /// The server took no more handles than this.
-    pub fn took_handles(&mut self, count: usize) {
-        self.handles = Some(self.handles.map_or(count, |before| before.min(count)));
+    pub fn took_handles(&mut self, count: usize, now: Instant) {
+        let count = self.handles_max().map_or(count, |before| before.min(count));
+        self.handles = Some((count, now));
     }
 
-    /// A connection has ended, by nobody's wish, with so many requests unanswered.
-    pub fn ended(&mut self, unanswered: usize, now: Instant) {
-        if self
-            .requests
-            .is_some_and(|(_, since)| now.duration_since(since) >= HOLDS_FOR)
-        {
-            self.requests = None;
+    /// A connection has ended after so long, by nobody's wish, with so many requests unanswered.
+    pub fn ended(&mut self, unanswered: usize, lived: Duration, now: Instant) {
+        self.forget_old(now);
+        if lived >= LIVES_WELL {
+            self.ends = 0;
         }
         // With one request open, fewer are no remedy.
         if unanswered <= 1 {
@@ -96,7 +114,7 @@ mod tests {
         let now = Instant::now();
         let mut lessons = Lessons::default();
         let mut after = |unanswered: usize, at: Instant| {
-            lessons.ended(unanswered, at);
+            lessons.ended(unanswered, Duration::from_secs(10), at);
             lessons.requests_max()
         };
         assert_eq!(after(500, now), 1024, "a cut line is nothing to learn from");
@@ -114,9 +132,24 @@ mod tests {
     #[test]
     fn the_fewest_handles_count() {
         let mut lessons = Lessons::default();
+        let now = Instant::now();
         assert_eq!(lessons.handles_max(), None);
-        lessons.took_handles(20);
-        lessons.took_handles(30);
+        lessons.took_handles(20, now);
+        lessons.took_handles(30, now);
         assert_eq!(lessons.handles_max(), Some(20));
+        lessons.forget_old(now + HOLDS_FOR / 2);
+        assert_eq!(lessons.handles_max(), Some(20));
+        assert!(lessons.are_old(now + HOLDS_FOR));
+        lessons.forget_old(now + HOLDS_FOR);
+        assert_eq!(lessons.handles_max(), None);
+    }
+
+    #[test]
+    fn an_end_now_and_then_is_no_lesson() {
+        let mut lessons = Lessons::default();
+        for _ in 0..10 {
+            lessons.ended(500, LIVES_WELL, Instant::now());
+        }
+        assert_eq!(lessons.requests_max(), REQUESTS);
     }
 }

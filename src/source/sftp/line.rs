@@ -4,7 +4,7 @@
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
@@ -19,7 +19,7 @@ const FETCH_KIB_MAX: usize = 6 * 1024;
 /// Bytes that small reads may have asked for, in KiB. Their own: a fetch whose receiver has stopped must not stop them.
 const READ_KIB_MAX: usize = 4 * 1024;
 
-/// Longest that a call of libssh2 may take. It never waits here, but it reads until there is no more, and from a server that
+/// Longest that a call of libssh2 may take, unless the deadline is longer. It never waits here, but it reads until there is no more, and from a server that
 /// sends faster than we take there is always more. What is in flight of ours takes a tenth of a second.
 const CALL_MAX: Duration = Duration::from_secs(5);
 
@@ -62,6 +62,8 @@ pub(super) struct Line {
     pub tcp: Arc<TcpStream>,
     /// How much may be in flight.
     pub room: Room,
+    /// When it came up.
+    pub begun: Instant,
     /// Requests on the wire that are not answered yet. The pump counts.
     pub unanswered: AtomicUsize,
     ended: OnceLock<Ended>,
@@ -82,6 +84,7 @@ impl Line {
         Line {
             tcp,
             room,
+            begun: Instant::now(),
             unanswered: AtomicUsize::new(0),
             ended: OnceLock::new(),
             calls: AtomicU64::new(0),
@@ -97,12 +100,13 @@ impl Line {
     }
 
     /// Ends the line if a call of libssh2 does not come back. To be called once.
-    pub fn watch(self: &Arc<Line>) {
+    pub fn watch(self: &Arc<Line>, timeout: Duration) {
         let line = Arc::downgrade(self);
+        let call_max = CALL_MAX.max(timeout);
         tokio::spawn(async move {
             let mut before = 0;
             loop {
-                tokio::time::sleep(CALL_MAX).await;
+                tokio::time::sleep(call_max).await;
                 let Some(line) = line.upgrade().filter(|line| line.ended().is_none()) else {
                     return;
                 };

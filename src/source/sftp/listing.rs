@@ -4,6 +4,7 @@
 //! attributes costs a round trip for hundreds of names, not for each.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
@@ -30,8 +31,8 @@ const NAMES_MAX: usize = 1_000_000;
 /// Most bytes of names in one listing, likewise: a name may have as many as a packet, and honest ones have some forty.
 const NAMES_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// How many deadlines a listing may take as a whole. A server that gives one name at a time, each just in time, would be
-/// listened to for a year.
+/// How many deadlines the names of a listing may take as a whole: so many, and one more for each thousand names that came. A
+/// server that gives one name at a time, each just in time, would be listened to for a year.
 const LISTING_DEADLINES: u32 = 10;
 
 /// Names whose attributes are asked for at a time.
@@ -40,23 +41,18 @@ const LOOKS: usize = 256;
 /// The regular files in the root.
 pub(super) async fn list(client: &Client) -> Result<Vec<ListedFile>, SourceError> {
     let doing = Doing("listing", &client.root);
-    let listing = async {
-        match read_dir(client, &client.root, READ_DIRS, doing).await {
-            // Perhaps it was one too many at a time for this server; if not, it says so again.
-            Err(SourceError::Refused { .. }) => read_dir(client, &client.root, 1, doing).await,
-            outcome => outcome,
-        }
+    let names = match read_dir(client, &client.root, READ_DIRS, doing).await {
+        // Perhaps it was one too many at a time for this server; if not, it says so again.
+        Err(SourceError::Refused { .. }) => read_dir(client, &client.root, 1, doing).await?,
+        outcome => outcome?,
     };
-    let names = client
-        .within(LISTING_DEADLINES, listing, doing)
-        .await?
-        .ok_or_else(|| SourceError::Refused {
-            doing: doing.to_string(),
-            reason: format!(
-                "more than {NAMES_MAX} names, or more than {} MiB of them; move some away",
-                NAMES_BYTES_MAX >> 20
-            ),
-        })?;
+    let names = names.ok_or_else(|| SourceError::Refused {
+        doing: doing.to_string(),
+        reason: format!(
+            "more than {NAMES_MAX} names, or more than {} MiB of them; move some away",
+            NAMES_BYTES_MAX >> 20
+        ),
+    })?;
     let mut files = Vec::with_capacity(names.len());
     let mut untold = Vec::new();
     for named in names {
@@ -126,7 +122,10 @@ async fn read_dir(
     let mut waiting = VecDeque::new();
     let (mut ended, mut depth) = (false, depth_max.min(READ_DIRS_FIRST));
     let mut bytes = 0;
+    let begun = Instant::now();
     loop {
+        let deadlines = LISTING_DEADLINES.saturating_add((names.len() / 1000) as u32);
+        client.not_after(begun, deadlines, doing)?;
         while !ended && waiting.len() < depth {
             let place = if waiting.is_empty() {
                 client.room(requests, doing).await?

@@ -86,17 +86,24 @@ impl SftpSource {
         let asked = Instant::now();
         let mut slot = self.slot.lock().await;
         if let Some(client) = slot.client.as_ref().filter(|client| !client.ended()) {
-            return Ok(client.clone());
+            // What was learnt holds as long as the connection: one that nobody uses now is given up for it when it is old.
+            if Arc::strong_count(client) > 1 || !slot.lessons.are_old(asked) {
+                return Ok(client.clone());
+            }
+            slot.client = None;
         }
         if let Some((_, error)) = slot.failed.as_ref().filter(|(at, _)| *at >= asked) {
             return Err(error.clone());
         }
         if let Some(client) = slot.client.take() {
-            slot.lessons.ended(client.line.unanswered_at_end(), Instant::now());
-            if let Some(handles) = client.line.room.handles.taught() {
-                slot.lessons.took_handles(handles);
+            let line = &client.line;
+            slot.lessons
+                .ended(line.unanswered_at_end(), line.begun.elapsed(), asked);
+            if let Some(handles) = line.room.handles.taught() {
+                slot.lessons.took_handles(handles, asked);
             }
         }
+        slot.lessons.forget_old(asked);
         if Arc::strong_count(&self.dials) > DIALS_MAX {
             return Err(SourceError::Lost {
                 doing: format!("connecting to {}", connect::whom(&self.settings)),

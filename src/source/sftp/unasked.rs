@@ -14,6 +14,9 @@ const IDLE_MAX: u64 = 1024 * 1024;
 /// What an answer has around it: the packets of SSH, padding and MAC.
 const AROUND_AN_ANSWER: u64 = 128;
 
+/// And the packets themselves, if they are small: one byte for so many. A server that packs a kilobyte at a time adds 4 %.
+const AROUND_EACH: u64 = 8;
+
 /// What has come on one connection.
 #[derive(Debug, Default)]
 pub(super) struct Unasked {
@@ -52,7 +55,7 @@ impl Unasked {
     /// # Errors
     /// The words for it, if it is more than can be borne.
     pub fn bearable(&self) -> Result<(), String> {
-        let around = self.answers * AROUND_AN_ANSWER + self.given / 64;
+        let around = self.answers * AROUND_AN_ANSWER + self.given / AROUND_EACH;
         let unasked = self.came.saturating_sub(self.given).saturating_sub(around);
         match unasked > MAX {
             true => Err(format!(
