@@ -49,8 +49,12 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// A destination that waits asks the ledger this often whether somebody ran `feedgate retry`.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 
-/// Longest wait that is counted; after it, the destination looks whether it is to wait on.
-const WAIT_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// Longest wait for a time, in milliseconds: what a receiver may ask for, a day, and a minute more. What lies further ahead was
+/// reckoned before somebody set the clock back.
+const WAIT_MAX_MS: i64 = (24 * 60 + 1) * 60 * 1_000;
+
+/// After so long, one that waits for somebody looks whether it is to wait on.
+const LOOK_UP: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Not before somebody asks.
 const NEVER: i64 = i64::MAX;
@@ -312,8 +316,12 @@ impl Delivery {
     /// Returns at the time of the next try, or sooner if somebody asked for it. Told once by the clock, the wait is no longer
     /// for that: somebody may set the clock back meanwhile.
     async fn wait(&mut self, until: i64) {
-        let wait = Duration::from_millis(u64::try_from(until.saturating_sub(self.now())).unwrap_or(0));
-        let over = tokio::time::Instant::now() + wait.min(WAIT_MAX);
+        let wait = match until.saturating_sub(self.now()) {
+            _ if until == NEVER => LOOK_UP,
+            wait if wait > WAIT_MAX_MS => return,
+            wait => Duration::from_millis(u64::try_from(wait).unwrap_or(0)),
+        };
+        let over = tokio::time::Instant::now() + wait;
         while self.now() < until && tokio::time::Instant::now() < over {
             let left = over.saturating_duration_since(tokio::time::Instant::now());
             tokio::time::sleep(left.min(ASK_AGAIN)).await;

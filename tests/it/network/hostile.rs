@@ -227,7 +227,7 @@ async fn listings_without_end() {
     far.always(Op::ReadDir, forged(names(1, b"a"), SHORT / 10));
     let source = source_over(&far, "h-one-name");
     let began = Instant::now();
-    assert_lost("h-one-name", source.list().await, "not done within 5s").await;
+    assert_lost("h-one-name", source.list().await, "not done within").await;
     assert!(began.elapsed() < FAR_TOO_LONG);
 }
 
