@@ -9,11 +9,13 @@ use super::*;
 /// the gate, `$2` the program.
 const CONTAINER: &str = r#"set -eu
 mount --make-rprivate /
-mount --bind "$1" /mnt
+: > "$1/program"
+mount --bind "$2" "$1/program"
+mount --rbind "$1" /mnt
 mount -t tmpfs -o size=64k tmpfs /tmp
 mkdir -p "$1"
-mount --bind /mnt "$1"
-umount /mnt
+mount --rbind /mnt "$1"
+umount --recursive /mnt
 mount -o remount,ro /tmp
 for missing in /etc/passwd /etc/group /etc/resolv.conf /etc/hosts; do
     [ ! -e $missing ] || mount --bind /dev/null $missing
@@ -21,7 +23,7 @@ done
 mount -o remount,bind,ro /
 cd /
 exec env -i setpriv --reuid 65532 --regid 65532 --clear-groups --no-new-privs --bounding-set=-all \
-    "$2" run -c "$1/feedgate.toml"
+    "$1/program" run -c "$1/feedgate.toml"
 "#;
 
 #[test]
