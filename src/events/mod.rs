@@ -54,7 +54,7 @@ pub(crate) fn an_import() -> std::sync::Arc<crate::ledger::Import> {
             },
             definitions: None,
         },
-        rejected: roaring::RoaringTreemap::new(),
+        left_out: roaring::RoaringTreemap::new(),
         stored: None,
         pruned_at: None,
     })

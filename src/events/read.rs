@@ -203,7 +203,7 @@ impl Events {
             };
             let index = self.next;
             self.next += 1;
-            if index < self.from || self.import.rejected.contains(index) {
+            if index < self.from || self.import.left_out.contains(index) {
                 continue;
             }
             let keys = feed::extract(&entry, &self.import.reading.options);

@@ -88,7 +88,7 @@ fn close_one(transaction: &Transaction<'_>, source: &str, outcome: &Outcome, now
                 duplicate_of = ?12, repacked_of = ?13, name_reused = ?14, same_content = ?15, same_failure = ?16,
                 reading = ?17, rejected_set = ?18, spool_file = ?19, spool_offset = ?20, spool_len = ?21,
                 imported_at = ?22, closed_at = ?23, elapsed_ms = max(0, ?23 - claimed_at),
-                action = ?24, target = ?25, receipt = ?26
+                action = ?24, target = ?25, receipt = ?26, onward = ?7
              WHERE id = ?1 AND status = 'importing'",
         )?
         .execute(params![

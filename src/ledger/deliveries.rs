@@ -231,7 +231,7 @@ impl Ledger {
             .await
     }
 
-    /// The first imports at or after a cursor that took events in, of the sources given (none given: of all).
+    /// The first imports at or after a cursor that go onward, of the sources given (none given: of all).
     pub async fn ahead(&self, of: Cursor, sources: Vec<String>, limit: usize) -> Result<Ahead, LedgerError> {
         self.read("looking for imports to deliver", move |ledger| {
             // The end first: what commits between the two questions is then beyond it, and not passed over.
@@ -240,7 +240,7 @@ impl Ledger {
                 .query_row([], |row| row.get(0))?;
             let sources = serde_json::Value::from(sources).to_string();
             let mut select = ledger.prepare_cached(&format!(
-                "{SELECT_IMPORT} WHERE imported = 1 AND seq >= ?1 AND seq < ?2
+                "{SELECT_IMPORT} WHERE onward = 1 AND seq >= ?1 AND seq < ?2
                     AND (json_array_length(?3) = 0 OR source IN (SELECT value FROM json_each(?3)))
                  ORDER BY seq LIMIT ?4"
             ))?;
@@ -253,11 +253,11 @@ impl Ledger {
         .await
     }
 
-    /// Source, archive and SHA-256 of the import that was closed as number `seq`, if it took events in.
+    /// Source, archive and SHA-256 of the import that was closed as number `seq`, if it took events in; one that was undone did.
     pub async fn closed_as(&self, seq: i64) -> Result<Option<(String, String, [u8; 32])>, LedgerError> {
         self.read("looking for the import that a destination had last", move |ledger| {
             ledger
-                .prepare_cached("SELECT source, archive, sha256 FROM imports WHERE imported = 1 AND seq = ?1")?
+                .prepare_cached("SELECT source, archive, sha256 FROM imports WHERE (imported = 1 OR undone_by IS NOT NULL) AND seq = ?1")?
                 .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
                 .optional()
         })
@@ -313,7 +313,7 @@ impl Ledger {
                 return Ok(None);
             };
             let (imports, events) = ledger
-                .prepare_cached(&format!("SELECT count(*), sum(accepted) FROM imports WHERE {PRUNED}"))?
+                .prepare_cached(&format!("SELECT count(*), sum(accepted - duplicates) FROM imports WHERE {PRUNED}"))?
                 .query_row(params![seq, sources], |row| Ok((row.get(0)?, row.get(1)?)))?;
             Ok(Some(Gap {
                 imports,
@@ -331,10 +331,10 @@ impl Ledger {
             // One is looked up by its id; the others are gone through.
             let (table, one) = match wanted.import {
                 Some(_) => ("", "id = ?2"),
-                None => (" INDEXED BY imports_with_events", "?2 IS NULL"),
+                None => (" INDEXED BY imports_onward", "?2 IS NULL"),
             };
             let mut select = ledger.prepare_cached(&format!(
-                "{SELECT_IMPORT}{table} WHERE imported = 1 AND seq > ?1 AND {one}
+                "{SELECT_IMPORT}{table} WHERE onward = 1 AND of_import IS NULL AND kind <> 'erase' AND seq > ?1 AND {one}
                     AND (?3 IS NULL OR source = ?3) AND (?4 IS NULL OR imported_at >= ?4)
                  ORDER BY seq LIMIT ?5"
             ))?;
@@ -356,7 +356,7 @@ impl Ledger {
 }
 
 /// A pruned import from ?1 on, of the sources in ?2.
-const PRUNED: &str = "imported = 1 AND seq >= ?1 AND spool_file IS NULL
+const PRUNED: &str = "onward = 1 AND seq >= ?1 AND spool_file IS NULL AND kind NOT IN ('undo', 'erase')
     AND (json_array_length(?2) = 0 OR source IN (SELECT value FROM json_each(?2)))";
 
 const SELECT_DESTINATION: &str =

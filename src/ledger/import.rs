@@ -8,15 +8,15 @@ use super::{Import, Stored};
 
 /// Selects what an import is read from: for [`imports`].
 pub(super) const SELECT_IMPORT: &str =
-    "SELECT id, seq, source, archive, sha256, imported_at, entries, accepted, reading, rejected_set,
-    spool_file, spool_offset, spool_len, pruned_at FROM imports";
+    "SELECT id, seq, source, archive, sha256, imported_at, entries, accepted - duplicates, reading,
+    spool_file, spool_offset, spool_len, pruned_at, rejected_set, duplicate_set, erased_set FROM imports";
 
-/// Where `rejected_set` is in it.
-const REJECTED_SET: usize = 9;
+/// Where the sets of entries are in it that are no events.
+const SETS: std::ops::RangeInclusive<usize> = 13..=15;
 
-/// Imports are not looked up by the dozen beyond so many bytes of their sets of rejects: a hostile feed of a gigabyte can
-/// have one of megabytes.
-const REJECTED_BYTES_MAX: usize = 1024 * 1024;
+/// Imports are not looked up by the dozen beyond so many bytes of their sets: a hostile feed of a gigabyte can have one of
+/// megabytes.
+const SETS_BYTES_MAX: usize = 1024 * 1024;
 
 /// One import, by its id.
 pub(super) fn import_by_id(ledger: &Connection, id: i64) -> rusqlite::Result<Import> {
@@ -25,33 +25,36 @@ pub(super) fn import_by_id(ledger: &Connection, id: i64) -> rusqlite::Result<Imp
         .query_row([id], import)
 }
 
-/// The imports of a query: all of them, or fewer where their sets of rejects are large.
+/// The imports of a query: all of them, or fewer where their sets are large.
 pub(super) fn imports(rows: &mut Rows<'_>) -> rusqlite::Result<Vec<Import>> {
     let mut imports = Vec::new();
     let mut bytes = 0;
-    while bytes < REJECTED_BYTES_MAX
+    while bytes < SETS_BYTES_MAX
         && let Some(row) = rows.next()?
     {
-        bytes += row.get_ref(REJECTED_SET)?.as_blob_or_null()?.map_or(0, <[u8]>::len);
+        for set in SETS {
+            bytes += row.get_ref(set)?.as_blob_or_null()?.map_or(0, <[u8]>::len);
+        }
         imports.push(import(row)?);
     }
     Ok(imports)
 }
 
-fn import(row: &Row<'_>) -> rusqlite::Result<Import> {
+/// What [`SELECT_IMPORT`] reads.
+pub(super) fn import(row: &Row<'_>) -> rusqlite::Result<Import> {
     let reading: String = row.get(8)?;
     let reading = serde_json::from_str(&reading).map_err(|error| damaged(8, Type::Text, error))?;
-    let rejected = match row.get_ref(REJECTED_SET)?.as_blob_or_null()? {
-        Some(bytes) => {
-            RoaringTreemap::deserialize_from(bytes).map_err(|error| damaged(REJECTED_SET, Type::Blob, error))?
+    let mut left_out = RoaringTreemap::new();
+    for set in SETS {
+        if let Some(bytes) = row.get_ref(set)?.as_blob_or_null()? {
+            left_out |= RoaringTreemap::deserialize_from(bytes).map_err(|error| damaged(set, Type::Blob, error))?;
         }
-        None => RoaringTreemap::new(),
-    };
-    let stored = match row.get(10)? {
+    }
+    let stored = match row.get(9)? {
         Some(file) => Some(Stored {
             file,
-            offset: row.get(11)?,
-            len: row.get(12)?,
+            offset: row.get(10)?,
+            len: row.get(11)?,
         }),
         None => None,
     };
@@ -65,9 +68,9 @@ fn import(row: &Row<'_>) -> rusqlite::Result<Import> {
         entries: row.get(6)?,
         accepted: row.get(7)?,
         reading,
-        rejected,
+        left_out,
         stored,
-        pruned_at: row.get(13)?,
+        pruned_at: row.get(12)?,
     })
 }
 

@@ -96,8 +96,8 @@ pub struct Import {
     pub accepted: u64,
     /// The frozen reading.
     pub reading: Reading,
-    /// Indices of the rejected entries.
-    pub rejected: RoaringTreemap,
+    /// Indices of the entries that are no events: rejected, seen before by a unique key, or erased since.
+    pub left_out: RoaringTreemap,
     /// Where its bytes lie; `None` when they left the spool at [`Import::pruned_at`].
     pub stored: Option<Stored>,
     /// When its bytes left the spool.

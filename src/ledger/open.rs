@@ -15,10 +15,14 @@ use tokio::sync::Semaphore;
 use super::{Job, Ledger, LedgerError, READERS_MAX};
 
 /// The schema this program writes; SQLite's `user_version`.
-pub const SCHEMA_VERSION: i64 = 3;
+pub const SCHEMA_VERSION: i64 = 4;
 
 /// What brings a ledger from the version before to this one.
-const UPGRADES: [(i64, &str); 2] = [(2, include_str!("upgrade_2.sql")), (3, include_str!("upgrade_3.sql"))];
+const UPGRADES: [(i64, &str); 3] = [
+    (2, include_str!("upgrade_2.sql")),
+    (3, include_str!("upgrade_3.sql")),
+    (4, include_str!("upgrade_4.sql")),
+];
 
 /// How long a statement waits for another process (`feedgate retry` beside the daemon) before it gives up.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

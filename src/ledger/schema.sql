@@ -24,11 +24,21 @@ CREATE TABLE imports (
     data_sha256     BLOB    CHECK (length(data_sha256) = 32), -- of the data file; NULL where it could not be read whole
     data_bytes      INTEGER,                           -- size of the data file
 
+    kind            TEXT    NOT NULL DEFAULT 'events' CHECK (kind IN (
+                        'events', 'orders',            -- an archive of the event feed, of the order feed
+                        'users', 'header',             -- the two files of a user feed: the people, and what their columns are
+                        'replay', 'undo', 'erase')),   -- no file at all: what somebody asked of all who read on in this log
+    of_import       INTEGER REFERENCES imports (id),   -- replay, undo: of this import
+    only_to         TEXT,                              -- replay: JSON, the destinations it is for; NULL: all
+    onward          INTEGER NOT NULL DEFAULT 0 CHECK (onward IN (0, 1)), -- whether destinations have to do with it
+    undone_by       INTEGER REFERENCES imports (id),   -- the undo that took its events back: it is as if they had never come in
+
     status          TEXT    NOT NULL CHECK (status IN ('importing', 'processed', 'failed', 'duplicate')),
     imported        INTEGER NOT NULL DEFAULT 0 CHECK (imported IN (0, 1)), -- whether this import took the events in
     entries         INTEGER NOT NULL DEFAULT 0,        -- elements of the array
     accepted        INTEGER NOT NULL DEFAULT 0,        -- of these, valid ones
     rejected        INTEGER NOT NULL DEFAULT 0,        -- of these, the others
+    duplicates      INTEGER NOT NULL DEFAULT 0,        -- of the accepted, those that are not delivered: seen before, by a unique key
 
     late            INTEGER NOT NULL DEFAULT 0 CHECK (late IN (0, 1)), -- a newer one of its source had been imported before it
     duplicate_of    INTEGER REFERENCES imports (id),   -- same name, same bytes as this earlier import
@@ -40,6 +50,8 @@ CREATE TABLE imports (
 
     reading         TEXT,                              -- JSON: all that reading it depended on, frozen (member, options, version)
     rejected_set    BLOB,                              -- roaring bitmap of the rejected entries' indices; NULL: none
+    duplicate_set   BLOB,                              -- likewise of those that were seen before
+    erased_set      BLOB,                              -- likewise of those that were erased since: blank in the spool
     spool_file      TEXT,                              -- where its bytes lie in the spool; NULL: not there, or pruned
     spool_offset    INTEGER,
     spool_len       INTEGER,
@@ -68,13 +80,14 @@ CREATE INDEX imports_by_name    ON imports (source, archive, seq);
 CREATE INDEX imports_by_source  ON imports (source, id);
 CREATE INDEX imports_by_data    ON imports (source, data_sha256, seq) WHERE imported = 1;
 CREATE INDEX imports_by_time    ON imports (source, named_at) WHERE imported = 1;
-CREATE INDEX imports_with_events ON imports (seq, accepted, source) WHERE imported = 1; -- what lies ahead of a destination
+CREATE INDEX imports_onward     ON imports (seq, accepted, duplicates, source) WHERE onward = 1; -- what lies ahead of a destination
 CREATE INDEX imports_unmoved    ON imports (source) WHERE disposition = 'pending' OR recheck = 1;
 CREATE INDEX imports_claimed    ON imports (id) WHERE status = 'importing';
 CREATE INDEX imports_failed     ON imports (id) WHERE status = 'failed';
 CREATE INDEX imports_spooled    ON imports (spool_file) WHERE spool_file IS NOT NULL;
 CREATE INDEX imports_by_age     ON imports (closed_at, seq, spool_len) WHERE spool_file IS NOT NULL; -- what may leave the spool
-CREATE INDEX imports_pruned     ON imports (seq, accepted, source) WHERE imported = 1 AND spool_file IS NULL;
+CREATE INDEX imports_pruned     ON imports (seq, accepted, duplicates, source)
+    WHERE onward = 1 AND spool_file IS NULL AND kind NOT IN ('undo', 'erase');
 
 -- Archive rules that were not observed.
 CREATE TABLE violations (
@@ -247,3 +260,9 @@ CREATE TABLE log_lines (
     import          INTEGER REFERENCES imports (id),   -- NULL: of a source
     line            TEXT    NOT NULL                   -- the JSON line
 ) STRICT;
+
+-- Event definitions as they were when something was imported by them; imports.reading names them by their hash.
+CREATE TABLE definitions (
+    hash            TEXT    PRIMARY KEY,               -- SHA-256 of the text, in hex
+    text            TEXT    NOT NULL                   -- JSON: an array of them, as the files have them, in the order of their names
+) STRICT, WITHOUT ROWID;

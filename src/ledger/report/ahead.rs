@@ -3,10 +3,10 @@
 //! Summed up from an index alone: a destination may be a million imports behind.
 
 use roaring::RoaringTreemap;
-use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::ledger::{Cursor, Ledger, LedgerError};
+use crate::ledger::import::{SELECT_IMPORT, import};
+use crate::ledger::{Cursor, Import, Ledger, LedgerError};
 
 /// What lies ahead of a cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,21 +36,21 @@ pub(super) fn to_come(ledger: &Connection, of: Cursor, sources: &[String]) -> ru
     };
     let (imports, events): (u64, u64) = ledger
         .prepare_cached(&format!(
-            "SELECT count(*), coalesce(sum(accepted), 0) FROM imports INDEXED BY imports_with_events
-             WHERE imported = 1 AND seq >= ?1 AND {filter}"
+            "SELECT count(*), coalesce(sum(accepted - duplicates), 0) FROM imports INDEXED BY imports_onward
+             WHERE onward = 1 AND seq >= ?1 AND {filter}"
         ))?
         .query_row(params![of.seq, sources_json], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let first: Option<(u64, Option<Vec<u8>>)> = match of.index {
+    let first: Option<Import> = match of.index {
         0 => None,
         _ => ledger
             .prepare_cached(&format!(
-                "SELECT accepted, rejected_set FROM imports WHERE imported = 1 AND seq = ?1 AND {filter}"
+                "{SELECT_IMPORT} WHERE onward = 1 AND seq = ?1 AND {filter}"
             ))?
-            .query_row(params![of.seq, sources_json], |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row(params![of.seq, sources_json], import)
             .optional()?,
     };
     let behind = match first {
-        Some((accepted, rejected)) => events_before(of.index, rejected)?.min(accepted),
+        Some(import) => events_before(of.index, &import.left_out).min(import.accepted),
         None => 0,
     };
     Ok(ToCome {
@@ -59,20 +59,15 @@ pub(super) fn to_come(ledger: &Connection, of: Cursor, sources: &[String]) -> ru
     })
 }
 
-/// The events among the first entries of an import: those that were not rejected.
-fn events_before(index: u64, rejected_set: Option<Vec<u8>>) -> rusqlite::Result<u64> {
-    let (Some(last), Some(bytes)) = (index.checked_sub(1), rejected_set) else {
-        return Ok(index);
-    };
-    let rejected = RoaringTreemap::deserialize_from(bytes.as_slice())
-        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(1, Type::Blob, error.into()))?;
-    Ok(index - rejected.rank(last))
+/// The events among the first entries of an import: those that were not left out.
+fn events_before(index: u64, left_out: &RoaringTreemap) -> u64 {
+    index - index.checked_sub(1).map_or(0, |last| left_out.rank(last))
 }
 
 /// When the oldest import that is ahead was closed.
 pub(super) fn oldest_at(ledger: &Connection, seq: i64) -> rusqlite::Result<Option<i64>> {
     let at: Option<Option<i64>> = ledger
-        .prepare_cached("SELECT closed_at FROM imports WHERE imported = 1 AND seq >= ?1 ORDER BY seq LIMIT 1")?
+        .prepare_cached("SELECT closed_at FROM imports WHERE onward = 1 AND seq >= ?1 ORDER BY seq LIMIT 1")?
         .query_row([seq], |row| row.get(0))
         .optional()?;
     Ok(at.flatten())
