@@ -313,7 +313,9 @@ impl Ledger {
                 return Ok(None);
             };
             let (imports, events) = ledger
-                .prepare_cached(&format!("SELECT count(*), sum(accepted - duplicates) FROM imports WHERE {PRUNED}"))?
+                .prepare_cached(&format!(
+                    "SELECT count(*), sum(accepted - duplicates) FROM imports WHERE {PRUNED}"
+                ))?
                 .query_row(params![seq, sources], |row| Ok((row.get(0)?, row.get(1)?)))?;
             Ok(Some(Gap {
                 imports,

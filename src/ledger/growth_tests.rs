@@ -61,10 +61,10 @@ impl Counted {
                  INSERT INTO destinations (name, type, seq, \"index\", state, since_at, created_at) VALUES
                     ('near', 'sqlite', {size} + 1, 0, 'idle', 0, 0), ('far', 'http', 1, 0, 'waiting', 0, 0);
                  INSERT INTO imports (id, seq, source, archive, named_at, size, mtime, sha256, data_sha256, data_bytes, status,
-                    imported, entries, accepted, reading, spool_file, spool_offset, spool_len, pruned_at, first_seen_at,
+                    imported, onward, entries, accepted, reading, spool_file, spool_offset, spool_len, pruned_at, first_seen_at,
                     claimed_at, imported_at, closed_at, disposition, action, path, receipt)
                  SELECT n, n, CASE n % 2 WHEN 0 THEN 'acme' ELSE 'other' END, 'event_history_' || n, n, 1, 1,
-                    randomblob(32), zeroblob(32), 1, CASE n % 5 WHEN 0 THEN 'failed' ELSE 'processed' END, n % 5 > 0, 1, 1, '{reading}',
+                    randomblob(32), zeroblob(32), 1, CASE n % 5 WHEN 0 THEN 'failed' ELSE 'processed' END, n % 5 > 0, n % 5 > 0, 1, 1, '{reading}',
                     CASE WHEN n % 5 > 0 AND n * 10 > {size} * 7 THEN (n / 4) || '.zip' END, 0, 1, 1, n, n, n, {NOW} + n,
                     CASE n % 5 WHEN 0 THEN 'left' ELSE 'moved' END, 'move', 'processed/' || n, 'written' FROM numbers;
                  INSERT INTO violations (import, n, code, detail)

@@ -43,9 +43,7 @@ pub(super) fn to_come(ledger: &Connection, of: Cursor, sources: &[String]) -> ru
     let first: Option<Import> = match of.index {
         0 => None,
         _ => ledger
-            .prepare_cached(&format!(
-                "{SELECT_IMPORT} WHERE onward = 1 AND seq = ?1 AND {filter}"
-            ))?
+            .prepare_cached(&format!("{SELECT_IMPORT} WHERE onward = 1 AND seq = ?1 AND {filter}"))?
             .query_row(params![of.seq, sources_json], import)
             .optional()?,
     };
