@@ -277,17 +277,31 @@ impl Definition {
         values
     }
 
+    /// The values of an entry's sensitive fields, as text.
+    pub fn sensitive_values(&self, entry: &str) -> Vec<String> {
+        let values = self.sensitive_places(entry).into_iter().map(|at| &entry[at]);
+        values.filter_map(|value| Some(text_of(value)?.into_owned())).collect()
+    }
+
+    /// Where they lie, also those that do not count since their key is there again.
+    fn sensitive_places(&self, entry: &str) -> Vec<Range<usize>> {
+        let mut places = Vec::new();
+        if entry.starts_with('{') && self.fields.iter().any(|field| field.sensitive) {
+            tree::every(&self.tree, entry.as_bytes(), 0..entry.len(), &mut |node, at| {
+                if node.fields.iter().any(|&field| self.fields[field].sensitive) {
+                    places.push(at);
+                }
+            });
+        }
+        places
+    }
+
     /// An entry with the values of its sensitive fields masked, and nothing else changed.
     pub fn masked<'e>(&self, entry: &'e str) -> Cow<'e, str> {
-        if !entry.starts_with('{') || !self.fields.iter().any(|field| field.sensitive) {
+        let hidden = self.sensitive_places(entry);
+        if hidden.is_empty() {
             return Cow::Borrowed(entry);
         }
-        let mut hidden: Vec<Range<usize>> = Vec::new();
-        tree::every(&self.tree, entry.as_bytes(), 0..entry.len(), &mut |node, at| {
-            if node.fields.iter().any(|&field| self.fields[field].sensitive) {
-                hidden.push(at);
-            }
-        });
         let mut masked = String::with_capacity(entry.len());
         let mut shown = 0;
         for at in hidden {

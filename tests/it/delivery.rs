@@ -905,6 +905,7 @@ async fn events_prints_what_was_asked_for() {
         let query = Query {
             wanted,
             event: event.map(str::to_owned),
+            reveal: false,
         };
         let expect: Vec<String> = expect.iter().map(|line| all[*line].clone()).collect();
         let world = &world;
@@ -957,6 +958,7 @@ async fn events_prints_what_was_asked_for() {
             ..Wanted::default()
         },
         event: None,
+        reveal: false,
     };
     assert_eq!(
         world.printed(&of_failed).await.1,
@@ -968,6 +970,7 @@ async fn events_prints_what_was_asked_for() {
             ..Wanted::default()
         },
         event: None,
+        reveal: false,
     };
     let error = events(&world.ledger, &world.path("spool"), &of_none, &mut Vec::new())
         .await
