@@ -20,12 +20,11 @@ const PATIENTS: &str = r#"{"eventName":"visit","actions":["EIConsumer"],"fields"
      "isPsiData":{"value":"true","valueType":"Boolean"},"possibleValues":{"value":"Qcheerful,Qgloomy","valueType":"String"}}}],
   "feed":{"fields":{"finding":"notes[].finding","mood":"state.mood"}}}"#;
 
-/// In every one of these forms a value is looked for.
-const SECRETS: [&str; 9] = [
+/// What of them is looked for. The mood is told by what stands in its place: the definition itself names the moods there are.
+const SECRETS: [&str; 8] = [
     "98.7654",
     "Zfinding-one",
     "Zfinding-two",
-    "Qgloomy",
     "Zweight",
     "Zmood",
     "Zfinding!",
@@ -123,6 +122,7 @@ fn nobody_is_shown_what_is_sensitive() {
         "json_syntax",
         "***",
         "events became dead letters",
+        r#""state":{"mood":"***"}"#,
     ] {
         assert!(said.contains(part), "{part}");
     }
