@@ -34,7 +34,7 @@ fn everything_that_is_wrong_is_told_at_once_with_its_place() {
         let refused = gate.cli([command]);
         assert_eq!(refused.code, 2, "{refused}");
         for place in [
-            "events/a.json:1:14: /eventName: a blank is in the eventName `hotel booking` (code 1811)",
+            "events/a.json:1:14: /eventName: a blank is in the eventName `guest booking` (code 1811)",
             "events/a.json:2:13: /actions/0: there is no action `EMFConsumr`; is `EMFConsumer` meant? (code 1810)",
             "events/a.json:4:4: /fields/0: `customer` is the customer's identifier, and cannot be sensitive (code 1802)",
             "events/a.json:7:32: /fields/1/type: there is no type `text`",

@@ -54,18 +54,18 @@ fn each_reason_has_a_pointer_a_place_and_what_is_wanted() {
     assert_eq!(
         reasons(&receipt),
         [
-            "definition_field_type /cart/total 5:78 `cart.total` is a string (\"7.98\"); `completedOrder` wants a number",
-            "definition_value /cart/currency 5:96 `cart.currency` (\"eur\") is no currency; its ISO code is wanted, three capital letters such as `EUR`",
+            "definition_field_type /cart/total 5:80 `cart.total` is a string (\"7.98\"); `completedOrder` wants a number",
+            "definition_value /cart/currency 5:98 `cart.currency` (\"eur\") is no currency; its ISO code is wanted, three capital letters such as `EUR`",
             "definition_field_missing /cart/products/1/sku 7:5 `cart.products[].sku` is missing; `completedOrder` requires a text",
-            "definition_field_type /cart/products/0/quantity 6:27 `cart.products[].quantity` is a number with a fraction or an exponent (2.5); `completedOrder` wants a number without fraction and exponent",
-            "definition_value /channel 7:33 `channel` (\"fax\") is none of the values that are possible: `web`, `app`, `store`",
-            "definition_field_type /gift 7:46 `gift` is a string (\"no\"); `completedOrder` wants `true` or `false`, without quotation marks",
-            "definition_value /delivery/date 7:70 `delivery.date` (\"soon\") is no date; a date such as `2024-05-22`, or a time such as `2024-05-22T22:00:00Z` is wanted",
+            "definition_field_type /cart/products/0/quantity 6:28 `cart.products[].quantity` is a number with a fraction or an exponent (2.5); `completedOrder` wants a number without fraction and exponent",
+            "definition_value /channel 7:32 `channel` (\"fax\") is none of the values that are possible: `web`, `app`, `store`",
+            "definition_field_type /gift 7:45 `gift` is a string (\"no\"); `completedOrder` wants `true` or `false`, without quotation marks",
+            "definition_value /delivery/date 7:69 `delivery.date` (\"soon\") is no date; a date such as `2024-05-22`, or a time such as `2024-05-22T22:00:00Z` is wanted",
             "definition_value /orderId 8:51 `orderId` (\"X1\") is not, as a whole, of the form `[0-9]{4,10}`",
-            "definition_field_missing /cart/total 8:71 `cart.total` is null; `completedOrder` requires a number",
-            "definition_field_missing /cart/products 8:87 `cart.products[].sku` has no elements; `completedOrder` requires a text",
+            "definition_field_missing /cart/total 8:72 `cart.total` is null; `completedOrder` requires a number",
+            "definition_field_missing /cart/products 8:88 `cart.products[].sku` has no elements; `completedOrder` requires a text",
             "definition_field_missing /id 9:3 `id` is missing; `completedOrder` requires a text, or an integer",
-            "definition_field_type /cart 9:108 `cart` is a string; an object is wanted, in which `completedOrder` has `cart.total`",
+            "definition_field_type /cart 9:106 `cart` is a string; an object is wanted, in which `completedOrder` has `cart.total`",
         ]
     );
     for code in ["definition_field_missing", "definition_field_type", "definition_value"] {
@@ -161,7 +161,7 @@ fn what_was_in_force_is_frozen_with_each_import() {
             .map(|row| row.expect("a row"))
             .collect()
     };
-    let mut import = |digits: &str, definition: Option<&str>| {
+    let import = |digits: &str, definition: Option<&str>| {
         if let Some(text) = definition {
             define(&gate, "hotel.json", text);
         }
