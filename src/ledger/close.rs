@@ -5,7 +5,7 @@
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::outcome::{Action, Judged, Outcome, Unmoved};
-use super::{Ledger, LedgerError};
+use super::{Ledger, LedgerError, history};
 
 /// What closing a batch came to.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -76,9 +76,7 @@ fn close_one(transaction: &Transaction<'_>, source: &str, outcome: &Outcome, now
         Action::Delete => (Some("delete"), None),
         Action::Leave => (None, None),
     };
-    let seq: i64 = transaction
-        .prepare_cached("SELECT coalesce(max(seq), 0) + 1 FROM imports")?
-        .query_row([], |row| row.get(0))?;
+    let (seq, past) = history::end(transaction)?;
     let stored = outcome.stored.as_ref().filter(|_| imported);
     let reading = judged.reading.as_ref().filter(|_| imported).map(json);
     transaction
@@ -88,7 +86,7 @@ fn close_one(transaction: &Transaction<'_>, source: &str, outcome: &Outcome, now
                 duplicate_of = ?12, repacked_of = ?13, name_reused = ?14, same_content = ?15, same_failure = ?16,
                 reading = ?17, rejected_set = ?18, spool_file = ?19, spool_offset = ?20, spool_len = ?21,
                 imported_at = ?22, closed_at = ?23, elapsed_ms = max(0, ?23 - claimed_at),
-                action = ?24, target = ?25, receipt = ?26, onward = ?7
+                action = ?24, target = ?25, receipt = ?26, onward = ?7, history = ?27
              WHERE id = ?1 AND status = 'importing'",
         )?
         .execute(params![
@@ -118,6 +116,7 @@ fn close_one(transaction: &Transaction<'_>, source: &str, outcome: &Outcome, now
             action_name,
             target,
             outcome.disposal.receipt.then_some("due"),
+            past.and_then([source, &claimed.archive, status], outcome.sha256),
         ])?;
     match before.same_failure {
         Some(earlier) => copy_verdict(transaction, earlier, outcome.id)?,

@@ -5,7 +5,7 @@
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::import::{SELECT_IMPORT, damaged, imports};
+use super::import::{SELECT_IMPORT, damaged, import, imports};
 use super::{Cursor, Import, Ledger, LedgerError};
 use crate::config::resolve::Start;
 
@@ -253,12 +253,14 @@ impl Ledger {
         .await
     }
 
-    /// Source, archive and SHA-256 of the import that was closed as number `seq`, if it took events in; one that was undone did.
-    pub async fn closed_as(&self, seq: i64) -> Result<Option<(String, String, [u8; 32])>, LedgerError> {
+    /// The import that was closed as number `seq`, if it took events in; one that was undone did.
+    pub async fn closed_as(&self, seq: i64) -> Result<Option<Import>, LedgerError> {
         self.read("looking for the import that a destination had last", move |ledger| {
             ledger
-                .prepare_cached("SELECT source, archive, sha256 FROM imports WHERE (imported = 1 OR undone_by IS NOT NULL) AND seq = ?1")?
-                .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+                .prepare_cached(&format!(
+                    "{SELECT_IMPORT} WHERE (imported = 1 OR undone_by IS NOT NULL) AND seq = ?1"
+                ))?
+                .query_row([seq], import)
                 .optional()
         })
         .await

@@ -9,7 +9,7 @@ use super::{Import, Stored};
 /// Selects what an import is read from: for [`imports`].
 pub(super) const SELECT_IMPORT: &str =
     "SELECT id, seq, source, archive, sha256, imported_at, entries, accepted - duplicates, reading,
-    spool_file, spool_offset, spool_len, pruned_at, rejected_set, duplicate_set, erased_set FROM imports";
+    spool_file, spool_offset, spool_len, pruned_at, rejected_set, duplicate_set, erased_set, history FROM imports";
 
 /// Where the sets of entries are in it that are no events.
 const SETS: std::ops::RangeInclusive<usize> = 13..=15;
@@ -71,6 +71,7 @@ pub(super) fn import(row: &Row<'_>) -> rusqlite::Result<Import> {
         left_out,
         stored,
         pruned_at: row.get(12)?,
+        history: row.get(16)?,
     })
 }
 
