@@ -18,7 +18,7 @@ use crate::ledger::{Stored, now};
 use crate::source::{SourceError, Stat};
 use crate::spool::{Known, Slice, SpoolError, Spooled, Wanted};
 
-/// A claimed file: downloaded, unless its name, size or end said enough.
+/// A claimed file: downloaded, unless its name or its size said enough.
 struct Fetched {
     id: i64,
     ready: Ready,

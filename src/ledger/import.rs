@@ -1,5 +1,7 @@
 //! Imports as deliveries need them: all that reading them again takes, from a row of the ledger.
 
+use std::ops::RangeInclusive;
+
 use roaring::RoaringTreemap;
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row, Rows};
@@ -12,7 +14,7 @@ pub(super) const SELECT_IMPORT: &str =
     spool_file, spool_offset, spool_len, pruned_at, rejected_set, duplicate_set, erased_set, history FROM imports";
 
 /// Where the sets of entries are in it that are no events.
-const SETS: std::ops::RangeInclusive<usize> = 13..=15;
+const SETS: RangeInclusive<usize> = 13..=15;
 
 /// Imports are not looked up by the dozen beyond so many bytes of their sets: a hostile feed of a gigabyte can have one of
 /// megabytes.
@@ -44,12 +46,6 @@ pub(super) fn imports(rows: &mut Rows<'_>) -> rusqlite::Result<Vec<Import>> {
 pub(super) fn import(row: &Row<'_>) -> rusqlite::Result<Import> {
     let reading: String = row.get(8)?;
     let reading = serde_json::from_str(&reading).map_err(|error| damaged(8, Type::Text, error))?;
-    let mut left_out = RoaringTreemap::new();
-    for set in SETS {
-        if let Some(bytes) = row.get_ref(set)?.as_blob_or_null()? {
-            left_out |= RoaringTreemap::deserialize_from(bytes).map_err(|error| damaged(set, Type::Blob, error))?;
-        }
-    }
     let stored = match row.get(9)? {
         Some(file) => Some(Stored {
             file,
@@ -68,11 +64,22 @@ pub(super) fn import(row: &Row<'_>) -> rusqlite::Result<Import> {
         entries: row.get(6)?,
         accepted: row.get(7)?,
         reading,
-        left_out,
+        left_out: left_out(row, SETS)?,
         stored,
         pruned_at: row.get(12)?,
         history: row.get(16)?,
     })
+}
+
+/// The entries that are no events, from the columns of a row that have sets of them.
+pub(super) fn left_out(row: &Row<'_>, sets: RangeInclusive<usize>) -> rusqlite::Result<RoaringTreemap> {
+    let mut left_out = RoaringTreemap::new();
+    for set in sets {
+        if let Some(bytes) = row.get_ref(set)?.as_blob_or_null()? {
+            left_out |= RoaringTreemap::deserialize_from(bytes).map_err(|error| damaged(set, Type::Blob, error))?;
+        }
+    }
+    Ok(left_out)
 }
 
 /// A column that does not hold what this program writes there.
