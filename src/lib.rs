@@ -76,4 +76,5 @@ pub mod receipt;
 pub mod source;
 pub mod spool;
 pub mod telemetry;
+pub mod unique;
 pub mod verdict;
