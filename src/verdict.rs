@@ -225,6 +225,8 @@ codes! {
         BusinessUnitInvalid = "business_unit_invalid",
         /// One of the five keys is there twice with equal values, or with different ones where the policy is `last`.
         DuplicateKey = "duplicate_key",
+        /// The same event was seen before, by its unique key: it is kept, and not delivered.
+        DuplicateEvent = "duplicate_event",
     }
 }
 

@@ -108,6 +108,7 @@ fn in_full(name: String, size: u64, sha256: Option<String>, named_at: Option<i64
         imported,
         entries: judged.entries,
         accepted: if imported { judged.valid } else { 0 },
+        duplicates: judged.seen_before.set.len(),
         rejected: judged.rejected,
         warnings: warnings_by_code.iter().map(|count| count.count).sum(),
         needs_attention: status == "failed",

@@ -20,6 +20,7 @@ use crate::intake::{Intake, Readers, Trouble, backoff};
 use crate::ledger::{Ledger, LedgerError, now};
 use crate::source::{LocalSource, SftpSource, Source};
 use crate::spool::Spool;
+use crate::unique::{Spill, Unique};
 
 mod elapsing; // how much time has passed, whatever the clock says
 mod heartbeat; // how others see that the daemon is alive
@@ -63,6 +64,7 @@ struct World {
     state_dir: PathBuf,
     ledger: Ledger,
     spool: Spool,
+    unique: Unique,
     committed: Arc<Notify>,
 }
 
@@ -81,10 +83,13 @@ impl World {
         }
         ledger.unclaim_all().await?;
         spool.sweep_unfinished().with_context(opening)?;
+        Spill::sweep(&state_dir).context("sweeping the state directory")?;
+        let unique = Unique::new(&state_dir).context("starting the thread of the unique keys")?;
         let world = World {
             state_dir,
             ledger,
             spool,
+            unique,
             committed: Arc::new(Notify::new()),
         };
         world.keep_what_is_forgotten().await.with_context(opening)?;
@@ -116,6 +121,7 @@ impl World {
             limits: settings.limits,
             ledger: self.ledger.clone(),
             spool: self.spool.clone(),
+            unique: self.unique.clone(),
             state_dir: (self.state_dir.clone(), settings.spool.free_bytes_min),
             readers: readers.clone(),
             committed: self.committed.clone(),

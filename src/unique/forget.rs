@@ -1,7 +1,7 @@
 //! Keys that are to be in no file any more, since somebody had what they stand for erased.
 //!
 //! The one thing that changes a run that was written. A block is written anew without them, in its place and in runs of every
-//! state, and what SQLite lets go of is overwritten.
+//! state; what SQLite lets go of is overwritten, here as everywhere in the file.
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
@@ -16,13 +16,6 @@ impl Store {
     pub fn forget(&mut self, mut keys: Vec<Key>) -> Result<(), Fault> {
         keys.sort_unstable();
         keys.dedup();
-        self.connection.pragma_update(None, "secure_delete", true)?;
-        let forgotten = self.forget_sorted(&keys);
-        self.connection.pragma_update(None, "secure_delete", false)?;
-        forgotten
-    }
-
-    fn forget_sorted(&self, keys: &[Key]) -> Result<(), Fault> {
         for run in self.all_runs()? {
             // A block holds some of them at least, so that a transaction is of about so many blocks at most.
             for some in keys.chunks(BLOCKS_PER_STEP) {

@@ -52,7 +52,7 @@ mod worker;
 
 pub use block::Origin;
 pub use error::UniqueError;
-pub use key::Key;
+pub use key::{Key, Whose};
 pub use keys::{Collector, Keys};
 pub use sorter::Spill;
 pub use stage::{Again, Staged};
@@ -152,7 +152,7 @@ impl Unique {
         self.ask("forgetting unique keys", move |store| store.forget(keys)).await
     }
 
-    /// Begins with an empty file; the one that was there is set aside as `unique.db.damaged`.
+    /// Begins with an empty file; the one that was there is set aside as `unique.db.aside`.
     pub async fn begin_anew(&self, _turn: &Turn) -> Result<(), UniqueError> {
         self.job("setting the unique keys aside", Worker::begin_anew).await
     }

@@ -177,7 +177,7 @@ pub(super) fn set_aside(path: &Path) -> io::Result<PathBuf> {
         name.push(ending);
         PathBuf::from(name)
     };
-    let aside = with(".damaged");
+    let aside = with(".aside");
     fs::rename(path, &aside)?;
     match fs::remove_file(with("-journal")) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -260,6 +260,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     // large pieces: a write-ahead log would write it twice.
     connection.query_row("PRAGMA journal_mode = TRUNCATE", [], |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // A key that was erased must not be found in a free page, where some run had it that was merged long ago.
+    connection.pragma_update(None, "secure_delete", true)?;
     // In a container there may be no directory for temporary files: read-only root, no /tmp.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.set_prepared_statement_cache_capacity(32);

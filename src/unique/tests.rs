@@ -278,7 +278,7 @@ fn a_file_that_is_not_what_was_written_is_known_as_that() {
     house
         .store
         .connection
-        .execute_batch("UPDATE blocks SET keys = x'00' || substr(keys, 2) WHERE id = (SELECT min(id) + 1 FROM blocks)")
+        .execute_batch("UPDATE blocks SET keys = cast(x'00' || substr(keys, 2) AS BLOB) WHERE id = (SELECT min(id) + 1 FROM blocks)")
         .expect("damage");
     assert!(damaged(&mut house.store));
     // It was overwritten with something else altogether.
