@@ -71,7 +71,10 @@ fn facts(import: &ImportReport) -> Vec<(&'static str, String)> {
     if import.duplicates > 0 {
         facts.push((
             "duplicates",
-            format!("{} of the accepted came before: kept, and not delivered again", import.duplicates),
+            format!(
+                "{} of the accepted came before: kept, and not delivered again",
+                import.duplicates
+            ),
         ));
     }
     facts.extend(import.sha256.clone().map(|sha256| ("sha256", sha256)));

@@ -249,7 +249,11 @@ fn remarks(import: &ImportReport) -> String {
             .map(|flag| (*flag).to_owned()),
     );
     if import.duplicates > 0 {
-        let noun = if import.duplicates == 1 { "duplicate event" } else { "duplicate events" };
+        let noun = if import.duplicates == 1 {
+            "duplicate event"
+        } else {
+            "duplicate events"
+        };
         remarks.push(format!("{} {noun}", import.duplicates));
     }
     if import.status == "failed" && import.imported {

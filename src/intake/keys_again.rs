@@ -51,7 +51,13 @@ impl Intake {
         let standing = self.unique.standing(turn).await?;
         let mut cursor = standing.cursor;
         if !standing.staged.is_empty() {
-            let closed: Vec<Place> = self.ledger.keyed_among(standing.staged).await?.into_iter().map(place).collect();
+            let closed: Vec<Place> = self
+                .ledger
+                .keyed_among(standing.staged)
+                .await?
+                .into_iter()
+                .map(place)
+                .collect();
             cursor = closed.last().copied().or(cursor);
             self.unique.settle(turn, closed).await?;
         }
@@ -84,13 +90,18 @@ impl Intake {
     /// Reads the keys of all imports behind the cursor again. It is noted how far that is: one that is cut short goes on there.
     async fn read_keys_again(&self, turn: &Turn, cursor: Option<Place>, last: Option<Place>) -> Result<(), Trouble> {
         let to = last.map(|last| last.import);
-        tracing::warn!(to, "the unique keys lack imports that the ledger has: they are read again from the spool");
+        tracing::warn!(
+            to,
+            "the unique keys lack imports that the ledger has: they are read again from the spool"
+        );
         let mut again = Again::default();
         let mut told = Instant::now();
         let mut seq = cursor.map_or(0, |cursor| cursor.seq);
         loop {
             let some = self.ledger.keyed_behind(seq, AT_A_TIME).await?;
-            let Some(end) = some.last().map(|one| place(one.keyed)) else { break };
+            let Some(end) = some.last().map(|one| place(one.keyed)) else {
+                break;
+            };
             let mut batch = Vec::new();
             for one in some {
                 match self.keys_of(&one).await? {
@@ -104,7 +115,12 @@ impl Intake {
             seq = end.seq;
             if told.elapsed() > TELL {
                 told = Instant::now();
-                tracing::info!(at = end.import, to, keys = again.keys, "reading unique keys again from the spool");
+                tracing::info!(
+                    at = end.import,
+                    to,
+                    keys = again.keys,
+                    "reading unique keys again from the spool"
+                );
             }
         }
         again.tell();
@@ -129,12 +145,19 @@ impl Intake {
         let Some(hash) = one.import.reading.definitions.clone().filter(|_| !one.undone) else {
             return Ok(None);
         };
-        let definitions = self.ledger.definitions(&hash).await?;
+        let Some(text) = self.ledger.frozen_definitions(&hash).await? else {
+            tracing::warn!(
+                import = one.keyed.id,
+                hash,
+                "the event definitions that an import was read by are not in the ledger"
+            );
+            return Ok(None);
+        };
         let (spool_dir, state_dir) = (self.spool.dir().to_owned(), self.state_dir.0.clone());
         let import = Arc::new(one.import.clone());
         let reading = tokio::task::spawn_blocking(move || {
             let spill = Arc::new(Spill::new(&state_dir));
-            collect(import, &spool_dir, &definitions, spill)
+            collect(import, &spool_dir, &text, spill)
         });
         let doing = || format!("reading the unique keys of import {} again", one.keyed.id);
         let stopped = |_| Err(Lost::Disk(io::Error::other("the reading thread stopped")));
@@ -184,8 +207,13 @@ enum Lost {
     Disk(io::Error),
 }
 
-fn collect(import: Arc<Import>, spool_dir: &Path, definitions: &Definitions, spill: Arc<Spill>) -> Result<Keys, Lost> {
-    let mut holder = Holder::new(definitions, UnknownEvents::Accept);
+fn collect(import: Arc<Import>, spool_dir: &Path, definitions: &str, spill: Arc<Spill>) -> Result<Keys, Lost> {
+    let definitions = Definitions::frozen(definitions).map_err(|problems| {
+        Lost::Disk(io::Error::other(format!(
+            "its definitions in the ledger are damaged: {problems:?}"
+        )))
+    })?;
+    let mut holder = Holder::new(&definitions, UnknownEvents::Accept);
     let mut collector = Collector::new(spill);
     let mut events = Events::open(import, spool_dir, 0).map_err(Lost::Events)?;
     loop {

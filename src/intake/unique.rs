@@ -62,8 +62,16 @@ impl Intake {
         for outcome in outcomes.iter_mut() {
             outcome.judged.seen_before = SeenBefore::default();
         }
-        let taken_in = || outcomes.iter().zip(foretold).filter(|(_, taken_in)| **taken_in).map(|(outcome, _)| outcome);
-        let batch: Vec<(i64, Keys)> = taken_in().map(|outcome| (outcome.id, outcome.judged.keys.clone())).collect();
+        let taken_in = || {
+            outcomes
+                .iter()
+                .zip(foretold)
+                .filter(|(_, taken_in)| **taken_in)
+                .map(|(outcome, _)| outcome)
+        };
+        let batch: Vec<(i64, Keys)> = taken_in()
+            .map(|outcome| (outcome.id, outcome.judged.keys.clone()))
+            .collect();
         if batch.iter().all(|(_, keys)| keys.is_empty()) {
             return Ok(Marked::Done);
         }
@@ -72,15 +80,24 @@ impl Intake {
         let staged = self.unique.stage(turn, batch, undone, spill).await?;
         let brought = staged.brought.clone();
         let listing = tokio::task::spawn_blocking(move || list(&staged));
-        let seen = listing.await.unwrap_or_else(|_| Err(io::Error::other("the listing thread stopped")));
+        let seen = listing
+            .await
+            .unwrap_or_else(|_| Err(io::Error::other("the listing thread stopped")));
         let seen = seen.map_err(|source| Trouble::Disk {
             doing: "listing events that were seen before".to_owned(),
             source,
         })?;
-        let ids = seen.iter().flat_map(|seen| &seen.first).map(|again| i64::from(again.first.import));
+        let ids = seen
+            .iter()
+            .flat_map(|seen| &seen.first)
+            .map(|again| i64::from(again.first.import));
         let archives = self.ledger.archives(ids.collect()).await?;
         let mut marked = Marked::Done;
-        let taken_in = outcomes.iter_mut().zip(foretold).filter(|(_, taken_in)| **taken_in).map(|(outcome, _)| outcome);
+        let taken_in = outcomes
+            .iter_mut()
+            .zip(foretold)
+            .filter(|(_, taken_in)| **taken_in)
+            .map(|(outcome, _)| outcome);
         for ((outcome, seen), keys) in taken_in.zip(seen).zip(brought) {
             if seen.too_many {
                 outcome.judged.violations.push(too_many(seen.set.len()));
@@ -109,7 +126,9 @@ enum Marked {
 fn list(staged: &Staged) -> io::Result<Vec<Seen>> {
     let mut seen: Vec<Seen> = staged.brought.iter().map(|_| Seen::default()).collect();
     staged.seen(|again| {
-        let Some(seen) = seen.get_mut(again.archive) else { return };
+        let Some(seen) = seen.get_mut(again.archive) else {
+            return;
+        };
         if seen.first.len() < WARNINGS_KEPT {
             seen.first.push(again);
         }

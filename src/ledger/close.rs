@@ -227,12 +227,7 @@ fn claimed(transaction: &Connection, id: i64) -> rusqlite::Result<Claimed> {
 }
 
 /// Looks for earlier imports of the same name and of the same content.
-fn before(
-    transaction: &Connection,
-    source: &str,
-    claimed: &Claimed,
-    outcome: &Outcome,
-) -> rusqlite::Result<Before> {
+fn before(transaction: &Connection, source: &str, claimed: &Claimed, outcome: &Outcome) -> rusqlite::Result<Before> {
     let mut before = Before::default();
     let one = |sql: &str, parameters: &[&dyn rusqlite::ToSql]| -> rusqlite::Result<Option<i64>> {
         transaction

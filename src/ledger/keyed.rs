@@ -81,7 +81,9 @@ impl Ledger {
     /// Those of these imports that were closed and brought unique keys, in the order of commits.
     pub async fn keyed_among(&self, ids: Vec<i64>) -> Result<Vec<Keyed>, LedgerError> {
         self.read("looking for imports with unique keys", move |connection| {
-            let mut select = connection.prepare_cached(&format!("{KEYED} WHERE id = ?1 AND seq IS NOT NULL AND unique_keys > 0"))?;
+            let mut select = connection.prepare_cached(&format!(
+                "{KEYED} WHERE id = ?1 AND seq IS NOT NULL AND unique_keys > 0"
+            ))?;
             let mut found = Vec::new();
             for id in ids {
                 found.extend(select.query_row([id], keyed).optional()?);
@@ -96,7 +98,9 @@ impl Ledger {
     pub async fn last_keyed(&self) -> Result<Option<Keyed>, LedgerError> {
         self.read("looking for the last import with unique keys", |connection| {
             connection
-                .prepare_cached(&format!("{KEYED} INDEXED BY imports_keyed WHERE unique_keys > 0 ORDER BY seq DESC LIMIT 1"))?
+                .prepare_cached(&format!(
+                    "{KEYED} INDEXED BY imports_keyed WHERE unique_keys > 0 ORDER BY seq DESC LIMIT 1"
+                ))?
                 .query_row([], keyed)
                 .optional()
         })
@@ -109,7 +113,8 @@ impl Ledger {
             let which = "INDEXED BY imports_keyed WHERE unique_keys > 0 AND seq > ?1 ORDER BY seq LIMIT ?2";
             let mut select = connection.prepare_cached(&format!("{SELECT_IMPORT} {which}"))?;
             let imports = imports(&mut select.query(params![seq, most as i64])?)?;
-            let mut select = connection.prepare_cached("SELECT closed_at, undone_by IS NOT NULL FROM imports WHERE id = ?1")?;
+            let mut select =
+                connection.prepare_cached("SELECT closed_at, undone_by IS NOT NULL FROM imports WHERE id = ?1")?;
             let keyed = imports.into_iter().map(|import| {
                 let (closed_at, undone) = select.query_row([import.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
                 let (id, seq) = (import.id, import.seq);
@@ -127,9 +132,22 @@ impl Ledger {
     /// Imports that brought unique keys and were undone since.
     pub async fn undone_keyed(&self) -> Result<Vec<i64>, LedgerError> {
         self.read("looking for imports that were undone", |connection| {
-            let sql = "SELECT id FROM imports INDEXED BY imports_undone WHERE undone_by IS NOT NULL AND unique_keys > 0";
+            let sql =
+                "SELECT id FROM imports INDEXED BY imports_undone WHERE undone_by IS NOT NULL AND unique_keys > 0";
             let mut select = connection.prepare_cached(sql)?;
             select.query_map([], |row| row.get(0))?.collect()
+        })
+        .await
+    }
+
+    /// The text of event definitions that were in force once.
+    pub async fn frozen_definitions(&self, hash: &str) -> Result<Option<String>, LedgerError> {
+        let hash = hash.to_owned();
+        self.read("reading event definitions", move |connection| {
+            connection
+                .prepare_cached("SELECT text FROM definitions WHERE hash = ?1")?
+                .query_row([hash], |row| row.get(0))
+                .optional()
         })
         .await
     }
@@ -153,7 +171,9 @@ impl Ledger {
 /// same name, and in a batch each name is there once.
 fn foretell(connection: &Connection, source: &str, outcomes: &[Outcome]) -> rusqlite::Result<Vec<bool>> {
     let outcomes = outcomes.iter();
-    outcomes.map(|outcome| will_take_in(connection, source, outcome)).collect()
+    outcomes
+        .map(|outcome| will_take_in(connection, source, outcome))
+        .collect()
 }
 
 fn keyed(row: &Row<'_>) -> rusqlite::Result<Keyed> {

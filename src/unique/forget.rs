@@ -28,7 +28,9 @@ impl Store {
     }
 
     fn all_runs(&self) -> rusqlite::Result<Vec<Run>> {
-        let mut select = self.connection.prepare_cached("SELECT id, keys, blocks FROM runs ORDER BY id")?;
+        let mut select = self
+            .connection
+            .prepare_cached("SELECT id, keys, blocks FROM runs ORDER BY id")?;
         let rows = select.query_map([], |row| {
             Ok(Run {
                 id: row.get(0)?,
@@ -60,7 +62,9 @@ fn forget_in(connection: &Connection, run: Run, keys: &[Key]) -> Result<(), Faul
 fn write_without(connection: &Connection, row: i64, block: &Block, key: Key) -> rusqlite::Result<()> {
     let mut rest = Block::default();
     let records = (0..block.len()).map(|place| block.get(place));
-    records.filter(|record| record.key != key).for_each(|record| rest.push(record));
+    records
+        .filter(|record| record.key != key)
+        .for_each(|record| rest.push(record));
     if rest.len() == 0 {
         return connection
             .prepare_cached("DELETE FROM blocks WHERE id = ?1")?

@@ -96,7 +96,9 @@ mod tests {
             email,
             business_unit,
         };
-        let key = |name, whose, values: &'static [&str]| Key::of_event(name, whose, values.iter().map(|value| (*value).into()));
+        let key = |name, whose, values: &'static [&str]| {
+            Key::of_event(name, whose, values.iter().map(|value| (*value).into()))
+        };
         let order = key("order", whose(Some("1"), None, None), &["A-1"]);
         // What stands beside an id is not looked at.
         assert_eq!(order, key("order", whose(Some("1"), Some("x@y"), Some("DE")), &["A-1"]));

@@ -41,8 +41,9 @@ impl Collector {
 
     /// The entry of this index, at this place, has this key.
     pub fn push(&mut self, key: Key, index: u64, at: Position) -> io::Result<()> {
-        let index = u32::try_from(index)
-            .map_err(|_| io::Error::other("an archive has more than 4,294,967,296 entries, too many for unique keys"))?;
+        let index = u32::try_from(index).map_err(|_| {
+            io::Error::other("an archive has more than 4,294,967,296 entries, too many for unique keys")
+        })?;
         self.0.push(Found { key, index, at }.to_bytes())
     }
 
@@ -79,7 +80,10 @@ impl InOrder {
     pub fn of<'a>(archives: impl IntoIterator<Item = &'a Keys>) -> io::Result<InOrder> {
         // An archive without keys is a lot without records: the numbers of the lots are those of the archives.
         let none = Sorter::new(Arc::new(Spill::new("".as_ref())), 0).finish()?;
-        let lots: Vec<_> = archives.into_iter().map(|keys| keys.0.as_ref().unwrap_or(&none)).collect();
+        let lots: Vec<_> = archives
+            .into_iter()
+            .map(|keys| keys.0.as_ref().unwrap_or(&none))
+            .collect();
         Merged::of(&lots).map(InOrder)
     }
 
@@ -160,7 +164,10 @@ mod tests {
         let mut merged = InOrder::of([&first, &none, &second]).expect("read");
         let mut found = Vec::new();
         while let Some((archive, one)) = merged.next().expect("read") {
-            assert_eq!((one.at.line, one.at.column, one.at.byte), (one.index as u64 + 1, 3, (1 << 40) + one.index as u64));
+            assert_eq!(
+                (one.at.line, one.at.column, one.at.byte),
+                (one.index as u64 + 1, 3, (1 << 40) + one.index as u64)
+            );
             found.push((one.key, archive, one.index));
         }
         let mut expect = vec![
@@ -177,7 +184,11 @@ mod tests {
     fn more_entries_than_a_record_can_count_are_refused() {
         let dir = tempfile::tempdir().expect("a directory");
         let mut collector = Collector::new(Arc::new(Spill::new(dir.path())));
-        let at = Position { line: 1, column: 1, byte: 0 };
+        let at = Position {
+            line: 1,
+            column: 1,
+            byte: 0,
+        };
         assert!(collector.push(Key::of(["a"]), 1 << 32, at).is_err());
         assert!(collector.push(Key::of(["a"]), (1 << 32) - 1, at).is_ok());
     }

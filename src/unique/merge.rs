@@ -119,7 +119,10 @@ impl Store {
         }
         written += writer.note(&transaction)?;
         if is_whole {
-            transaction.execute("UPDATE runs SET state = 'dropped', into_run = NULL WHERE into_run = ?1", [into])?;
+            transaction.execute(
+                "UPDATE runs SET state = 'dropped', into_run = NULL WHERE into_run = ?1",
+                [into],
+            )?;
             // Nothing may be left of runs whose imports were undone.
             transaction.execute(
                 "UPDATE runs SET state = CASE WHEN blocks = 0 THEN 'dropped' ELSE 'settled' END WHERE id = ?1",
@@ -154,7 +157,9 @@ fn last_key(connection: &Connection, run: i64) -> Result<Option<Key>, Fault> {
     match loaded {
         None => Ok(None),
         Some(true) => Ok(Some(block.key(block.len() - 1))),
-        Some(false) => Err(Fault::Damaged(format!("the last block of run {run} is not what was written"))),
+        Some(false) => Err(Fault::Damaged(format!(
+            "the last block of run {run} is not what was written"
+        ))),
     }
 }
 
@@ -166,8 +171,9 @@ struct Inputs {
 impl Inputs {
     /// The runs that go into one, each behind this key.
     fn behind(connection: &Connection, into: i64, last: Option<Key>) -> Result<Inputs, Fault> {
-        let mut select =
-            connection.prepare_cached("SELECT id, keys, blocks FROM runs WHERE into_run = ?1 AND state = 'settled' ORDER BY id")?;
+        let mut select = connection.prepare_cached(
+            "SELECT id, keys, blocks FROM runs WHERE into_run = ?1 AND state = 'settled' ORDER BY id",
+        )?;
         let runs = select.query_map([into], |row| {
             Ok(Run {
                 id: row.get(0)?,

@@ -122,8 +122,11 @@ impl Unique {
 
     /// Everything up to this import is in the file, or cannot be had any more.
     pub async fn pass(&self, _turn: &Turn, place: Place) -> Result<(), UniqueError> {
-        self.ask("noting how far the unique keys are", move |store| Ok(store.pass(place)?))
-            .await
+        self.ask(
+            "noting how far the unique keys are",
+            move |store| Ok(store.pass(place)?),
+        )
+        .await
     }
 
     /// Finds out which keys of a batch are new, and stages those. The batch is in the order in which it is to be closed; `undone`
@@ -149,7 +152,8 @@ impl Unique {
         if keys.is_empty() || !self.path.exists() {
             return Ok(());
         }
-        self.ask("forgetting unique keys", move |store| store.forget(keys)).await
+        self.ask("forgetting unique keys", move |store| store.forget(keys))
+            .await
     }
 
     /// Begins with an empty file; the one that was there is set aside as `unique.db.aside`.
@@ -169,8 +173,10 @@ impl Unique {
         f: impl FnOnce(&mut Store) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, UniqueError> {
         let path = self.path.clone();
-        self.job(doing, move |worker| f(worker.store()?).map_err(|fault| fault.when(doing, &path)))
-            .await
+        self.job(doing, move |worker| {
+            f(worker.store()?).map_err(|fault| fault.when(doing, &path))
+        })
+        .await
     }
 
     async fn job<T: Send + 'static>(

@@ -105,7 +105,8 @@ impl Walk {
 
     /// Goes to the last block that begins at the key or before it.
     pub fn look_up(&mut self, connection: &Connection, key: Key) -> Result<(), Fault> {
-        let sql = "SELECT id FROM blocks INDEXED BY blocks_by_key WHERE run = ?1 AND first <= ?2 ORDER BY first DESC LIMIT 1";
+        let sql =
+            "SELECT id FROM blocks INDEXED BY blocks_by_key WHERE run = ?1 AND first <= ?2 ORDER BY first DESC LIMIT 1";
         let row: Option<i64> = connection
             .prepare_cached(sql)?
             .query_row(params![self.run.id, key.to_bytes()], |row| row.get(0))

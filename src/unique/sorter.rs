@@ -309,7 +309,15 @@ mod tests {
     fn what_goes_in_comes_out_in_order_whatever_the_memory() {
         let dir = tempfile::tempdir().expect("a directory");
         let mut dice = fastrand::Rng::with_seed(7);
-        for (count, bytes) in [(0, 400), (1, 1), (19, 400), (20, 400), (21, 400), (5_000, 400), (5_000, 1 << 20)] {
+        for (count, bytes) in [
+            (0, 400),
+            (1, 1),
+            (19, 400),
+            (20, 400),
+            (21, 400),
+            (5_000, 400),
+            (5_000, 1 << 20),
+        ] {
             let spill = Arc::new(Spill::new(dir.path()));
             let mut sorter = Sorter::new(Arc::clone(&spill), bytes);
             let mut expect = Vec::new();
@@ -327,7 +335,11 @@ mod tests {
                 assert!(all(&[&sorted]) == expect, "{count} in {bytes} bytes");
             }
         }
-        assert_eq!(dir.path().read_dir().expect("a directory").count(), 0, "no name is left");
+        assert_eq!(
+            dir.path().read_dir().expect("a directory").count(),
+            0,
+            "no name is left"
+        );
     }
 
     #[test]
@@ -361,7 +373,12 @@ mod tests {
             std::fs::write(dir.path().join(name), "").expect("a file");
         }
         Spill::sweep(dir.path()).expect("swept");
-        let mut left: Vec<_> = dir.path().read_dir().expect("a directory").map(|entry| entry.expect("a file").file_name()).collect();
+        let mut left: Vec<_> = dir
+            .path()
+            .read_dir()
+            .expect("a directory")
+            .map(|entry| entry.expect("a file").file_name())
+            .collect();
         left.sort();
         assert_eq!(left, [".unique-notes", "ledger.db", "unique.db"]);
     }

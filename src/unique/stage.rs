@@ -96,7 +96,10 @@ impl Store {
         }
         self.work.blocks_read += search.blocks_read();
         self.work.blocks_written += staging.written;
-        self.work.blocks_at_once = self.work.blocks_at_once.max(staging.written.min(BLOCKS_PER_STEP as u64));
+        self.work.blocks_at_once = self
+            .work
+            .blocks_at_once
+            .max(staging.written.min(BLOCKS_PER_STEP as u64));
         Ok(Staged {
             brought,
             seen: seen.finish()?,
@@ -152,7 +155,8 @@ impl<'c> Staging<'c> {
 
 fn ids(batch: &[(i64, Keys)]) -> io::Result<Vec<u32>> {
     let id = |(id, _): &(i64, Keys)| {
-        u32::try_from(*id).map_err(|_| io::Error::other("there are more than 4,294,967,295 imports, too many for unique keys"))
+        u32::try_from(*id)
+            .map_err(|_| io::Error::other("there are more than 4,294,967,295 imports, too many for unique keys"))
     };
     batch.iter().map(id).collect()
 }

@@ -96,7 +96,9 @@ impl Store {
                 found,
                 known: SCHEMA_VERSION,
             }),
-            SetUp::AnotherProgram => Err(failed(Fault::Damaged("it is the database of another program".to_owned()))),
+            SetUp::AnotherProgram => Err(failed(Fault::Damaged(
+                "it is the database of another program".to_owned(),
+            ))),
         }
     }
 
@@ -123,13 +125,18 @@ impl Store {
     /// What was staged counts if its import is among these, and is dropped if not.
     pub fn settle(&mut self, closed: &[Place]) -> rusqlite::Result<()> {
         let transaction = begin(&mut self.connection)?;
-        let mut update = transaction.prepare_cached("UPDATE runs SET state = 'settled', import = NULL WHERE import = ?1 AND state = 'staged'")?;
+        let mut update = transaction.prepare_cached(
+            "UPDATE runs SET state = 'settled', import = NULL WHERE import = ?1 AND state = 'staged'",
+        )?;
         for place in closed {
             update.execute([place.import])?;
             pass(&transaction, *place)?;
         }
         drop(update);
-        transaction.execute("UPDATE runs SET state = 'dropped', import = NULL WHERE state = 'staged'", [])?;
+        transaction.execute(
+            "UPDATE runs SET state = 'dropped', import = NULL WHERE state = 'staged'",
+            [],
+        )?;
         transaction.commit()
     }
 
@@ -230,7 +237,12 @@ impl Writer {
         let first = self.block.key(0).to_bytes();
         transaction
             .prepare_cached("INSERT INTO blocks (id, run, first, keys) VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![block_id(self.run, self.next), self.run, first, self.block.take_row()])?;
+            .execute(params![
+                block_id(self.run, self.next),
+                self.run,
+                first,
+                self.block.take_row()
+            ])?;
         self.next += 1;
         Ok(1)
     }

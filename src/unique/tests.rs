@@ -105,7 +105,10 @@ impl House {
         assert!(seen == expect, "{seen:?}, not {expect:?}");
         assert_eq!(staged.brought, brought);
         let staged = self.store.standing().expect("it stands").staged;
-        let last = brought.iter().rposition(|brought| *brought > 0).map(|last| batch[last].0);
+        let last = brought
+            .iter()
+            .rposition(|brought| *brought > 0)
+            .map(|last| batch[last].0);
         assert_eq!(staged, Vec::from_iter(last));
         let closed: Vec<_> = last.into_iter().map(place).collect();
         self.store.settle(&closed).expect("settled");
@@ -282,14 +285,22 @@ fn a_file_that_is_not_what_was_written_is_known_as_that() {
         .expect("damage");
     assert!(damaged(&mut house.store));
     // It was overwritten with something else altogether.
-    std::fs::write(&path, "this is no database at all, and it is longer than the header of one would be: ".repeat(400)).expect("damage");
+    std::fs::write(
+        &path,
+        "this is no database at all, and it is longer than the header of one would be: ".repeat(400),
+    )
+    .expect("damage");
     assert!(matches!(Store::open(&path), Err(UniqueError::Damaged { .. })));
 }
 
 #[test]
 fn a_file_of_a_newer_program_is_left_alone() {
     let house = House::new();
-    house.store.connection.pragma_update(None, "user_version", 2).expect("a version");
+    house
+        .store
+        .connection
+        .pragma_update(None, "user_version", 2)
+        .expect("a version");
     let opened = Store::open(&house.dir.path().join(FILE_NAME));
     assert!(matches!(opened, Err(UniqueError::Newer { found: 2, .. })));
 }
