@@ -9,11 +9,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::unique::key_of;
 use super::{Intake, Trouble};
 use crate::definition::{Definitions, Holder, UnknownEvents};
-use crate::events::{Bounds, Event, Events, EventsError};
+use crate::events::{Bounds, Events, EventsError};
 use crate::ledger::{Import, Keyed, KeyedImport};
-use crate::unique::{Collector, Key, Keys, Place, Spill, Turn, UniqueError, Whose};
+use crate::unique::{Collector, Keys, Place, Spill, Turn, UniqueError};
 use crate::verdict::Position;
 
 /// Imports whose keys are had again at a time.
@@ -228,18 +229,6 @@ fn collect(import: Arc<Import>, spool_dir: &Path, definitions: &str, spill: Arc<
             return collector.finish().map_err(Lost::Disk);
         }
     }
-}
-
-/// The unique key of an event that was imported, by the definitions of that time; `None`: it has none.
-pub fn key_of(holder: &mut Holder<'_>, event: &Event<'_>) -> Option<Key> {
-    let held = holder.hold(event.body, event.event);
-    let name = &held.definition?.event_name;
-    let whose = Whose {
-        id: event.user_id,
-        email: event.email,
-        business_unit: event.business_unit,
-    };
-    Some(Key::of_event(name, whose, held.unique_parts()?))
 }
 
 fn place(keyed: Keyed) -> Place {

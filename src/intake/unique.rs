@@ -10,9 +10,11 @@ use std::sync::Arc;
 
 use super::rejected_set::RejectedSet;
 use super::{Intake, Trouble};
+use crate::definition::{Held, Holder};
+use crate::events::Event;
 use crate::ledger::outcome::{Outcome, SeenBefore, WARNINGS_KEPT};
 use crate::ledger::{AsForetold, Closed, now};
-use crate::unique::{Again, Keys, Spill, Staged, Turn, UniqueError};
+use crate::unique::{Again, Key, Keys, Spill, Staged, Turn, UniqueError, Whose};
 use crate::verdict::{Violation, ViolationCode, Warning, WarningCode};
 
 /// What was seen before in one archive.
@@ -113,6 +115,24 @@ impl Intake {
         }
         Ok(marked)
     }
+}
+
+/// The unique key of an entry that breaks nothing, if its definition has one: the one place that says what it is made of.
+pub(super) fn key(held: &Held<'_>, [id, email, business_unit]: [Option<&str>; 3]) -> Option<Key> {
+    let values = held.unique_parts()?;
+    let name = &held.definition?.event_name;
+    let whose = Whose {
+        id,
+        email,
+        business_unit,
+    };
+    Some(Key::of_event(name, whose, values))
+}
+
+/// The unique key of an event that was imported, by the definitions of that time; `None`: it has none.
+pub fn key_of(holder: &mut Holder<'_>, event: &Event<'_>) -> Option<Key> {
+    let held = holder.hold(event.body, event.event);
+    key(&held, [event.user_id, event.email, event.business_unit])
 }
 
 /// What marking came to.

@@ -42,6 +42,13 @@ struct Chunk {
     to: u64,
 }
 
+/// By where it is: what is in it belongs to those who put it there.
+impl PartialEq for Spill {
+    fn eq(&self, other: &Spill) -> bool {
+        self.dir == other.dir
+    }
+}
+
 impl Spill {
     /// In this directory, when it comes to that.
     pub fn new(dir: &Path) -> Spill {
