@@ -84,7 +84,8 @@ impl World {
         ledger.unclaim_all().await?;
         spool.sweep_unfinished().with_context(opening)?;
         Spill::sweep(&state_dir).context("sweeping the state directory")?;
-        let unique = Unique::new(&state_dir).context("starting the thread of the unique keys")?;
+        let unique =
+            Unique::new(&state_dir, settings.spool.free_bytes_min).context("starting the thread of the unique keys")?;
         let world = World {
             state_dir,
             ledger,

@@ -106,7 +106,9 @@ impl<'a> Weighed<'_, 'a> {
     /// Whose it is, as [`extract`] would say: id, e-mail address and business unit, the default one included.
     pub fn identity(&self) -> [Option<&str>; 3] {
         let Some(fields) = &self.fields else { return [None; 3] };
-        let default = fields.takes_default_unit().then_some(self.options.default_business_unit.as_deref());
+        let default = fields
+            .takes_default_unit()
+            .then_some(self.options.default_business_unit.as_deref());
         [
             fields.id.as_good(),
             fields.email.as_good(),

@@ -31,6 +31,9 @@ impl Store {
         if self.remove_some()? {
             return Ok(true);
         }
+        if !self.has_room()? {
+            return Ok(false);
+        }
         self.begin_merges()?;
         let Some(run) = self.merging()? else {
             return Ok(false);
@@ -60,15 +63,17 @@ impl Store {
             transaction.execute("DELETE FROM runs WHERE id = ?1", [run])?;
         }
         transaction.commit()?;
+        self.work.blocks_removed += removed as u64;
         Ok(true)
     }
 
     /// Begins to merge runs of which there are enough.
     fn begin_merges(&mut self) -> rusqlite::Result<()> {
         let mut sizes = BTreeMap::<u32, Vec<i64>>::new();
+        // Looked at inside: `feedgate erase` beside the daemon may be at the same.
+        let transaction = begin(&mut self.connection)?;
         {
-            let mut select = self
-                .connection
+            let mut select = transaction
                 .prepare_cached("SELECT id, keys FROM runs WHERE state = 'settled' AND into_run IS NULL ORDER BY id")?;
             let mut rows = select.query([])?;
             while let Some(row) = rows.next()? {
@@ -79,7 +84,6 @@ impl Store {
         if sizes.is_empty() {
             return Ok(());
         }
-        let transaction = begin(&mut self.connection)?;
         for runs in sizes.values() {
             transaction.execute("INSERT INTO runs (state) VALUES ('merging')", [])?;
             let into = transaction.last_insert_rowid();

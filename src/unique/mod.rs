@@ -80,11 +80,11 @@ pub struct Turn {
 }
 
 impl Unique {
-    /// The unique keys of a state directory.
-    pub fn new(state_dir: &Path) -> std::io::Result<Unique> {
+    /// The unique keys of a state directory, on whose disk so many bytes are to stay free.
+    pub fn new(state_dir: &Path, free_bytes_min: u64) -> std::io::Result<Unique> {
         let path = state_dir.join(FILE_NAME);
         let (sender, jobs) = mpsc::channel();
-        let worker = Worker::new(&path);
+        let worker = Worker::new(&path, free_bytes_min);
         std::thread::Builder::new()
             .name("unique".to_owned())
             .spawn(move || worker.work(&jobs))?;

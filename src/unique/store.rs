@@ -33,6 +33,8 @@ pub(super) const BLOCKS_PER_STEP: usize = 64;
 /// The store, with the one connection that there is to it.
 pub(super) struct Store {
     pub connection: Connection,
+    /// The directory whose disk must have room for what is merged, and how many bytes of it.
+    room: (PathBuf, u64),
     /// Imports whose keys do not count any more, as far as was told.
     pub void: HashSet<u32>,
     /// What was done so far: for the tests, which count instead of taking the time.
@@ -46,6 +48,8 @@ pub struct Work {
     pub blocks_read: u64,
     /// Blocks written.
     pub blocks_written: u64,
+    /// Blocks removed.
+    pub blocks_removed: u64,
     /// Most blocks that were written in one transaction.
     pub blocks_at_once: u64,
 }
@@ -79,8 +83,8 @@ pub(super) struct Run {
 }
 
 impl Store {
-    /// Opens the file, and makes it if it is not there.
-    pub fn open(path: &Path) -> Result<Store, UniqueError> {
+    /// Opens the file, and makes it if it is not there. Nothing is merged that leaves the disk with less than so many bytes.
+    pub fn open(path: &Path, free_bytes_min: u64) -> Result<Store, UniqueError> {
         let doing = "opening the unique keys";
         let failed = |fault: Fault| fault.when(doing, path);
         make(path).map_err(|error| failed(error.into()))?;
@@ -88,6 +92,7 @@ impl Store {
         match set_up(&mut connection).map_err(|error| failed(error.into()))? {
             SetUp::Done => Ok(Store {
                 connection,
+                room: (path.parent().unwrap_or(Path::new(".")).to_owned(), free_bytes_min),
                 void: HashSet::new(),
                 work: Work::default(),
             }),
@@ -100,6 +105,21 @@ impl Store {
                 "it is the database of another program".to_owned(),
             ))),
         }
+    }
+
+    /// Whether there is room for a step: on the disk, or in pages of the file that nothing is in. Merging can wait; whoever
+    /// else has to write cannot.
+    pub fn has_room(&self) -> Result<bool, Fault> {
+        let step = 2 * BLOCKS_PER_STEP as u64;
+        let unused: u64 = self
+            .connection
+            .pragma_query_value(None, "freelist_count", |row| row.get(0))?;
+        if unused >= step {
+            return Ok(true);
+        }
+        let stats = rustix::fs::statvfs(&self.room.0).map_err(io::Error::from)?;
+        let free = stats.f_bavail.saturating_mul(stats.f_frsize);
+        Ok(free >= self.room.1.saturating_add(step * PAGE_BYTES as u64))
     }
 
     /// What the store says of itself.

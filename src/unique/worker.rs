@@ -12,15 +12,17 @@ pub(super) type Job = Box<dyn FnOnce(&mut Worker) + Send>;
 /// The file, once somebody has asked for it: who imports nothing that has unique keys has none.
 pub(super) struct Worker {
     path: PathBuf,
+    free_bytes_min: u64,
     store: Option<Store>,
     /// Whether there may be something to merge.
     restless: bool,
 }
 
 impl Worker {
-    pub fn new(path: &Path) -> Worker {
+    pub fn new(path: &Path, free_bytes_min: u64) -> Worker {
         Worker {
             path: path.to_owned(),
+            free_bytes_min,
             store: None,
             restless: false,
         }
@@ -47,7 +49,7 @@ impl Worker {
         self.restless = true;
         match &mut self.store {
             Some(store) => Ok(store),
-            none => Ok(none.insert(Store::open(&self.path)?)),
+            none => Ok(none.insert(Store::open(&self.path, self.free_bytes_min)?)),
         }
     }
 

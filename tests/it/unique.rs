@@ -17,7 +17,8 @@ mod many; // memory, and many sources at once
 const DEFINITIONS: &str = r#"[
  {"eventName":"completedOrder","actions":["EIConsumer"],"fields":[
    {"name":"customer","type":"customer","attributes":{"identifierType":{"value":"externalId","valueType":"Enum"}}},
-   {"name":"orderId","type":"string","attributes":{"isUniqueKeyField":{"value":"true","valueType":"Boolean"}}}]},
+   {"name":"orderId","type":"string","attributes":{
+      "isRequired":{"value":"true","valueType":"Boolean"},"isUniqueKeyField":{"value":"true","valueType":"Boolean"}}}]},
  {"eventName":"userLogin","actions":["EIConsumer"],"fields":[
    {"name":"customer","type":"customer","attributes":{"identifierType":{"value":"externalId","valueType":"Enum"}}}]}]"#;
 

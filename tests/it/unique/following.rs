@@ -79,15 +79,20 @@ fn a_ledger_put_back_from_a_backup_takes_its_keys_with_it() {
         .expect("all of it in one file");
     drop(ledger);
     let backup = fs::read(house.gate.ledger()).expect("the ledger");
-    house.import("acme", SECOND, &orders(10..20));
+    for day in 2..4 {
+        house.import("acme", &format!("2024010{day}000000"), &orders(day * 10 - 10..day * 10));
+    }
     for beside in ["ledger.db-wal", "ledger.db-shm"] {
         fs::remove_file(house.gate.state_dir().join(beside)).ok(); // they may be gone
     }
     fs::write(house.gate.ledger(), backup).expect("put back");
-    // As far as the ledger knows the second ten never came: they are no duplicates of what nobody knows.
-    let once = house.import("acme", THIRD, &orders(0..20));
+    // It is ahead of the ledger, and would take nothing.
+    fs::remove_file(&house.events_db).expect("moved away, as is advised");
+    // As far as the ledger knows the second ten and the third never came: they are no duplicates of what nobody knows.
+    let once = house.import("acme", "20240109000000", &orders(0..30));
     assert!(once.stderr.contains("as if the ledger was put back"), "{once}");
-    assert_eq!(house.duplicates(THIRD), 10);
+    assert_eq!(house.duplicates("20240109000000"), 10);
+    assert_eq!(house.delivered().len(), 30);
 }
 
 #[test]
