@@ -132,7 +132,8 @@ impl Intake {
     async fn count(&self, turn: &Turn, batch: &[(Keyed, Keys)], again: &mut Again) -> Result<(), Trouble> {
         let spill = Arc::new(Spill::new(&self.state_dir.0));
         let keys = batch.iter().map(|(keyed, keys)| (keyed.id, keys.clone())).collect();
-        let staged = self.unique.stage(turn, keys, Vec::new(), spill).await?;
+        let undone = self.ledger.undone_keyed().await?;
+        let staged = self.unique.stage(turn, keys, undone, spill).await?;
         again.imports += batch.len() as u64;
         again.keys += staged.brought.iter().sum::<u64>();
         let last = staged.brought.iter().rposition(|brought| *brought > 0);

@@ -36,7 +36,7 @@ mod unpacking; // the data file, unpacked and hashed by threads beside its reade
 use look::Settled;
 pub use meanwhile::Readers;
 pub use take_in::{Rules, take_in};
-pub use unique::key_of;
+pub use unique::{key_of, seen_within};
 
 /// Files whose requests are in flight at a time, at each stage; the line bounds what they may have in flight together. At
 /// 20 ms of round trip, 64 of them carry 900 small archives a second through one stage, and no more.

@@ -14,7 +14,7 @@ use crate::definition::{Held, Holder};
 use crate::events::Event;
 use crate::ledger::outcome::{Outcome, SeenBefore, WARNINGS_KEPT};
 use crate::ledger::{AsForetold, Closed, now};
-use crate::unique::{Again, Key, Keys, Spill, Staged, Turn, UniqueError, Whose};
+use crate::unique::{Again, Key, Keys, Spill, Staged, Turn, UniqueError, Whose, within};
 use crate::verdict::{Violation, ViolationCode, Warning, WarningCode};
 
 /// What was seen before in one archive.
@@ -115,6 +115,20 @@ impl Intake {
         }
         Ok(marked)
     }
+}
+
+/// What came before in the same archive, for who vets one alone.
+pub fn seen_within(keys: &Keys, spill: Arc<Spill>) -> io::Result<SeenBefore> {
+    let seen = list(&within(keys, spill)?)?.into_iter().next().unwrap_or_default();
+    Ok(SeenBefore {
+        warnings: seen
+            .first
+            .iter()
+            .map(|again| warning(again, 0, &HashMap::new()))
+            .collect(),
+        set: seen.set.finish(),
+        keys: 0,
+    })
 }
 
 /// The unique key of an entry that breaks nothing, if its definition has one: the one place that says what it is made of.

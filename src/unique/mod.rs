@@ -55,7 +55,7 @@ pub use error::UniqueError;
 pub use key::{Key, Whose};
 pub use keys::{Collector, Keys};
 pub use sorter::Spill;
-pub use stage::{Again, Staged};
+pub use stage::{Again, Staged, within};
 pub use store::{Place, Standing, Work};
 
 use error::Fault;

@@ -58,6 +58,11 @@ impl Spill {
         }
     }
 
+    /// Whether anything can be put there.
+    pub fn is_usable(&self) -> bool {
+        self.make().is_ok()
+    }
+
     /// Removes what one that was killed just then left in the directory.
     pub fn sweep(dir: &Path) -> io::Result<()> {
         for entry in dir.read_dir()? {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
+use super::Key;
 use super::block::{Origin, Record};
 use super::error::Fault;
 use super::keys::{InOrder, Keys, PLACE_BYTES, part, place_from_bytes, place_to_bytes};
@@ -56,41 +57,15 @@ impl Store {
     /// closed: of two that have the same key the first one has it.
     pub fn stage(&mut self, batch: &[(i64, Keys)], spill: Arc<Spill>) -> Result<Staged, Fault> {
         let keys: u64 = batch.iter().map(|(_, keys)| keys.len()).sum();
-        let mut in_order = InOrder::of(batch.iter().map(|(_, keys)| keys))?;
-        let ids = ids(batch)?;
         let mut search = Search::new(self, keys)?;
-        let mut seen = Sorter::new(spill, AGAIN_MEMORY);
-        let mut brought = vec![0; batch.len()];
         let mut staging = Staging::default();
-        let mut last = None;
-        while let Some((archive, found)) = in_order.next()? {
-            let first = match last {
-                Some((key, first)) if key == found.key => Some(first),
-                _ => search.find(self, found.key)?,
-            };
-            let this = Origin {
-                import: ids[archive],
-                index: found.index,
-            };
-            last = Some((found.key, first.unwrap_or(this)));
-            let Some(first) = first else {
-                brought[archive] += 1;
-                let record = Record {
-                    key: found.key,
-                    origin: this,
-                };
-                staging.push(&self.connection, record)?;
-                continue;
-            };
-            let again = Again {
-                archive,
-                index: found.index.into(),
-                at: found.at,
-                first,
-            };
-            seen.push(again.to_bytes())?;
-        }
-        let brings = brought.iter().rposition(|brought| *brought > 0);
+        let staged = tell_apart(
+            batch,
+            spill,
+            |key| search.find(self, key),
+            |record| Ok(staging.push(&self.connection, record)?),
+        )?;
+        let brings = staged.brought.iter().rposition(|brought| *brought > 0);
         if let Some(last) = brings {
             staging.finish(&self.connection, batch[last].0)?;
         }
@@ -100,11 +75,63 @@ impl Store {
             .work
             .blocks_at_once
             .max(staging.written.min(BLOCKS_PER_STEP as u64));
-        Ok(Staged {
-            brought,
-            seen: seen.finish()?,
-        })
+        Ok(staged)
     }
+}
+
+/// Which entries of an archive have a key that an earlier one of the same archive has.
+pub fn within(keys: &Keys, spill: Arc<Spill>) -> io::Result<Staged> {
+    let told = tell_apart(&[(0, keys.clone())], spill, |_| Ok(None), |_| Ok(()));
+    told.map_err(|fault| match fault {
+        Fault::Disk(error) => error,
+        Fault::Sql(error) => io::Error::other(error),
+        Fault::Damaged(detail) => io::Error::other(detail),
+    })
+}
+
+/// Tells the keys of a batch that were seen before from new ones. `find` says which entry had a key first, and is asked in the
+/// order of keys; `bring` is given what is new.
+fn tell_apart(
+    batch: &[(i64, Keys)],
+    spill: Arc<Spill>,
+    mut find: impl FnMut(Key) -> Result<Option<Origin>, Fault>,
+    mut bring: impl FnMut(Record) -> Result<(), Fault>,
+) -> Result<Staged, Fault> {
+    let mut in_order = InOrder::of(batch.iter().map(|(_, keys)| keys))?;
+    let ids = ids(batch)?;
+    let mut seen = Sorter::new(spill, AGAIN_MEMORY);
+    let mut brought = vec![0; batch.len()];
+    let mut last = None;
+    while let Some((archive, found)) = in_order.next()? {
+        let first = match last {
+            Some((key, first)) if key == found.key => Some(first),
+            _ => find(found.key)?,
+        };
+        let this = Origin {
+            import: ids[archive],
+            index: found.index,
+        };
+        last = Some((found.key, first.unwrap_or(this)));
+        let Some(first) = first else {
+            brought[archive] += 1;
+            bring(Record {
+                key: found.key,
+                origin: this,
+            })?;
+            continue;
+        };
+        let again = Again {
+            archive,
+            index: found.index.into(),
+            at: found.at,
+            first,
+        };
+        seen.push(again.to_bytes())?;
+    }
+    Ok(Staged {
+        brought,
+        seen: seen.finish()?,
+    })
 }
 
 /// A run that is being staged, in transactions of bounded size: until it is whole no import stands by it, and nobody counts it.

@@ -198,17 +198,21 @@ pub(super) fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction
 }
 
 /// Sets a file aside that is not what was written, and what SQLite keeps beside it; the one that was set aside before goes.
-pub(super) fn set_aside(path: &Path) -> io::Result<PathBuf> {
+pub(super) fn set_aside(path: &Path) -> io::Result<()> {
     let with = |ending: &str| {
         let mut name = path.as_os_str().to_owned();
         name.push(ending);
         PathBuf::from(name)
     };
-    let aside = with(".aside");
-    fs::rename(path, &aside)?;
-    match fs::remove_file(with("-journal")) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(aside),
+    // Somebody may have removed it meanwhile.
+    unless_gone(fs::rename(path, with(".aside")))?;
+    unless_gone(fs::remove_file(with("-journal")))
+}
+
+fn unless_gone(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
     }
 }
 

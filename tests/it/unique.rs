@@ -269,3 +269,23 @@ fn only_the_first_hundred_are_told_one_by_one_and_all_are_counted() {
     );
     assert_eq!(house.delivered().len(), 150);
 }
+
+#[test]
+fn check_tells_what_comes_twice_in_an_archive_and_imports_nothing() {
+    let house = House::new(&["acme"]);
+    let entries: Vec<String> = (0..3_000).map(|number| order("u1", number % 2_900)).collect();
+    let (name, bytes) = Archive::feed(FIRST, &format!("[{}]", entries.join(",\n")));
+    let archive = house.gate.dir().join(name);
+    fs::write(&archive, bytes).expect("an archive");
+    let checked = house.gate.cli(["check", "--json", archive.to_str().expect("text")]);
+    let receipt = checked.json();
+    assert_eq!(receipt["duplicates"], 100, "{checked}");
+    assert_eq!(
+        warnings(&receipt)[0],
+        "2900 duplicate_event: the same event as entry 0 of this archive"
+    );
+    assert_eq!(receipt["warnings_by_code"][0]["count"], 100);
+    let words = house.gate.cli(["check", archive.to_str().expect("text")]);
+    assert!(words.stdout.contains("of which 100 came before"), "{words}");
+    assert!(!house.unique_db().exists());
+}
