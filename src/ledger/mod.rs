@@ -22,6 +22,7 @@ mod flight;
 mod growth_tests;
 mod history; // what tells one past from another
 mod import;
+mod keyed;
 pub mod letters;
 pub mod listing;
 mod log;
@@ -38,6 +39,7 @@ pub use close::Closed;
 pub use dead_letters::{DueLetter, LetterEntry, LetterKind, LetterRange, NewLetter};
 pub use deliveries::{Ahead, DestinationRow, DestinationState, Gap, Registration, Standing, Wanted};
 pub use flight::{Budget, Flight, Leave, Sending, Settlement};
+pub use keyed::{AsForetold, Keyed, KeyedImport};
 pub use log::LogLine;
 pub use open::SCHEMA_VERSION;
 

@@ -26,3 +26,7 @@ CREATE TABLE definitions (
     hash            TEXT    PRIMARY KEY,
     text            TEXT    NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+ALTER TABLE imports ADD COLUMN unique_keys INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX imports_keyed ON imports (seq) WHERE unique_keys > 0;
+CREATE INDEX imports_undone ON imports (id) WHERE undone_by IS NOT NULL;
