@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use form::{Bytes, Count, Currency, Name, RelativeDir, SiteUuid, Strings, Text};
 use header::{HeaderName, HeaderValue, Status};
-use resolve::{After, MaxRejected, Packaging, Start, StatusMeaning, WithoutEmail};
+use resolve::{After, KeepPeople, MaxRejected, Packaging, Start, StatusMeaning, WithoutEmail};
 use section::{Section, section};
 use table::{EntryPlace, Label, Table, Tags};
 use url::Url;
@@ -69,6 +69,8 @@ section! {
         spool: Spool = Spool::default(),
         /// The import status log, `imports.jsonl` in `state_dir`.
         import_log: ImportLog = ImportLog::default(),
+        /// Who the events are about.
+        people: People = People::default(),
     }
 }
 
@@ -270,6 +272,15 @@ section! {
     }
 }
 
+section! {
+    /// Who the events are about: ids, e-mail addresses and business units, as feeds bring them together.
+    pub struct People in "people" {
+        /// Whether they are kept up to date while the daemon runs: `auto` (where a destination needs them, such as `bento`, or a
+        /// user feed was imported), `always`, or `never`. `feedgate people` reads on by itself where they are not.
+        keep: KeepPeople = KeepPeople::Auto,
+    }
+}
+
 /// Every section and the keys it knows, in the order they are documented: for the test that holds `example.toml` complete.
 pub fn keys() -> Vec<(&'static str, Vec<&'static str>)> {
     fn of<S: Section>() -> (&'static str, Vec<&'static str>) {
@@ -282,5 +293,6 @@ pub fn keys() -> Vec<(&'static str, Vec<&'static str>)> {
         of::<Limits>(),
         of::<Spool>(),
         of::<ImportLog>(),
+        of::<People>(),
     ]
 }

@@ -44,6 +44,8 @@ pub struct Settings {
     pub spool: SpoolSettings,
     /// The import status log.
     pub import_log: ImportLogSettings,
+    /// Whether people are kept.
+    pub people: KeepPeople,
 }
 
 /// One source.
@@ -419,6 +421,17 @@ impl DestinationKind {
             DestinationKind::Bento(_) => "bento",
         }
     }
+}
+
+/// Whether people are kept up to date while the daemon runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeepPeople {
+    /// Whether or not something needs them.
+    Always,
+    /// Where a destination needs them, or a user feed was imported.
+    Auto,
+    /// `feedgate people` alone reads them.
+    Never,
 }
 
 /// Where a new destination begins.

@@ -14,7 +14,7 @@ use super::reader::{RECEIVER_BATCH, Reader, STORE_BATCH};
 use super::stint::Worker;
 use super::{Delivery, Hand, IMPORTS_MAX, Trouble};
 use crate::config::resolve::{DestinationSettings, Start};
-use crate::destination::{self, Mark, Opened, Position, Receiver, Store};
+use crate::destination::{self, Mark, Needs, Opened, Position, Receiver, Store};
 use crate::events;
 use crate::ledger::people::LookedUp;
 use crate::ledger::{Cursor, DestinationRow, LedgerError, Registration};
@@ -76,6 +76,9 @@ impl Delivery {
         let name = &self.settings.name;
         self.ledger.allow(name, courier.receiver().budgets()).await?;
         courier.letters = self.ledger.letters_count(name).await?;
+        if courier.lookup.needs() != Needs::Nothing && self.ledger.people_reading().await?.kept {
+            self.ledger.free_held(name, self.now()).await?;
+        }
         self.refused_parcels = refused_parcels;
         let Some(flight) = self.ledger.flight(name).await? else {
             return Ok(Box::new(courier));

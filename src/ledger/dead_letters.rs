@@ -180,6 +180,25 @@ impl Ledger {
         .await
     }
 
+    /// Letters that are held since before anybody could be looked up for them are to be tried once, and then know whom they wait
+    /// for.
+    pub async fn free_held(&self, name: &str, now: i64) -> Result<(), LedgerError> {
+        let name = name.to_owned();
+        self.write(
+            "having letters tried for which somebody may be looked up now",
+            move |ledger| {
+                ledger
+                    .execute(
+                        "UPDATE dead_letters SET retry_at = ?2
+                     WHERE destination = ?1 AND kind = 'held' AND waits_for IS NULL AND retry_at IS NULL",
+                        params![name, now],
+                    )
+                    .map(drop)
+            },
+        )
+        .await
+    }
+
     /// Number of a destination's dead letters.
     pub async fn letters_count(&self, name: &str) -> Result<u64, LedgerError> {
         let name = name.to_owned();

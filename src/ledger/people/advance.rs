@@ -1,8 +1,6 @@
 //! What some entries came to: people who are new, changed or one with another, and clashes; in one transaction with the place
 //! behind the last of them.
 
-use std::collections::HashSet;
-
 use rusqlite::{Connection, Transaction, params};
 
 use super::super::{Cursor, Ledger, LedgerError, log, report};
@@ -35,8 +33,6 @@ pub struct Heard {
     pub leads: i64,
     /// Leads that became users.
     pub upgraded: u64,
-    /// Whom letters may wait for that is known better now.
-    pub better_known: Vec<Who>,
 }
 
 /// Somebody as they are now.
@@ -86,7 +82,7 @@ impl Ledger {
                 put(&mut insert, person)?;
             }
             keep_clashes(ledger, &heard.clashes, now)?;
-            free_letters(ledger, &heard.better_known, now)?;
+            free_letters(ledger, deep.iter().copied().chain(&heard.new), now)?;
             let is_change = !(deep.is_empty() && heard.new.is_empty() && heard.merged.is_empty());
             ledger
                 .prepare_cached(
@@ -208,8 +204,8 @@ fn keep_clashes(ledger: &Transaction<'_>, clashes: &[Clash], now: i64) -> rusqli
     Ok(())
 }
 
-/// Letters that waited for one of these people are to be delivered again.
-fn free_letters(ledger: &Connection, better_known: &[Who], now: i64) -> rusqlite::Result<()> {
+/// Letters that waited for one of these people, as far as they are known by both, are to be delivered again.
+fn free_letters<'p>(ledger: &Connection, known: impl Iterator<Item = &'p Person>, now: i64) -> rusqlite::Result<()> {
     let do_any_wait: bool = ledger
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM dead_letters WHERE waits_for IS NOT NULL)")?
         .query_row([], |row| row.get(0))?;
@@ -219,12 +215,12 @@ fn free_letters(ledger: &Connection, better_known: &[Who], now: i64) -> rusqlite
     let mut free = ledger.prepare_cached(
         "UPDATE dead_letters SET retry_at = ?2 WHERE waits_for = ?1 AND waits_for IS NOT NULL AND kind = 'held'",
     )?;
-    let mut done = HashSet::new();
-    for who in better_known {
-        let key = who.key();
-        if !done.contains(&key) {
-            free.execute(params![key, now])?;
-            done.insert(key);
+    for person in known {
+        let (Some(id), Some((email, unit))) = (&person.user_id, person.pair()) else {
+            continue;
+        };
+        for who in [Who::Id(id.clone()), Who::Pair(email, unit)] {
+            free.execute(params![who.key(), now])?;
         }
     }
     Ok(())

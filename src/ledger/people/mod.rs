@@ -21,9 +21,9 @@ mod forget;
 mod reading;
 mod report;
 
-pub use advance::Heard;
+pub use advance::{Change, Heard};
 pub use directory::{Directory, Known, LookedUp};
-pub use reading::{Concerned, Keep, PeopleAhead, PeopleGap, PeopleReading};
+pub use reading::{Concerned, PeopleAhead, PeopleGap, PeopleReading};
 pub use report::{ClashReport, MentionReport, PeopleReport, PersonReport};
 
 pub(super) use directory::is_known;

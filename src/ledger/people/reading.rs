@@ -5,17 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use super::super::import::{SELECT_IMPORT, imports};
 use super::super::{Cursor, Import, Ledger, LedgerError};
 use super::{Person, Who, find};
-
-/// Whether people are kept while the daemon runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keep {
-    /// By the configuration, or since a destination needs them.
-    Always,
-    /// Once a user feed was imported.
-    Auto,
-    /// Only `feedgate people` reads them.
-    Never,
-}
+use crate::config::resolve::KeepPeople;
 
 /// How far the people have been read, and what that came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,13 +68,13 @@ const KEPT: &str = "(keep = 'always' OR keep = 'auto' AND EXISTS (SELECT 1 FROM 
     WHERE kind = 'users' AND imported = 1))";
 
 impl Ledger {
-    /// Notes whether people are to be kept.
-    pub async fn keep_people(&self, keep: Keep) -> Result<(), LedgerError> {
+    /// Notes whether people are to be kept: `Always` also where a destination needs them.
+    pub async fn keep_people(&self, keep: KeepPeople) -> Result<(), LedgerError> {
         self.write("noting whether people are kept", move |ledger| {
             let word = match keep {
-                Keep::Always => "always",
-                Keep::Auto => "auto",
-                Keep::Never => "never",
+                KeepPeople::Always => "always",
+                KeepPeople::Auto => "auto",
+                KeepPeople::Never => "never",
             };
             ledger
                 .execute("UPDATE people_reading SET keep = ?1 WHERE keep <> ?1", [word])

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
 use super::super::report::time;
-use super::super::{Ledger, LedgerError};
+use super::super::{Cursor, Ledger, LedgerError};
 use super::reading::reading;
 use super::{Mention, PeopleGap, Person, SELECT_PERSON, Who, find, folded, person};
 
@@ -25,8 +25,10 @@ pub struct PeopleReport {
     pub seq: i64,
     /// Likewise.
     pub index: u64,
-    /// Imports that speak of people and have not been read to their end.
+    /// Imports that have not been read to their end.
     pub imports_to_come: u64,
+    /// Entries in them.
+    pub entries_to_come: u64,
     /// What could not be read any more.
     pub gap: Option<PeopleGap>,
     /// Why reading does not go on.
@@ -102,12 +104,7 @@ impl Ledger {
             if !reading.kept && reading.at.seq == 0 {
                 return Ok(None);
             }
-            let imports_to_come = ledger
-                .prepare_cached(
-                    "SELECT count(*) FROM imports WHERE seq >= ?1 AND imported = 1 AND undone_by IS NULL
-                        AND kind IN ('events', 'orders', 'users')",
-                )?
-                .query_row([reading.at.seq], |row| row.get(0))?;
+            let (imports_to_come, entries_to_come) = to_come(ledger, reading.at)?;
             Ok(Some(PeopleReport {
                 kept: reading.kept,
                 users: reading.users,
@@ -117,6 +114,7 @@ impl Ledger {
                 seq: reading.at.seq,
                 index: reading.at.index,
                 imports_to_come,
+                entries_to_come,
                 gap: reading.gap,
                 trouble: reading.trouble,
             }))
@@ -163,6 +161,22 @@ impl Ledger {
         })
         .await
     }
+}
+
+/// Imports and entries ahead of a cursor, summed up from indexes alone: there may be a million.
+fn to_come(ledger: &Connection, at: Cursor) -> rusqlite::Result<(u64, u64)> {
+    let (imports, entries): (u64, u64) = ledger
+        .prepare_cached(
+            "SELECT count(*), coalesce(sum(accepted), 0) FROM imports INDEXED BY imports_onward WHERE onward = 1 AND seq >= ?1",
+        )?
+        .query_row([at.seq], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (feeds, records): (u64, u64) = ledger
+        .prepare_cached(
+            "SELECT count(*), coalesce(sum(accepted), 0) FROM imports INDEXED BY imports_of_users
+             WHERE kind = 'users' AND imported = 1 AND seq >= ?1",
+        )?
+        .query_row([at.seq], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok((imports + feeds, (entries + records).saturating_sub(at.index)))
 }
 
 fn in_full(ledger: &Connection, person: Person, most: usize) -> rusqlite::Result<PersonReport> {
