@@ -127,6 +127,12 @@ section! {
         /// More rejected entries than this and nothing of the archive is imported: a share (`"10%"`) or a count; no limit if
         /// not given.
         max_rejected: MaxRejected,
+        /// Whether each product of a `Completed Order` is delivered as an event `Ordered Item` of its own, behind the order.
+        ordered_items: bool = false,
+        /// Whether an order feed's `Completed Order` counts once only, by its business unit and `orderId`.
+        order_unique: bool = true,
+        /// How long an event or order feed may wait for a user feed that is there, whole or half; 0 turns waiting off.
+        user_feed_wait: Duration = 15 * MINUTE,
     }
 }
 

@@ -81,6 +81,12 @@ pub struct SourceSettings {
     pub duplicate_keys: DuplicateKeys,
     /// More rejects than this and nothing is imported.
     pub max_rejected: Option<MaxRejected>,
+    /// Whether each product of a completed order is an event of its own.
+    pub ordered_items: bool,
+    /// Whether an order feed's completed order counts once only.
+    pub order_unique: bool,
+    /// How long an archive may wait for a user feed that is there; zero: it does not.
+    pub user_feed_wait: Duration,
 }
 
 /// Where a source is.

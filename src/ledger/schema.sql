@@ -21,7 +21,7 @@ CREATE TABLE imports (
     size            INTEGER NOT NULL,                  -- bytes, as listed when it was claimed
     mtime           INTEGER NOT NULL,                  -- likewise
     sha256          BLOB    CHECK (length(sha256) = 32),      -- of the archive; NULL where it was never downloaded (its name or its size was enough)
-    data_sha256     BLOB    CHECK (length(data_sha256) = 32), -- of the data file; NULL where it could not be read whole
+    data_sha256     BLOB    CHECK (length(data_sha256) = 32), -- of the data file; NULL where it could not be read whole. Users, header: of both files
     data_bytes      INTEGER,                           -- size of the data file
 
     kind            TEXT    NOT NULL DEFAULT 'events' CHECK (kind IN (
@@ -40,7 +40,9 @@ CREATE TABLE imports (
     rejected        INTEGER NOT NULL DEFAULT 0,        -- of these, the others
     duplicates      INTEGER NOT NULL DEFAULT 0,        -- of the accepted, those that are not delivered: seen before, by a unique key
 
-    late            INTEGER NOT NULL DEFAULT 0 CHECK (late IN (0, 1)), -- a newer one of its source had been imported before it
+    late            INTEGER NOT NULL DEFAULT 0 CHECK (late IN (0, 1)), -- a newer one of its source and kind had been imported before it
+    superseded      INTEGER NOT NULL DEFAULT 0 CHECK (superseded IN (0, 1)), -- users, header: not read, for a newer user feed is there
+    user_feed_pending INTEGER NOT NULL DEFAULT 0 CHECK (user_feed_pending IN (0, 1)), -- it had waited for a user feed for as long as it may
     duplicate_of    INTEGER REFERENCES imports (id),   -- same name, same bytes as this earlier import
     repacked_of     INTEGER REFERENCES imports (id),   -- same name, same data in other packaging
     name_reused     INTEGER REFERENCES imports (id),   -- same name, other data
@@ -79,7 +81,7 @@ CREATE TABLE imports (
 CREATE INDEX imports_by_name    ON imports (source, archive, seq);
 CREATE INDEX imports_by_source  ON imports (source, id);
 CREATE INDEX imports_by_data    ON imports (source, data_sha256, seq) WHERE imported = 1;
-CREATE INDEX imports_by_time    ON imports (source, named_at) WHERE imported = 1;
+CREATE INDEX imports_by_time    ON imports (source, kind, named_at) WHERE imported = 1;
 CREATE INDEX imports_onward     ON imports (seq, accepted, duplicates, source) WHERE onward = 1; -- what lies ahead of a destination
 CREATE INDEX imports_unmoved    ON imports (source) WHERE disposition = 'pending' OR recheck = 1;
 CREATE INDEX imports_claimed    ON imports (id) WHERE status = 'importing';
@@ -148,6 +150,7 @@ CREATE TABLE listed (
     attempts        INTEGER NOT NULL DEFAULT 0,        -- looks or reads in vain
     look_at         INTEGER,                           -- not before
     waiting         TEXT,                              -- what it waits for, in words; NULL: for nothing any more
+    held            INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)), -- it was read, and needs what a user feed that waits will say
     PRIMARY KEY (source, name)
 ) STRICT, WITHOUT ROWID;
 

@@ -26,6 +26,15 @@ CREATE TABLE definitions (
     text            TEXT    NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Other feeds.
+ALTER TABLE imports ADD COLUMN superseded INTEGER NOT NULL DEFAULT 0 CHECK (superseded IN (0, 1));
+ALTER TABLE imports ADD COLUMN user_feed_pending INTEGER NOT NULL DEFAULT 0 CHECK (user_feed_pending IN (0, 1));
+ALTER TABLE listed ADD COLUMN held INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1));
+
+DROP INDEX imports_by_time;
+CREATE INDEX imports_by_time ON imports (source, kind, named_at) WHERE imported = 1;
+
+-- People.
 ALTER TABLE in_flight ADD COLUMN looked_up TEXT;
 ALTER TABLE dead_letters ADD COLUMN waits_for TEXT;
 

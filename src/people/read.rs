@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::circle::Said;
-use crate::events::{Bounds, Events, EventsError};
+use crate::events::{Bounds, Events, EventsError, People};
 use crate::ledger::people::Mention;
 use crate::ledger::{Cursor, Import};
 
@@ -27,7 +27,35 @@ pub(super) type Unreadable = (Arc<Import>, EventsError);
 /// A reader of imports, one after the other.
 pub(super) struct Pages {
     spool_dir: PathBuf,
-    reading: Option<Events>,
+    reading: Option<Reading>,
+}
+
+/// An import that is being read.
+enum Reading {
+    Events(Box<Events>),
+    Records(Arc<Import>, Box<People>),
+}
+
+impl Reading {
+    fn open(import: &Arc<Import>, is_users: bool, spool_dir: &Path, from: u64) -> Result<Reading, EventsError> {
+        Ok(match is_users {
+            true => {
+                let people = People::open(Arc::clone(import), spool_dir, from)?;
+                Reading::Records(Arc::clone(import), Box::new(people))
+            }
+            false => Reading::Events(Box::new(Events::open(Arc::clone(import), spool_dir, from)?)),
+        })
+    }
+
+    fn at(&self) -> Cursor {
+        match self {
+            Reading::Events(events) => events.at(),
+            Reading::Records(import, people) => Cursor {
+                seq: import.seq,
+                index: people.at(),
+            },
+        }
+    }
 }
 
 impl Pages {
@@ -69,27 +97,61 @@ impl Pages {
     ) -> Result<Cursor, EventsError> {
         let mut reading = match self.reading.take() {
             Some(reading) if reading.at() == at => reading,
-            _ => Events::open(Arc::clone(import), &self.spool_dir, at.index)?,
+            _ => Reading::open(import, is_users, &self.spool_dir, at.index)?,
         };
-        let bounds = Bounds {
-            events: ENTRIES - said.len(),
-            bytes: BYTES,
+        let (end, is_last) = match &mut reading {
+            Reading::Events(events) => hear_events(events, said)?,
+            Reading::Records(import, people) => hear_records(import, people, said)?,
         };
-        let batch = reading.next_batch(bounds, &[])?;
-        said.extend(batch.events().map(|event| Said {
-            place: Mention {
-                at: import.imported_at,
-                import: import.id,
-                index: event.index,
-            },
-            user_id: event.user_id.map(str::to_owned),
-            email: event.email.map(str::to_owned),
-            unit: event.business_unit.unwrap_or_default().to_owned(),
-            is_record: is_users,
-        }));
-        if !batch.last {
+        if !is_last {
             self.reading = Some(reading);
         }
-        Ok(batch.end)
+        Ok(end)
+    }
+}
+
+/// Hears the next events, and tells where they end, and whether the import does.
+fn hear_events(events: &mut Events, said: &mut Vec<Said>) -> Result<(Cursor, bool), EventsError> {
+    let bounds = Bounds {
+        events: ENTRIES - said.len(),
+        bytes: BYTES,
+    };
+    let batch = events.next_batch(bounds, &[])?;
+    said.extend(batch.events().map(|event| Said {
+        place: place(&batch.import, event.index),
+        user_id: event.user_id.map(str::to_owned),
+        email: event.email.map(str::to_owned),
+        unit: event.business_unit.unwrap_or_default().to_owned(),
+        is_record: false,
+    }));
+    Ok((batch.end, batch.last))
+}
+
+/// Likewise, of the records of a user feed.
+fn hear_records(import: &Import, people: &mut People, said: &mut Vec<Said>) -> Result<(Cursor, bool), EventsError> {
+    while said.len() < ENTRIES {
+        let Some(person) = people.next()? else {
+            return Ok((import.end(), true));
+        };
+        said.push(Said {
+            place: place(import, person.index),
+            user_id: Some(person.id.into_owned()),
+            email: person.email.map(|email| email.into_owned()),
+            unit: person.business_unit.map(|unit| unit.into_owned()).unwrap_or_default(),
+            is_record: true,
+        });
+    }
+    let at = Cursor {
+        seq: import.seq,
+        index: people.at(),
+    };
+    Ok((at, false))
+}
+
+fn place(import: &Import, index: u64) -> Mention {
+    Mention {
+        at: import.imported_at,
+        import: import.id,
+        index,
     }
 }
