@@ -74,6 +74,9 @@ impl Pages {
             if import.end() <= at {
                 continue;
             }
+            if said.len() >= ENTRIES {
+                break;
+            }
             at = at.max(import.start());
             while at < import.end() && said.len() < ENTRIES {
                 match self.read(import, *is_users, at, &mut said) {
