@@ -27,6 +27,7 @@ mod make_archive; // `pack`, and a look at what came of it
 mod one_import; // one import in words
 pub mod output; // stdout: tables, JSON, a reader that went away
 pub mod pack; // the zip a partner should have sent
+mod people; // who the events are about
 mod print_events; // `events`: what is asked for, and where it goes
 mod retry; // look again, deliver again
 mod run; // the daemon, and a single pass
@@ -93,6 +94,7 @@ fn carry_out(args: Args) -> anyhow::Result<Ending> {
         Command::Events(args) => on_runtime(print_events::run(config, args)),
         Command::Retry(args) => on_runtime(retry::run(config, &args)),
         Command::DeadLetters(args) => on_runtime(dead_letters::run(config, &args)),
+        Command::People(args) => on_runtime(people::run(config, &args)),
         #[cfg(feature = "demo")]
         Command::Demo(args) => on_runtime(demo::run(args)),
         #[cfg(not(feature = "demo"))]

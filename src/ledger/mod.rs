@@ -29,6 +29,7 @@ mod log;
 pub mod moves;
 mod open;
 pub mod outcome;
+pub mod people;
 pub mod report;
 pub mod retention;
 pub mod retry;
@@ -36,7 +37,7 @@ pub mod retry;
 mod tests;
 
 pub use close::Closed;
-pub use dead_letters::{DueLetter, LetterEntry, LetterKind, LetterRange, NewLetter};
+pub use dead_letters::{DueLetter, KeptLetter, LetterEntry, LetterKind, LetterRange, NewLetter};
 pub use deliveries::{Ahead, DestinationRow, DestinationState, Gap, Registration, Standing, Wanted};
 pub use flight::{Budget, Flight, Leave, Sending, Settlement};
 pub use keyed::{AsForetold, Keyed, KeyedImport};
