@@ -23,6 +23,7 @@
 //! | [`ledger`] | SQLite: imports, exceptions, cursors, reports | SFTP, wire formats |
 //! | [`intake`] | the flow from a source to the ledger and back | destinations |
 //! | [`events`] | an import read again, less its exceptions | sources, destinations |
+//! | [`erasure`] | somebody erased from the spool and the ledger's texts | sources, destinations |
 //! | [`delivery`] | the other loop: cursors, pace, verdicts | sources |
 //! | [`destination`] | one attempt per call | sleeping, retrying, remembering |
 //!
@@ -62,6 +63,7 @@ pub mod delivery;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod destination;
+pub mod erasure;
 pub mod events;
 pub mod feed;
 #[doc(hidden)]

@@ -95,10 +95,16 @@ impl Delivery {
                 return Err(self.too_many_letters(courier.letters));
             }
         }
+        // What is known to be ahead may have been undone since.
+        let asked = self.ledger.last_request().await?;
+        if asked != courier.asked {
+            courier.asked = asked;
+            courier.look_anew();
+        }
         if courier.wants_imports() {
             let ahead = self
                 .ledger
-                .ahead(courier.at, self.settings.sources.clone(), IMPORTS_MAX)
+                .ahead(courier.at, &self.settings.name, self.settings.sources.clone(), IMPORTS_MAX)
                 .await?;
             courier.look(ahead);
         }
@@ -114,6 +120,11 @@ impl Delivery {
             .await?;
         match filled {
             Ok(()) => Ok(Packed::Parcel(courier)),
+            // It lies elsewhere since it was looked up, or nobody wants it any more.
+            Err((import, _)) if !self.ledger.is_as_before(&import).await? => {
+                courier.look_anew();
+                Ok(Packed::Parcel(courier))
+            }
             Err((_, error)) if error.is_transient() => Err(Trouble::waiting(error.to_string())),
             Err((import, error)) => {
                 // The leave holds for the whole gap: it ends with the next parcel that is delivered.

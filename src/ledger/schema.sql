@@ -80,13 +80,13 @@ CREATE INDEX imports_by_name    ON imports (source, archive, seq);
 CREATE INDEX imports_by_source  ON imports (source, id);
 CREATE INDEX imports_by_data    ON imports (source, data_sha256, seq) WHERE imported = 1;
 CREATE INDEX imports_by_time    ON imports (source, named_at) WHERE imported = 1;
-CREATE INDEX imports_onward     ON imports (seq, accepted, duplicates, source) WHERE onward = 1; -- what lies ahead of a destination
+CREATE INDEX imports_onward     ON imports (seq, accepted, duplicates, source, only_to) WHERE onward = 1; -- what lies ahead of a destination
 CREATE INDEX imports_unmoved    ON imports (source) WHERE disposition = 'pending' OR recheck = 1;
 CREATE INDEX imports_claimed    ON imports (id) WHERE status = 'importing';
 CREATE INDEX imports_failed     ON imports (id) WHERE status = 'failed';
 CREATE INDEX imports_spooled    ON imports (spool_file) WHERE spool_file IS NOT NULL;
 CREATE INDEX imports_by_age     ON imports (closed_at, seq, spool_len) WHERE spool_file IS NOT NULL; -- what may leave the spool
-CREATE INDEX imports_pruned     ON imports (seq, accepted, duplicates, source)
+CREATE INDEX imports_pruned     ON imports (seq, accepted, duplicates, source, only_to)
     WHERE onward = 1 AND spool_file IS NULL AND kind NOT IN ('undo', 'erase');
 
 -- Archive rules that were not observed.
@@ -266,3 +266,13 @@ CREATE TABLE definitions (
     hash            TEXT    PRIMARY KEY,               -- SHA-256 of the text, in hex
     text            TEXT    NOT NULL                   -- JSON: an array of them, as the files have them, in the order of their names
 ) STRICT, WITHOUT ROWID;
+
+-- What somebody asked of all who read on in the log (imports.kind: replay, undo, erase), apart from what its row there says.
+CREATE TABLE requests (
+    import          INTEGER PRIMARY KEY REFERENCES imports (id),
+    who             TEXT,                              -- erase: JSON, whom; NULL once all are past it: nobody knows any more
+    cleared_at      INTEGER,                           -- erase: since when spool and ledger hold nothing of them; NULL: that is still to be done
+    report          TEXT    NOT NULL DEFAULT '{}'      -- erase: JSON, what was found where
+) STRICT;
+
+CREATE INDEX imports_requests   ON imports (seq) WHERE kind IN ('replay', 'undo', 'erase');

@@ -15,13 +15,22 @@ ALTER TABLE imports ADD COLUMN erased_set BLOB;
 UPDATE imports SET onward = 1 WHERE imported = 1;
 
 DROP INDEX imports_with_events;
-CREATE INDEX imports_onward ON imports (seq, accepted, duplicates, source) WHERE onward = 1;
+CREATE INDEX imports_onward ON imports (seq, accepted, duplicates, source, only_to) WHERE onward = 1;
 
 DROP INDEX imports_pruned;
-CREATE INDEX imports_pruned ON imports (seq, accepted, duplicates, source)
+CREATE INDEX imports_pruned ON imports (seq, accepted, duplicates, source, only_to)
     WHERE onward = 1 AND spool_file IS NULL AND kind NOT IN ('undo', 'erase');
 
 CREATE TABLE definitions (
     hash            TEXT    PRIMARY KEY,
     text            TEXT    NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE requests (
+    import          INTEGER PRIMARY KEY REFERENCES imports (id),
+    who             TEXT,
+    cleared_at      INTEGER,
+    report          TEXT    NOT NULL DEFAULT '{}'
+) STRICT;
+
+CREATE INDEX imports_requests ON imports (seq) WHERE kind IN ('replay', 'undo', 'erase');
