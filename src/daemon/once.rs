@@ -83,6 +83,8 @@ pub async fn once(settings: &Settings, stop: CancellationToken) -> anyhow::Resul
             .extend(trouble.map(|trouble| (name, trouble.to_string())));
     }
 
+    // Before anything is delivered: what is to be erased need not be sent first.
+    world.erasing().work(&stop).await?;
     let mut tasks = Vec::new();
     for destination in &settings.destinations {
         let delivery = world.delivery(destination);
@@ -109,6 +111,8 @@ pub async fn once(settings: &Settings, stop: CancellationToken) -> anyhow::Resul
         tokio::time::timeout(LOG_END_MAX, logging).await.ok();
         return Ok(report);
     }
+    // Once more, since all may be past whom an erasure was about.
+    world.erasing().work(&stop).await?;
     world.prune(settings, &mut elapsing).await?;
     logging.await?;
     // Once more, to learn whether all of it was written.

@@ -242,7 +242,11 @@ impl Delivery {
     /// Names the gap, and how to go on.
     async fn behind(&mut self, import: &Import, error: &EventsError) -> Result<Trouble, LedgerError> {
         let gap = match error {
-            EventsError::Pruned { .. } => self.ledger.gap(import.seq, &self.settings.name, self.settings.sources.clone()).await?,
+            EventsError::Pruned { .. } => {
+                self.ledger
+                    .gap(import.seq, &self.settings.name, self.settings.sources.clone())
+                    .await?
+            }
             _ => None,
         };
         let what = match gap {

@@ -135,7 +135,12 @@ impl Delivery {
     async fn pack_again(&mut self, mut courier: Courier, end: Cursor) -> Result<Courier, Trouble> {
         let ahead = self
             .ledger
-            .ahead(courier.at, &self.settings.name, self.settings.sources.clone(), IMPORTS_MAX)
+            .ahead(
+                courier.at,
+                &self.settings.name,
+                self.settings.sources.clone(),
+                IMPORTS_MAX,
+            )
             .await?;
         courier.look(ahead);
         self.off_the_runtime(move || {

@@ -104,7 +104,12 @@ impl Delivery {
         if courier.wants_imports() {
             let ahead = self
                 .ledger
-                .ahead(courier.at, &self.settings.name, self.settings.sources.clone(), IMPORTS_MAX)
+                .ahead(
+                    courier.at,
+                    &self.settings.name,
+                    self.settings.sources.clone(),
+                    IMPORTS_MAX,
+                )
                 .await?;
             courier.look(ahead);
         }

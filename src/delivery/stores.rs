@@ -22,7 +22,10 @@ impl Delivery {
         stop: &CancellationToken,
     ) -> Result<Turn, Trouble> {
         let sources = self.settings.sources.clone();
-        let ahead = self.ledger.ahead(worker.handed(), &self.settings.name, sources, IMPORTS_MAX).await?;
+        let ahead = self
+            .ledger
+            .ahead(worker.handed(), &self.settings.name, sources, IMPORTS_MAX)
+            .await?;
         if ahead.imports.is_empty() {
             worker.pass_over(ahead.end);
             self.rate.idle();

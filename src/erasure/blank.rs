@@ -47,7 +47,9 @@ pub(super) fn archive(
     limits: impl Iterator<Item = Limits> + Clone,
 ) -> Result<Blanked, ErasureError> {
     let packed = written(spool, import, blank, CompressionMethod::Deflated)?;
-    let Member { size, compressed_size, .. } = packed.member;
+    let Member {
+        size, compressed_size, ..
+    } = packed.member;
     // Blank entries are packed so well that it would look like a bomb.
     let is_within = |limits: Limits| size <= compressed_size.saturating_mul(limits.ratio / 2);
     match limits.clone().all(is_within) {

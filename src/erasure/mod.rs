@@ -39,7 +39,9 @@ pub enum ErasureError {
         source: io::Error,
     },
     /// A fault of ours.
-    #[error("erasing somebody from the spool broke off by a fault in this program, which is on stderr; please report it")]
+    #[error(
+        "erasing somebody from the spool broke off by a fault in this program, which is on stderr; please report it"
+    )]
     BrokeOff,
 }
 
@@ -134,7 +136,12 @@ impl Erasing {
             doing: "sweeping the spool".to_owned(),
             source,
         };
-        let files: Vec<String> = self.spool.files().map_err(disk)?.collect::<Result<_, _>>().map_err(disk)?;
+        let files: Vec<String> = self
+            .spool
+            .files()
+            .map_err(disk)?
+            .collect::<Result<_, _>>()
+            .map_err(disk)?;
         let question = self.spool.ask();
         for unused in self.ledger.unused(files).await? {
             self.spool.remove(&unused, &question).map_err(disk)?;
@@ -155,7 +162,9 @@ pub async fn search(ledger: &Ledger, spool_dir: &std::path::Path, whom: &Whom) -
             }
             Ok::<_, io::Error>(found)
         };
-        let searched = tokio::task::spawn_blocking(work).await.map_err(|_| ErasureError::BrokeOff)?;
+        let searched = tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|_| ErasureError::BrokeOff)?;
         found = searched.map_err(|source| ErasureError::Disk {
             doing: format!("reading `{file}` in the spool"),
             source,
@@ -177,13 +186,7 @@ fn slots(archives: &[Spooled]) -> BTreeMap<(u64, u64), Vec<&Spooled>> {
 }
 
 /// Looks for a person's entries in a spool file, and writes it anew if there are any.
-fn rewrite(
-    spool: &Spool,
-    old: &str,
-    archives: &[Spooled],
-    whom: &Whom,
-    before: i64,
-) -> Result<Looked, ErasureError> {
+fn rewrite(spool: &Spool, old: &str, archives: &[Spooled], whom: &Whom, before: i64) -> Result<Looked, ErasureError> {
     let disk = |source| ErasureError::Disk {
         doing: format!("reading `{old}` in the spool"),
         source,

@@ -225,7 +225,9 @@ fn not_again(ledger: &Connection, target: &Target, only_to: &[String]) -> rusqli
     }
     for name in only_to {
         let state: Option<String> = ledger
-            .query_row("SELECT state FROM destinations WHERE name = ?1", [name], |row| row.get(0))
+            .query_row("SELECT state FROM destinations WHERE name = ?1", [name], |row| {
+                row.get(0)
+            })
             .optional()?;
         match state.as_deref() {
             None => return Ok(Some(Refused::NoDestination(name.clone()))),

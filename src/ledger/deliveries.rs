@@ -234,7 +234,13 @@ impl Ledger {
 
     /// The first imports at or after a cursor that go onward to a destination, of the sources given (none given: of all); and
     /// what was asked meanwhile of all who read on.
-    pub async fn ahead(&self, of: Cursor, name: &str, sources: Vec<String>, limit: usize) -> Result<Ahead, LedgerError> {
+    pub async fn ahead(
+        &self,
+        of: Cursor,
+        name: &str,
+        sources: Vec<String>,
+        limit: usize,
+    ) -> Result<Ahead, LedgerError> {
         let name = name.to_owned();
         self.read("looking for imports to deliver", move |ledger| {
             // The end first: what commits between the two questions is then beyond it, and not passed over.
@@ -261,8 +267,10 @@ impl Ledger {
     pub async fn closed_as(&self, seq: i64) -> Result<Option<(String, String, [u8; 32])>, LedgerError> {
         self.read("looking for the import that a destination had last", move |ledger| {
             ledger
-                .prepare_cached("SELECT source, archive, sha256 FROM imports WHERE seq = ?1
-                    AND (imported = 1 OR undone_by IS NOT NULL OR kind = 'replay')")?
+                .prepare_cached(
+                    "SELECT source, archive, sha256 FROM imports WHERE seq = ?1
+                    AND (imported = 1 OR undone_by IS NOT NULL OR kind = 'replay')",
+                )?
                 .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
                 .optional()
         })

@@ -332,7 +332,8 @@ fn move_archive(transaction: &Transaction<'_>, archive: &Spooled, slot: &Slot) -
 fn blank_texts_of(transaction: &Transaction<'_>, import: i64, entries: &RoaringTreemap) -> rusqlite::Result<u64> {
     let mut blanked = 0;
     for (what, _) in TEXTS {
-        let mut select = transaction.prepare_cached(&format!("SELECT {} FROM {} WHERE import = ?1", what.key, what.table))?;
+        let mut select =
+            transaction.prepare_cached(&format!("SELECT {} FROM {} WHERE import = ?1", what.key, what.table))?;
         let keys: Vec<(i64, Option<u64>)> = select
             .query_map([import], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<Result<_, _>>()?;
@@ -412,7 +413,9 @@ fn blank(transaction: &Transaction<'_>, what: &Text, import: i64, key: i64) -> r
         table, column, blank, ..
     } = what;
     let changed = transaction
-        .prepare_cached(&format!("UPDATE {table} SET {blank} WHERE import = ?1 AND {column} = ?2"))?
+        .prepare_cached(&format!(
+            "UPDATE {table} SET {blank} WHERE import = ?1 AND {column} = ?2"
+        ))?
         .execute(params![import, key, ERASED])?;
     Ok(changed as u64)
 }

@@ -220,7 +220,13 @@ impl Counted {
             ledger.closed_as(cursor.seq).await.unwrap();
         }
         assert_eq!(ledger.gap(end.seq, "events", Vec::new()).await.unwrap(), None);
-        assert_eq!(ledger.gap(self.size - 1, "events", vec!["acme".to_owned()]).await.unwrap(), None);
+        assert_eq!(
+            ledger
+                .gap(self.size - 1, "events", vec!["acme".to_owned()])
+                .await
+                .unwrap(),
+            None
+        );
         let well = Standing::well(DestinationState::Idle);
         ledger.advance("near", end, 1, well, None, NOW).await.unwrap();
         assert_eq!(ledger.due_letters("far", None, 4, 8, 1000).await.unwrap(), []);

@@ -79,7 +79,9 @@ impl Whom {
 
     /// Whether an e-mail address is one of theirs, in whatever unit.
     pub fn has_in_another_unit(&self, email: &str) -> bool {
-        self.addresses.iter().any(|address| same_but_for_case(&address.email, email))
+        self.addresses
+            .iter()
+            .any(|address| same_but_for_case(&address.email, email))
     }
 
     fn has_address(&self, email: &str, unit: &str) -> bool {
@@ -90,7 +92,8 @@ impl Whom {
 
 /// Whether two e-mail addresses are the same, but for upper and lower case.
 pub(crate) fn same_but_for_case(one: &str, other: &str) -> bool {
-    one.eq_ignore_ascii_case(other) || !(one.is_ascii() && other.is_ascii()) && one.to_lowercase() == other.to_lowercase()
+    one.eq_ignore_ascii_case(other)
+        || !(one.is_ascii() && other.is_ascii()) && one.to_lowercase() == other.to_lowercase()
 }
 
 #[cfg(test)]

@@ -111,7 +111,12 @@ impl Files {
             #[cfg(feature = "parquet")]
             true => super::parquet::without(path, whom, self.zstd_level)?,
             #[cfg(not(feature = "parquet"))]
-            true => return Err((path.to_owned(), io::Error::other("this program was built without Parquet"))),
+            true => {
+                return Err((
+                    path.to_owned(),
+                    io::Error::other("this program was built without Parquet"),
+                ));
+            }
             false => ndjson::without(path, whom, self.zstd_level)?,
         };
         match left {

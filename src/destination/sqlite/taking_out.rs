@@ -81,8 +81,8 @@ fn rows_of(connection: &Connection, whose: &Whose<'_>, after: i64) -> rusqlite::
     };
     match whose {
         Whose::Import(key) => {
-            let mut select =
-                connection.prepare("SELECT n FROM events WHERE n > ?2 AND substr(id, 1, length(?1)) = ?1 ORDER BY n")?;
+            let mut select = connection
+                .prepare("SELECT n FROM events WHERE n > ?2 AND substr(id, 1, length(?1)) = ?1 ORDER BY n")?;
             let mut found = select.query(rusqlite::params![key, after])?;
             while let Some(row) = found.next()? {
                 if add(row.get(0)?).is_break() {

@@ -29,12 +29,7 @@ impl Ledger {
     }
 }
 
-pub(super) fn to_come(
-    ledger: &Connection,
-    of: Cursor,
-    name: &str,
-    sources: &[String],
-) -> rusqlite::Result<ToCome> {
+pub(super) fn to_come(ledger: &Connection, of: Cursor, name: &str, sources: &[String]) -> rusqlite::Result<ToCome> {
     let sources_json = serde_json::Value::from(sources).to_string();
     // Named, since for a few sources SQLite would rather read all that they ever sent.
     let filter = match sources.is_empty() {
@@ -46,11 +41,15 @@ pub(super) fn to_come(
             "SELECT count(*), coalesce(sum(accepted - duplicates), 0) FROM imports INDEXED BY imports_onward
              WHERE onward = 1 AND seq >= ?1 AND {filter} AND {IS_FOR}"
         ))?
-        .query_row(params![of.seq, sources_json, name], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        .query_row(params![of.seq, sources_json, name], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
     let first: Option<Import> = match of.index {
         0 => None,
         _ => ledger
-            .prepare_cached(&format!("{SELECT_IMPORT} WHERE onward = 1 AND seq = ?1 AND {filter} AND {IS_FOR}"))?
+            .prepare_cached(&format!(
+                "{SELECT_IMPORT} WHERE onward = 1 AND seq = ?1 AND {filter} AND {IS_FOR}"
+            ))?
             .query_row(params![of.seq, sources_json, name], import)
             .optional()?,
     };

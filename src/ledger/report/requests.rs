@@ -90,9 +90,8 @@ fn report(ledger: &Connection, row: &Row<'_>) -> rusqlite::Result<RequestReport>
     let cleared_at: Option<i64> = row.get("cleared_at")?;
     let is_erasure = kind == "erase";
     let text: String = row.get("report")?;
-    let unless_erasure = |column: &str| -> rusqlite::Result<Option<String>> {
-        Ok(Some(row.get(column)?).filter(|_| !is_erasure))
-    };
+    let unless_erasure =
+        |column: &str| -> rusqlite::Result<Option<String>> { Ok(Some(row.get(column)?).filter(|_| !is_erasure)) };
     Ok(RequestReport {
         id: row.get("id")?,
         import: row.get("of_import")?,

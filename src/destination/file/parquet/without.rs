@@ -119,7 +119,14 @@ fn shape_of(path: &Path, reader: &SerializedFileReader<File>, level: i32) -> Res
     };
     let import = numbers(&*group, IMPORT)?.first().copied().unwrap_or_default();
     let about = reader.metadata().file_metadata().key_value_metadata().cloned();
-    Shape::again(level, names::key_of(path), first(SOURCE)?, first(ARCHIVE)?, import, about)
+    Shape::again(
+        level,
+        names::key_of(path),
+        first(SOURCE)?,
+        first(ARCHIVE)?,
+        import,
+        about,
+    )
 }
 
 fn texts(group: &dyn RowGroupReader, column: usize) -> Result<Vec<Option<ByteArray>>, ParquetError> {
@@ -148,7 +155,9 @@ fn read<T: DataType>(group: &dyn RowGroupReader, column: usize) -> Result<(Vec<i
     while done < rows {
         let (records, ..) = reader.read_records(rows - done, is_optional.then_some(&mut levels), None, &mut values)?;
         if records == 0 {
-            return Err(ParquetError::General("a column has fewer rows than its row group".to_owned()));
+            return Err(ParquetError::General(
+                "a column has fewer rows than its row group".to_owned(),
+            ));
         }
         done += records;
     }
