@@ -224,6 +224,7 @@ fn run_until_idle(world: &World) -> Daemon {
         let destinations = status["destinations"].as_array().expect("destinations");
         let imports = status["imports"].as_array().expect("imports");
         !imports.is_empty()
+            && imports.iter().all(|import| import["status"] == "processed")
             && destinations
                 .iter()
                 .all(|destination| destination["state"] == "idle" && destination["lag_imports"] == 0)
