@@ -185,6 +185,14 @@ codes! {
         TimestampInvalid = "timestamp_invalid",
         /// One of the five keys is there twice with different values.
         DuplicateKey = "duplicate_key",
+        /// A field that the event's definition requires is absent, null or blank.
+        DefinitionFieldMissing = "definition_field_missing",
+        /// A field is of another type than the definition says.
+        DefinitionFieldType = "definition_field_type",
+        /// A field's value is not one that the definition allows.
+        DefinitionValue = "definition_value",
+        /// No definition is for this event, and the operator wants one for each.
+        DefinitionUnknownEvent = "definition_unknown_event",
     }
 }
 
@@ -225,6 +233,8 @@ codes! {
         BusinessUnitInvalid = "business_unit_invalid",
         /// One of the five keys is there twice with equal values, or with different ones where the policy is `last`.
         DuplicateKey = "duplicate_key",
+        /// The same event was seen before, by its unique key: it is kept, and not delivered.
+        DuplicateEvent = "duplicate_event",
     }
 }
 

@@ -24,6 +24,7 @@ mod flight;
 #[cfg(test)]
 mod growth_tests;
 mod import;
+mod keyed;
 pub mod letters;
 pub mod listing;
 mod log;
@@ -44,6 +45,7 @@ pub use dead_letters::{DueLetter, LetterEntry, LetterKind, LetterRange, NewLette
 pub use deliveries::{Ahead, DestinationRow, DestinationState, Gap, Registration, Standing, Wanted};
 pub use erase::{Cleared, Erasure, Rewritten, Slot, Spooled};
 pub use flight::{Budget, Flight, Leave, Sending, Settlement};
+pub use keyed::{AsForetold, Keyed, KeyedImport};
 pub use log::LogLine;
 pub use open::SCHEMA_VERSION;
 pub use undo::{UndoAt, UndoPlan};

@@ -26,6 +26,10 @@ CREATE TABLE definitions (
     text            TEXT    NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+ALTER TABLE imports ADD COLUMN unique_keys INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX imports_keyed ON imports (seq) WHERE unique_keys > 0;
+CREATE INDEX imports_undone ON imports (id) WHERE undone_by IS NOT NULL;
+
 CREATE TABLE requests (
     import          INTEGER PRIMARY KEY REFERENCES imports (id),
     who             TEXT,

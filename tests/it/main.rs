@@ -27,5 +27,6 @@ mod seeing; // destinations and dead letters, as `status`, `dead-letters`, `retr
 mod sources; // one contract over a local directory and SFTP; authentication; host keys
 mod supply; // licences, sources and versions of what the program is made of
 mod tidy; // rooms that must not know each other
+mod unique; // events that come a second time: told, not delivered; crashes, lost files, many keys
 mod upgrade; // every older ledger opens and equals a fresh one
 mod uploads; // real uploaders racing the poll, and every way to write a file

@@ -52,7 +52,7 @@ fn stores_give_the_events_back_and_the_archive_may_come_again() {
     let last = status["imports"].as_array().unwrap().last().unwrap().clone();
     assert_eq!(
         (&last["status"], &last["imported"], &last["flags"]),
-        (&"processed".into(), &true.into(), &serde_json::json!([]))
+        (&"processed".into(), &true.into(), &serde_json::json!(["late"]))
     );
     let again = world.refused(&["undo", "1", "--yes"]);
     assert!(again.contains("was undone at"), "{again}");

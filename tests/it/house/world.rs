@@ -173,6 +173,9 @@ impl World {
                 entry_bytes_max: 16 << 20,
                 depth_max: 128,
             },
+            definitions: None,
+            unknown_events: Default::default(),
+            keys_to: None,
             max_rejected: None,
             hash_data: true,
         };
