@@ -26,6 +26,7 @@
 //! | [`intake`] | the flow from a source to the ledger and back | destinations |
 //! | [`events`] | an import read again, less its exceptions | sources, destinations |
 //! | [`people`] | who the events are about: a reader of what was imported | sources, destinations, SQL |
+//! | [`erasure`] | somebody erased from the spool and the ledger's texts | sources, destinations |
 //! | [`delivery`] | the other loop: cursors, pace, verdicts | sources |
 //! | [`destination`] | one attempt per call | sleeping, retrying, remembering |
 //!
@@ -68,6 +69,7 @@ pub mod delivery;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod destination;
+pub mod erasure;
 pub mod events;
 pub mod feed;
 #[doc(hidden)]

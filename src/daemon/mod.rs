@@ -31,6 +31,7 @@ mod keeping; // what stays in the spool, and what is swept
 mod lock;
 mod once;
 mod reload;
+mod requests;
 
 use heartbeat::Heartbeat;
 pub use heartbeat::{HEARTBEAT_AGE_MAX, heartbeat_age};
@@ -38,6 +39,7 @@ use import_log::ImportLog;
 pub use lock::{LockError, StateLock};
 pub use once::{Once, once};
 pub use reload::Reload;
+pub use requests::clear_by_hand;
 
 /// First and longest wait before a source in trouble is tried again.
 const SOURCE_BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
@@ -213,6 +215,7 @@ pub async fn run(mut settings: Settings, mut reload: Reload, stop: CancellationT
     let mut readers = Readers::new(settings.limits.concurrent_imports);
     let mut sources = HashMap::new();
     let mut destinations = HashMap::new();
+    let mut requests = world.start_requests(&stop);
     let mut next_prune = tokio::time::Instant::now() + HEARTBEAT;
     take_over(&world, &settings, &readers, &stop, &mut sources, &mut destinations).await;
     loop {
@@ -230,6 +233,10 @@ pub async fn run(mut settings: Settings, mut reload: Reload, stop: CancellationT
                 if people.task.is_finished() {
                     tracing::error!("the reading of people ended by a defect of feedgate, and is begun anew; please report it");
                     people = world.start_people(&stop);
+                }
+                if requests.task.is_finished() {
+                    tracing::error!("looking for requests ended by a defect of feedgate, and is begun anew; please report it");
+                    requests = world.start_requests(&stop);
                 }
                 if ended > 0 {
                     tracing::error!(tasks = ended, "tasks ended by a defect of feedgate, and are begun anew; please report it");
@@ -271,7 +278,8 @@ pub async fn run(mut settings: Settings, mut reload: Reload, stop: CancellationT
     tokio::join!(
         end_all(&mut sources),
         end_all(&mut destinations),
-        people.end(TASK_END_MAX)
+        people.end(TASK_END_MAX),
+        requests.end(TASK_END_MAX)
     );
     // The last to end: what is said at the end is written too.
     log.end(LOG_END_MAX).await;

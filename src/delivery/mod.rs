@@ -243,7 +243,11 @@ impl Delivery {
     /// Names the gap, and how to go on.
     async fn behind(&mut self, import: &Import, error: &EventsError) -> Result<Trouble, LedgerError> {
         let gap = match error {
-            EventsError::Pruned { .. } => self.ledger.gap(import.seq, self.settings.sources.clone()).await?,
+            EventsError::Pruned { .. } => {
+                self.ledger
+                    .gap(import.seq, &self.settings.name, self.settings.sources.clone())
+                    .await?
+            }
             _ => None,
         };
         let what = match gap {
@@ -422,7 +426,7 @@ impl Trouble {
             Reply::Barred { reason } => Trouble::barred(reason),
             Reply::Unavailable { reason } => Trouble::waiting(reason),
             // Opening answers with neither of these.
-            Reply::Held | Reply::Durable(_) => Trouble::waiting("the destination did not open"),
+            Reply::Held | Reply::Underway | Reply::Durable(_) => Trouble::waiting("the destination did not open"),
         }
     }
 }

@@ -149,7 +149,12 @@ impl Delivery {
     async fn pack_again(&mut self, mut courier: Courier, end: Cursor, looked_up: LookedUp) -> Result<Courier, Trouble> {
         let ahead = self
             .ledger
-            .ahead(courier.at, self.settings.sources.clone(), IMPORTS_MAX)
+            .ahead(
+                courier.at,
+                &self.settings.name,
+                self.settings.sources.clone(),
+                IMPORTS_MAX,
+            )
             .await?;
         courier.look(ahead);
         self.off_the_runtime(move || {
@@ -198,7 +203,7 @@ impl Delivery {
     /// A destination with a cursor of its own, beside a ledger that never imported what it says it has, was filled from
     /// another state directory. Going on would miss events, silently.
     async fn belongs_here(&mut self, cursor: Cursor, last: Option<Mark>) -> Result<(), Trouble> {
-        let end = self.ledger.ahead(cursor, Vec::new(), 0).await?.end;
+        let end = self.ledger.ahead(cursor, &self.settings.name, Vec::new(), 0).await?.end;
         let last_is_known = match &last {
             None => true,
             Some(mark) => self

@@ -97,10 +97,21 @@ impl Delivery {
                 return Err(self.too_many_letters(courier.letters));
             }
         }
+        // What is known to be ahead may have been undone since.
+        let asked = self.ledger.last_request().await?;
+        if asked != courier.asked {
+            courier.asked = asked;
+            courier.look_anew();
+        }
         if courier.wants_imports() {
             let ahead = self
                 .ledger
-                .ahead(courier.at, self.settings.sources.clone(), IMPORTS_MAX)
+                .ahead(
+                    courier.at,
+                    &self.settings.name,
+                    self.settings.sources.clone(),
+                    IMPORTS_MAX,
+                )
                 .await?;
             let ahead = match read_until {
                 Some(read_until) => ahead.before(read_until),
@@ -122,6 +133,11 @@ impl Delivery {
         match filled {
             Ok(()) => Ok(Packed::Parcel(courier)),
             Err(Unfilled::NoLookup(error)) => Err(error.into()),
+            // It lies elsewhere since it was looked up, or nobody wants it any more.
+            Err(Unfilled::Unreadable(import, _)) if !self.ledger.is_as_before(&import).await? => {
+                courier.look_anew();
+                Ok(Packed::Parcel(courier))
+            }
             Err(Unfilled::Unreadable(_, error)) if error.is_transient() => Err(Trouble::waiting(error.to_string())),
             Err(Unfilled::Unreadable(import, error)) => {
                 // The leave holds for the whole gap: it ends with the next parcel that is delivered.

@@ -32,6 +32,7 @@ pub(crate) fn an_import() -> std::sync::Arc<crate::ledger::Import> {
         imported_at: 1_574_096_700_000,
         entries: 0,
         accepted: 0,
+        asks: ledger::Asks::Deliver,
         reading: ledger::Reading {
             reader: feed::READER_VERSION,
             member: archive::Member {

@@ -251,9 +251,10 @@ fn before(transaction: &Connection, source: &str, claimed: &Claimed, outcome: &O
         return Ok(before);
     }
     if claimed.retry_of.is_none() {
+        // One that was undone had its events taken in.
         before.same_failure = one(
             "SELECT id FROM imports WHERE source = ?1 AND archive = ?2 AND status = 'failed' AND imported = 0
-             AND sha256 = ?3 ORDER BY seq DESC LIMIT 1",
+             AND undone_by IS NULL AND sha256 = ?3 ORDER BY seq DESC LIMIT 1",
             &[&source, name, &sha256],
         )?;
         if before.same_failure.is_some() {

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::dead_letters::{KeptLetter, NewLetter, bury, put_back};
 use super::deliveries::note;
+use super::dropping::let_go;
 use super::people::LookedUp;
 use super::{Cursor, Ledger, LedgerError, Standing};
 
@@ -167,6 +168,10 @@ impl Ledger {
     pub async fn settle(&self, settlement: Settlement, now: i64) -> Result<(), LedgerError> {
         self.write("noting what came of a delivery", move |ledger| {
             let name = &settlement.name;
+            let from: Option<i64> = ledger
+                .prepare_cached("SELECT seq FROM destinations WHERE name = ?1")?
+                .query_row([name], |row| row.get(0))
+                .optional()?;
             ledger
                 .prepare_cached(
                     "UPDATE destinations SET seq = coalesce(?2, seq), \"index\" = coalesce(?3, \"index\"),
@@ -199,6 +204,9 @@ impl Ledger {
                 ledger
                     .prepare_cached("UPDATE budgets SET blocked_until = ?3 WHERE site = ?1 AND kind = ?2")?
                     .execute(params![budget.site, budget.kind, until])?;
+            }
+            if let (Some(from), Some(cursor)) = (from, settlement.cursor) {
+                let_go(ledger, name, from, cursor.seq)?;
             }
             put_flight(ledger, name, settlement.flight.as_ref())?;
             match &settlement.standing {

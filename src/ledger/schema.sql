@@ -86,7 +86,7 @@ CREATE INDEX imports_by_name    ON imports (source, archive, seq);
 CREATE INDEX imports_by_source  ON imports (source, id);
 CREATE INDEX imports_by_data    ON imports (source, data_sha256, seq) WHERE imported = 1;
 CREATE INDEX imports_by_time    ON imports (source, kind, named_at) WHERE imported = 1;
-CREATE INDEX imports_onward     ON imports (seq, accepted, duplicates, source) WHERE onward = 1; -- what lies ahead of a destination
+CREATE INDEX imports_onward     ON imports (seq, accepted, duplicates, source, only_to) WHERE onward = 1; -- what lies ahead of a destination
 CREATE INDEX imports_unmoved    ON imports (source) WHERE disposition = 'pending' OR recheck = 1;
 CREATE INDEX imports_claimed    ON imports (id) WHERE status = 'importing';
 CREATE INDEX imports_failed     ON imports (id) WHERE status = 'failed';
@@ -94,7 +94,7 @@ CREATE INDEX imports_keyed      ON imports (seq) WHERE unique_keys > 0; -- in wh
 CREATE INDEX imports_undone     ON imports (id) WHERE undone_by IS NOT NULL;
 CREATE INDEX imports_spooled    ON imports (spool_file) WHERE spool_file IS NOT NULL;
 CREATE INDEX imports_by_age     ON imports (closed_at, seq, spool_len) WHERE spool_file IS NOT NULL; -- what may leave the spool
-CREATE INDEX imports_pruned     ON imports (seq, accepted, duplicates, source)
+CREATE INDEX imports_pruned     ON imports (seq, accepted, duplicates, source, only_to)
     WHERE onward = 1 AND spool_file IS NULL AND kind NOT IN ('undo', 'erase');
 
 -- Archive rules that were not observed.
@@ -341,3 +341,13 @@ INSERT INTO people_reading (one, keep) VALUES (1, 'never');
 CREATE INDEX imports_of_users ON imports (seq) WHERE kind = 'users' AND imported = 1; -- whether there ever was a user feed
 
 CREATE INDEX dead_letters_waiting ON dead_letters (waits_for) WHERE waits_for IS NOT NULL; -- letters that a person's address frees
+
+-- What somebody asked of all who read on in the log (imports.kind: replay, undo, erase), apart from what its row there says.
+CREATE TABLE requests (
+    import          INTEGER PRIMARY KEY REFERENCES imports (id),
+    who             TEXT,                              -- erase: JSON, whom; NULL once all are past it: nobody knows any more
+    cleared_at      INTEGER,                           -- erase: since when spool and ledger hold nothing of them; NULL: that is still to be done
+    report          TEXT    NOT NULL DEFAULT '{}'      -- erase: JSON, what was found where
+) STRICT;
+
+CREATE INDEX imports_requests   ON imports (seq) WHERE kind IN ('replay', 'undo', 'erase');

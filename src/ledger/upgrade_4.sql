@@ -16,10 +16,10 @@ ALTER TABLE imports ADD COLUMN history BLOB CHECK (length(history) = 32);
 UPDATE imports SET onward = 1 WHERE imported = 1;
 
 DROP INDEX imports_with_events;
-CREATE INDEX imports_onward ON imports (seq, accepted, duplicates, source) WHERE onward = 1;
+CREATE INDEX imports_onward ON imports (seq, accepted, duplicates, source, only_to) WHERE onward = 1;
 
 DROP INDEX imports_pruned;
-CREATE INDEX imports_pruned ON imports (seq, accepted, duplicates, source)
+CREATE INDEX imports_pruned ON imports (seq, accepted, duplicates, source, only_to)
     WHERE onward = 1 AND spool_file IS NULL AND kind NOT IN ('undo', 'erase');
 
 CREATE TABLE definitions (
@@ -100,3 +100,12 @@ INSERT INTO people_reading (one, keep) VALUES (1, 'never');
 CREATE INDEX imports_of_users ON imports (seq) WHERE kind = 'users' AND imported = 1;
 
 CREATE INDEX dead_letters_waiting ON dead_letters (waits_for) WHERE waits_for IS NOT NULL;
+
+CREATE TABLE requests (
+    import          INTEGER PRIMARY KEY REFERENCES imports (id),
+    who             TEXT,
+    cleared_at      INTEGER,
+    report          TEXT    NOT NULL DEFAULT '{}'
+) STRICT;
+
+CREATE INDEX imports_requests ON imports (seq) WHERE kind IN ('replay', 'undo', 'erase');

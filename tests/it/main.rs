@@ -2,6 +2,7 @@
 
 mod house; // the harness: real sshd, archives from readable text, the scripted far end
 
+mod again; // delivered once more, taken back, erased
 mod archives; // every rule of packaging, and hostile zips
 mod arriving; // large archives, read while they arrive
 mod bento; // what is sent to Bento, against its pages and its own client; what its answers mean

@@ -1,5 +1,6 @@
 CREATE TABLE events (
-    -- The accepted events, each exactly once, in the order they were imported. Rows are appended and never changed.
+    -- The accepted events, each exactly once, in the order they were imported. Rows are appended and never changed;
+    -- they go when their import is undone, or when somebody is erased.
     -- There is a view event_<name> for each event name (the first 200).
     n             INTEGER PRIMARY KEY, -- counts rows; later imports have higher numbers
     id            TEXT    NOT NULL,    -- names the event for ever, here and everywhere else it is delivered to
