@@ -57,12 +57,18 @@ pub enum Command {
     Status(StatusArgs),
     /// Print the accepted events, one JSON object a line, straight from the spool
     Events(EventsArgs),
-    /// Have archives looked at again, or dead letters delivered again
+    /// Have archives looked at again, or events delivered again
     Retry(RetryArgs),
+    /// Take an import's events back, as if it had never come in
+    Undo(UndoArgs),
+    /// Forget a person: in the spool, the ledger and local destinations
+    Erase(EraseArgs),
     /// List what a destination did not take, and why; or give it up
     DeadLetters(DeadLettersArgs),
     /// List, check and explain event definitions: what an event of a name must look like
     Definitions(DefinitionsArgs),
+    /// Show who the events are about: somebody by id or e-mail address, what clashes, or how many there are
+    People(PeopleArgs),
     /// Show a server's host keys, and the line that goes into the configuration
     Keys(KeysArgs),
     /// Show it all on this machine alone: an SFTP server, archives good and bad, the daemon
@@ -174,12 +180,53 @@ pub struct RetryArgs {
     /// What this destination did not take, of kind refused, held or deferred
     #[arg(long, value_name = "DEST", group = "what")]
     pub dead_letters: Option<String>,
+    /// The events of this import, by its number: delivered once more, with the same ids
+    #[arg(long, value_name = "ID", group = "what")]
+    pub import: Option<i64>,
+    /// With --import: only to this destination; may be repeated
+    #[arg(long, value_name = "DEST", requires = "import", conflicts_with_all = ["which", "failed", "dead_letters"])]
+    pub to: Vec<String>,
     /// With --dead-letters: ranges of kind unidentified as well, though most of their events were taken and come twice then
     #[arg(long, requires = "dead_letters", conflicts_with_all = ["which", "failed"])]
     pub unidentified: bool,
     /// With --dead-letters: only this one, by its number; may be repeated
     #[arg(long = "id", value_name = "N", requires = "dead_letters", conflicts_with_all = ["which", "failed"])]
     pub ids: Vec<i64>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `undo`
+#[derive(Debug, ClapArgs)]
+pub struct UndoArgs {
+    /// The import's number
+    #[arg(value_name = "ID")]
+    pub import: i64,
+    /// Do it, without asking
+    #[arg(long)]
+    pub yes: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `erase`
+#[derive(Debug, ClapArgs)]
+#[command(group = clap::ArgGroup::new("who").required(true))]
+pub struct EraseArgs {
+    /// The person's id
+    #[arg(long, value_name = "ID", group = "who")]
+    pub id: Option<String>,
+    /// The person's e-mail address; upper and lower case are the same
+    #[arg(long, value_name = "ADDRESS", group = "who")]
+    pub email: Option<String>,
+    /// With --email: the business unit; without it, the address that has none
+    #[arg(long, value_name = "UNIT", requires = "email", conflicts_with = "id")]
+    pub unit: Option<String>,
+    /// Do it, without asking
+    #[arg(long)]
+    pub yes: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -259,6 +306,29 @@ pub struct DefinitionsExplainArgs {
     /// The event, by the definition's name for it or a feed's
     #[arg(value_name = "NAME")]
     pub name: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `people`
+#[derive(Debug, ClapArgs)]
+pub struct PeopleArgs {
+    /// Whom to look up; without it: how many people are known, and how far they have been read
+    #[arg(value_name = "ID|EMAIL")]
+    pub who: Option<String>,
+    /// Only whoever has the address in this business unit; "" is none
+    #[arg(long, value_name = "UNIT", requires = "who")]
+    pub unit: Option<String>,
+    /// Entries that take two people for one, or one for another
+    #[arg(long, conflicts_with = "who")]
+    pub clashes: bool,
+    /// How many clashes, the newest
+    #[arg(long, value_name = "N", default_value_t = 100, conflicts_with_all = ["who", "all"])]
+    pub limit: u64,
+    /// All clashes that are kept
+    #[arg(long, conflicts_with = "who")]
+    pub all: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

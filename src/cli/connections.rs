@@ -184,7 +184,9 @@ async fn try_destination(destination: &DestinationSettings) -> Result<(), String
     match tokio::time::timeout(patience, attempt).await {
         Ok(Ok(Ok(()))) => Ok(()),
         Ok(Ok(Err(Reply::Unavailable { reason } | Reply::Barred { reason }))) => Err(reason),
-        Ok(Ok(Err(Reply::Held | Reply::Durable(_)))) => Err("it answered something that makes no sense".to_owned()),
+        Ok(Ok(Err(Reply::Held | Reply::Underway | Reply::Durable(_)))) => {
+            Err("it answered something that makes no sense".to_owned())
+        }
         Ok(Err(_)) => {
             Err("looking at it broke off by a fault in this program, which is on stderr; please report it".to_owned())
         }
@@ -232,7 +234,9 @@ async fn to_come(ledger: &Ledger, destination: &DestinationSettings) -> anyhow::
             (Begins::of(destination.start), None, cursor)
         }
     };
-    let ToCome { imports, events } = ledger.to_come(cursor, destination.sources.clone()).await?;
+    let ToCome { imports, events } = ledger
+        .to_come(cursor, &destination.name, destination.sources.clone())
+        .await?;
     Ok(Sent {
         begins,
         was,

@@ -29,6 +29,7 @@ use stint::Worker;
 mod ahead; // reading ahead for a receiver
 mod courier; // a receiver at work
 mod desk; // the thread that its work is done on
+mod lookup; // what an entry lacks, and its receiver cannot do without
 mod narrow; // which events of a parcel are at fault
 mod open;
 pub mod pace;
@@ -243,7 +244,11 @@ impl Delivery {
     /// Names the gap, and how to go on.
     async fn behind(&mut self, import: &Import, error: &EventsError) -> Result<Trouble, LedgerError> {
         let gap = match error {
-            EventsError::Pruned { .. } => self.ledger.gap(import.seq, self.settings.sources.clone()).await?,
+            EventsError::Pruned { .. } => {
+                self.ledger
+                    .gap(import.seq, &self.settings.name, self.settings.sources.clone())
+                    .await?
+            }
             _ => None,
         };
         let what = match gap {
@@ -422,7 +427,7 @@ impl Trouble {
             Reply::Barred { reason } => Trouble::barred(reason),
             Reply::Unavailable { reason } => Trouble::waiting(reason),
             // Opening answers with neither of these.
-            Reply::Held | Reply::Durable(_) => Trouble::waiting("the destination did not open"),
+            Reply::Held | Reply::Underway | Reply::Durable(_) => Trouble::waiting("the destination did not open"),
         }
     }
 }

@@ -8,12 +8,14 @@ mod batch;
 mod beside;
 mod id;
 mod line;
+mod people;
 mod read;
 mod utc;
 
 pub use batch::{Batch, Event, Names};
 pub use id::{EventId, key};
 pub use line::{push_line, push_message};
+pub use people::{People, Person};
 pub use read::{Bounds, Events, EventsError, one};
 pub use utc::{push_date, push_utc};
 
@@ -30,6 +32,7 @@ pub(crate) fn an_import() -> std::sync::Arc<crate::ledger::Import> {
         imported_at: 1_574_096_700_000,
         entries: 0,
         accepted: 0,
+        asks: ledger::Asks::Deliver,
         reading: ledger::Reading {
             reader: feed::READER_VERSION,
             member: archive::Member {
@@ -47,6 +50,8 @@ pub(crate) fn an_import() -> std::sync::Arc<crate::ledger::Import> {
                 duplicate_keys: feed::DuplicateKeys::Reject,
                 entry_bytes_max: 16 * 1024 * 1024,
                 depth_max: 128,
+                kind: crate::verdict::FeedKind::Events,
+                ordered_items: false,
             },
             limits: archive::Limits {
                 unpacked_bytes: 1 << 34,
@@ -57,5 +62,6 @@ pub(crate) fn an_import() -> std::sync::Arc<crate::ledger::Import> {
         left_out: roaring::RoaringTreemap::new(),
         stored: None,
         pruned_at: None,
+        history: None,
     })
 }

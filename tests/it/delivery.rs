@@ -63,9 +63,12 @@ impl World {
                 duplicate_keys: DuplicateKeys::Reject,
                 entry_bytes_max: 16 << 20,
                 depth_max: 128,
+                kind: feedgate::verdict::FeedKind::Events,
+                ordered_items: false,
             },
             definitions: None,
             unknown_events: Default::default(),
+            keys_to: None,
             max_rejected: None,
             hash_data: true,
         };

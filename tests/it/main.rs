@@ -2,6 +2,7 @@
 
 mod house; // the harness: real sshd, archives from readable text, the scripted far end
 
+mod again; // delivered once more, taken back, erased
 mod archives; // every rule of packaging, and hostile zips
 mod arriving; // large archives, read while they arrive
 mod bento; // what is sent to Bento, against its pages and its own client; what its answers mean
@@ -21,11 +22,13 @@ mod http; // what is posted, and what every answer and every absence of one come
 mod intake; // one test per rule and per ending, over a directory and over SFTP
 mod kills; // SIGKILL at random moments
 mod network; // faults at any byte, servers that limit, refuse, flood and lie: recovered from without a restart
+mod people; // who is who: users, leads, upgrades, clashes; what is looked up for Bento
 mod receivers; // deliveries through faults, refusals, hours and crashes
 mod secrets; // in no output: a whole life, searched
 mod seeing; // destinations and dead letters, as `status`, `dead-letters`, `retry` and `check` show them
 mod sources; // one contract over a local directory and SFTP; authentication; host keys
 mod supply; // licences, sources and versions of what the program is made of
 mod tidy; // rooms that must not know each other
+mod unique; // events that come a second time: told, not delivered; crashes, lost files, many keys
 mod upgrade; // every older ledger opens and equals a fresh one
 mod uploads; // real uploaders racing the poll, and every way to write a file
