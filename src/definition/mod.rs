@@ -165,11 +165,14 @@ impl Definitions {
             let names = definition.feed_events.clone();
             names.into_iter().map(move |name| (name, at))
         };
-        let sensitive = all.iter().flat_map(|definition| &definition.fields);
-        let sensitive = sensitive.filter(|field| field.sensitive).map(|field| field.path.leaf());
+        let hidden = || {
+            let fields = all.iter().flat_map(|definition| &definition.fields);
+            fields.filter(|field| field.sensitive).map(|field| &field.path)
+        };
+        let around = hidden().flat_map(|path| path.keys().filter(|key| *key != path.leaf()));
         Ok(Definitions {
             by_feed_event: all.iter().enumerate().flat_map(named).collect(),
-            sensitive: Sensitive::of(sensitive),
+            sensitive: Sensitive::of(hidden().map(Path::leaf), around),
             warnings: read.warnings,
             hash: canonical::hash(&canonical),
             canonical,
