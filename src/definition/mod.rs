@@ -169,7 +169,7 @@ impl Definitions {
             let fields = all.iter().flat_map(|definition| &definition.fields);
             fields.filter(|field| field.sensitive).map(|field| &field.path)
         };
-        let around = hidden().flat_map(|path| path.keys().filter(|key| *key != path.leaf()));
+        let around = hidden().flat_map(|path| path.keys().filter(move |key| *key != path.leaf()));
         Ok(Definitions {
             by_feed_event: all.iter().enumerate().flat_map(named).collect(),
             sensitive: Sensitive::of(hidden().map(Path::leaf), around),
