@@ -167,7 +167,9 @@ impl Definitions {
         };
         let hidden = || {
             let fields = all.iter().flat_map(|definition| &definition.fields);
-            fields.filter(|field| field.sensitive).map(|field| &field.path)
+            // By whatever a customer is known, it is shown no more than an e-mail address or an id.
+            let is_hidden = |field: &&Field| field.sensitive || field.kind == FieldType::Customer;
+            fields.filter(is_hidden).map(|field| &field.path)
         };
         let around = hidden().flat_map(|path| path.keys().filter(move |key| *key != path.leaf()));
         Ok(Definitions {
@@ -209,7 +211,7 @@ impl Definitions {
         self.all.is_empty()
     }
 
-    /// The names in entries whose values nobody may see: the last keys of the paths of all sensitive fields.
+    /// The names in entries whose values nobody may see: the last keys of the paths of all sensitive fields, and of customers.
     pub fn sensitive(&self) -> &Sensitive {
         &self.sensitive
     }
