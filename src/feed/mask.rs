@@ -120,10 +120,13 @@ pub(super) fn shown(text: &[u8], window: Range<usize>, broken: usize, sensitive:
                 true
             }
             (_, Token::Quoted(_)) => {
-                state = match () {
-                    () if is_sensitive(&text[at..end], sensitive) => State::Awaited,
-                    () if is_around(&text[at..end], sensitive) && is_name(text, end, broken) => State::Around,
-                    () => State::Elsewhere,
+                let string = &text[at..end];
+                state = if is_sensitive(string, sensitive) {
+                    State::Awaited
+                } else if is_around(string, sensitive) && is_name(text, end, broken) {
+                    State::Around
+                } else {
+                    State::Elsewhere
                 };
                 false
             }
