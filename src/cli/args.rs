@@ -61,6 +61,8 @@ pub enum Command {
     Retry(RetryArgs),
     /// List what a destination did not take, and why; or give it up
     DeadLetters(DeadLettersArgs),
+    /// List what a destination that only queues events calls its requests, to be asked for there
+    Requests(RequestsArgs),
     /// Show a server's host keys, and the line that goes into the configuration
     Keys(KeysArgs),
     /// Show it all on this machine alone: an SFTP server, archives good and bad, the daemon
@@ -202,6 +204,29 @@ pub struct DeadLettersArgs {
     #[arg(long, conflicts_with = "limit")]
     pub discard: bool,
     /// Print JSON, with the bodies
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `requests`
+#[derive(Debug, ClapArgs)]
+pub struct RequestsArgs {
+    /// The destination
+    #[arg(value_name = "DEST")]
+    pub destination: String,
+    /// Only those of this event, by its id, or of this name
+    #[arg(long, value_name = "ID")]
+    pub find: Option<String>,
+    /// Only those of events of this import, by its number
+    #[arg(long, value_name = "ID")]
+    pub import: Option<i64>,
+    /// How many, the newest
+    #[arg(long, value_name = "N", default_value_t = 100, conflicts_with = "all")]
+    pub limit: u64,
+    /// All that are remembered
+    #[arg(long)]
+    pub all: bool,
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
 }

@@ -28,6 +28,7 @@ mod one_import; // one import in words
 pub mod output; // stdout: tables, JSON, a reader that went away
 pub mod pack; // the zip a partner should have sent
 mod print_events; // `events`: what is asked for, and where it goes
+mod requests; // what is asked for at a destination that queues
 mod retry; // look again, deliver again
 mod run; // the daemon, and a single pass
 mod settings; // the configuration, as every command finds it
@@ -93,6 +94,7 @@ fn carry_out(args: Args) -> anyhow::Result<Ending> {
         Command::Events(args) => on_runtime(print_events::run(config, args)),
         Command::Retry(args) => on_runtime(retry::run(config, &args)),
         Command::DeadLetters(args) => on_runtime(dead_letters::run(config, &args)),
+        Command::Requests(args) => on_runtime(async move { requests::run(config, &args).await }),
         #[cfg(feature = "demo")]
         Command::Demo(args) => on_runtime(demo::run(args)),
         #[cfg(not(feature = "demo"))]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::narrow::Narrow;
 use crate::destination::receiver::{Added, Call, Verdict};
 use crate::events::{Batch, Event, EventId, push_line};
-use crate::ledger::{Cursor, Import, LetterKind, LetterRange, NewLetter};
+use crate::ledger::{Cursor, Import, LetterKind, LetterRange, NewLetter, NewRequest};
 
 /// An event that a receiver wants later is sent again after this long, in milliseconds.
 const DEFERRED_MS: i64 = 10 * 60 * 1_000;
@@ -80,6 +80,7 @@ pub(super) struct Part {
     pub(super) letters: Vec<NewLetter>,
     pub(super) letters_gone: Vec<i64>,
     pub(super) letters_kept: Vec<(i64, LetterKind, String, Option<i64>)>,
+    pub(super) requests: Vec<NewRequest>,
 }
 
 impl Parcel {
@@ -197,6 +198,18 @@ impl Parcel {
             false => self.narrow.found(),
         }
         self.close(part)
+    }
+
+    /// The next `count` events were taken, in a request that the receiver calls so.
+    pub(super) fn taken_as(&self, count: usize, request: &str) -> Vec<NewRequest> {
+        let items = self.items[self.settled..].iter().take(count);
+        items
+            .map(|item| NewRequest {
+                place: (item.import.id, item.index),
+                event_id: item.id().to_string(),
+                request: request.to_owned(),
+            })
+            .collect()
     }
 
     /// Of the next `count` events so many were not taken, and nobody says which.

@@ -41,6 +41,12 @@ pub trait Receiver: Send {
 
     /// Makes one attempt at one call.
     fn make(&mut self, call: &Call) -> Answer;
+
+    /// What the receiver calls the request that it took last, where it gives requests names by which it is asked later what
+    /// became of them.
+    fn request_name(&mut self) -> Option<String> {
+        None
+    }
 }
 
 /// What came of adding an event to a parcel.

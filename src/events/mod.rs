@@ -9,12 +9,14 @@ mod beside;
 mod id;
 mod line;
 mod read;
+mod route;
 mod utc;
 
 pub use batch::{Batch, Event, Names};
 pub use id::{EventId, key};
 pub use line::{push_line, push_message};
 pub use read::{Bounds, Events, EventsError, one};
+pub use route::Route;
 pub use utc::{push_date, push_utc};
 
 /// An import of nothing, for the tests of rooms that need one.
@@ -57,5 +59,6 @@ pub(crate) fn an_import() -> std::sync::Arc<crate::ledger::Import> {
         left_out: roaring::RoaringTreemap::new(),
         stored: None,
         pruned_at: None,
+        definitions: None,
     })
 }

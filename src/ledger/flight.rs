@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::dead_letters::{LetterKind, NewLetter, bury, put_back};
 use super::deliveries::note;
+use super::requests::{NewRequest, remember};
 use super::{Cursor, Ledger, LedgerError, Standing};
 
 /// An hour, in milliseconds.
@@ -99,6 +100,8 @@ pub struct Settlement {
     pub letters_gone: Vec<i64>,
     /// Dead letters that were not taken this time either: kind, reason, and when they are tried again by themselves.
     pub letters_kept: Vec<(i64, LetterKind, String, Option<i64>)>,
+    /// What the destination calls the requests that it took.
+    pub requests: Vec<NewRequest>,
     /// What is still on its way.
     pub flight: Option<Flight>,
     /// How the destination stands now; `None`: as before.
@@ -191,6 +194,9 @@ impl Ledger {
             }
             for (id, kind, reason, retry_at) in &settlement.letters_kept {
                 put_back(ledger, *id, *kind, reason, *retry_at, now)?;
+            }
+            for request in &settlement.requests {
+                remember(ledger, name, request, now)?;
             }
             if let Some((budget, until)) = &settlement.blocked {
                 ledger

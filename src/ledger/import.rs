@@ -71,6 +71,7 @@ pub(super) fn import(row: &Row<'_>) -> rusqlite::Result<Import> {
         left_out,
         stored,
         pruned_at: row.get(12)?,
+        definitions: None,
     })
 }
 

@@ -28,6 +28,7 @@ pub mod moves;
 mod open;
 pub mod outcome;
 pub mod report;
+mod requests;
 pub mod retention;
 pub mod retry;
 #[cfg(test)]
@@ -39,6 +40,7 @@ pub use deliveries::{Ahead, DestinationRow, DestinationState, Gap, Registration,
 pub use flight::{Budget, Flight, Leave, Sending, Settlement};
 pub use log::LogLine;
 pub use open::SCHEMA_VERSION;
+pub use requests::{NewRequest, RequestReport, RequestsWanted};
 
 /// A place in everything ever imported: the next event is number `index` of the import that was closed as number `seq`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
@@ -102,6 +104,8 @@ pub struct Import {
     pub stored: Option<Stored>,
     /// When its bytes left the spool.
     pub pruned_at: Option<i64>,
+    /// The definitions of [`Reading::definitions`], for whoever needs them and has looked them up.
+    pub definitions: Option<Arc<Definitions>>,
 }
 
 /// What can go wrong with the ledger. None of it is ever an archive's fault.

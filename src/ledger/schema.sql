@@ -266,3 +266,16 @@ CREATE TABLE definitions (
     hash            TEXT    PRIMARY KEY,               -- SHA-256 of the text, in hex
     text            TEXT    NOT NULL                   -- JSON: an array of them, as the files have them, in the order of their names
 ) STRICT, WITHOUT ROWID;
+
+-- What destinations that only queue events call the requests that they took, to be asked for there: the newest 100,000.
+CREATE TABLE requests (
+    n               INTEGER PRIMARY KEY,               -- in the order of their answers
+    destination     TEXT    NOT NULL,
+    import          INTEGER NOT NULL REFERENCES imports (id),
+    "index"         INTEGER NOT NULL,
+    event_id        TEXT    NOT NULL,
+    request         TEXT    NOT NULL,                  -- as the destination calls it
+    at              INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX requests_of        ON requests (destination, n);

@@ -25,3 +25,15 @@ CREATE TABLE definitions (
     hash            TEXT    PRIMARY KEY,
     text            TEXT    NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE requests (
+    n               INTEGER PRIMARY KEY,
+    destination     TEXT    NOT NULL,
+    import          INTEGER NOT NULL REFERENCES imports (id),
+    "index"         INTEGER NOT NULL,
+    event_id        TEXT    NOT NULL,
+    request         TEXT    NOT NULL,
+    at              INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX requests_of        ON requests (destination, n);

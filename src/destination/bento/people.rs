@@ -8,9 +8,9 @@
 use std::collections::HashMap;
 
 use super::answer;
-use super::entry::Entry;
+use crate::destination::entry::Entry;
 use super::fields::mapped;
-use super::json::Object;
+use crate::destination::json::Object;
 use super::site::{Request, Site};
 use crate::config::resolve::BentoSettings;
 use crate::destination::receiver::Answer;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::answer;
-use super::entry::{Entry, Value};
+use crate::destination::entry::{Entry, Value};
 use super::site::Site;
 use crate::config::resolve::BentoSettings;
 use crate::destination::Reply;
