@@ -20,6 +20,7 @@
 //! | [`spool`] | downloaded archives on the local disk, by content, synced | SQL, JSON |
 //! | [`archive`] | the zip: its name, its end, its rules, its one data file | SFTP, SQL, configuration, the clock |
 //! | [`feed`] | the JSON array: streaming reader, entries, rejects | zip, SFTP, SQL, configuration, the clock |
+//! | [`definition`] | what an event of a name must look like, and entries held against it | zip, SFTP, SQL, configuration, the clock |
 //! | [`ledger`] | SQLite: imports, exceptions, cursors, reports | SFTP, wire formats |
 //! | [`intake`] | the flow from a source to the ledger and back | destinations |
 //! | [`events`] | an import read again, less its exceptions | sources, destinations |
@@ -58,6 +59,7 @@ mod blocks;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod definition;
 pub mod delivery;
 #[cfg(feature = "demo")]
 pub mod demo;

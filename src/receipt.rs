@@ -268,6 +268,18 @@ pub fn fix_reject(code: RejectCode) -> &'static str {
             "Write \"timestamp\" as 2018-05-22T22:00:00Z (UTC), or leave it out: then the time of the import counts."
         }
         DuplicateKey => "The key is there twice in one entry, with different values. Keep the right one.",
+        DefinitionFieldMissing => {
+            "Give the entry the field that is named; null and blank count as absent. Ask the operator for the definition of the event: `feedgate definitions explain NAME` prints it, with an example."
+        }
+        DefinitionFieldType => {
+            "Write the value in the type that is named: numbers and true or false without quotation marks, texts within them."
+        }
+        DefinitionValue => {
+            "Send one of the values, or the form, that the message names; or ask the operator to allow yours."
+        }
+        DefinitionUnknownEvent => {
+            "This feed takes only events that were agreed on. Check the spelling of \"event\", or ask the operator for a definition of it."
+        }
     }
 }
 

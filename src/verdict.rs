@@ -185,6 +185,14 @@ codes! {
         TimestampInvalid = "timestamp_invalid",
         /// One of the five keys is there twice with different values.
         DuplicateKey = "duplicate_key",
+        /// A field that the event's definition requires is absent, null or blank.
+        DefinitionFieldMissing = "definition_field_missing",
+        /// A field is of another type than the definition says.
+        DefinitionFieldType = "definition_field_type",
+        /// A field's value is not one that the definition allows.
+        DefinitionValue = "definition_value",
+        /// No definition is for this event, and the operator wants one for each.
+        DefinitionUnknownEvent = "definition_unknown_event",
     }
 }
 

@@ -120,7 +120,7 @@ impl<T> Field<T> {
 }
 
 /// The JSON type of a value, as a noun.
-pub(super) fn type_of(value: &str) -> &'static str {
+pub(crate) fn type_of(value: &str) -> &'static str {
     match value.as_bytes().first() {
         Some(b'"') => "a string",
         Some(b'{') => "an object",

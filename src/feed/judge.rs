@@ -92,6 +92,17 @@ impl<'a> Weighed<'_, 'a> {
         self.reasons.first().map(|(code, _)| *code)
     }
 
+    /// The name of its event, if it is accepted.
+    pub fn event(&self) -> Option<&str> {
+        match &self.fields {
+            Some(Fields {
+                event: Field::Good(event),
+                ..
+            }) if self.reasons.is_empty() => Some(event),
+            _ => None,
+        }
+    }
+
     /// What is odd about it, if it is accepted.
     pub fn warnings(&self) -> impl Iterator<Item = WarningCode> {
         let accepted = self.reasons.is_empty();

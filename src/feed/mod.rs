@@ -36,9 +36,14 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::verdict::{Reject, Violation, Warning};
+use crate::verdict::{Position, Reject, Violation, Warning};
 
+pub(crate) use fields::type_of;
 pub use judge::{Weighed, extract, judge, weigh};
+pub use mask::Sensitive;
+pub use reasons::{rejected, shown_value};
+pub(crate) use text::unescaped;
+pub(crate) use timestamp::parse as parse_time;
 pub use walk::{RawEntry, Walk};
 
 /// Version of the reading: it is frozen with each import, and raised when the same bytes would be read otherwise.
@@ -70,6 +75,11 @@ pub enum DuplicateKeys {
 
 /// The five keys that are looked at.
 pub const KEYS: [&str; 5] = ["event", "id", "email", "businessUnit", "timestamp"];
+
+/// The place of a byte in a text that is read whole.
+pub(crate) fn place_in(text: &str, byte: usize) -> Position {
+    position::after(position::BEGINNING, &text.as_bytes()[..byte])
+}
 
 /// What an entry says of itself: its keys, unescaped. Strings borrow from the entry where nothing had to be unescaped.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -37,6 +37,23 @@ const NEVER_MEET: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "definition",
+        &[
+            "crate::source",
+            "crate::ledger",
+            "crate::spool",
+            "crate::config",
+            "crate::archive",
+            "crate::intake",
+            "tokio",
+            "ssh2",
+            "rusqlite",
+            "Utc::now",
+            "SystemTime",
+            "zip::",
+        ],
+    ),
+    (
         "source",
         &[
             "crate::ledger",
