@@ -44,7 +44,7 @@ use crate::feed::DuplicateKeys;
 pub use load::{load_state_dir, place};
 pub use problem::{ConfigError, Place, Problem};
 pub use section::Written;
-pub use web_url::is_this_machine;
+pub use web_url::{is_this_machine, web_base};
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;

@@ -1,10 +1,12 @@
 //! What the program uses: defaults filled in, addresses parsed, secrets read.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::url::Url;
 use super::web_url::without_query;
+use crate::definition::Definitions;
 use crate::feed::DuplicateKeys;
 
 /// Text that prints nothing: passwords, passphrases.
@@ -283,6 +285,17 @@ pub struct Endpoint {
     pub timeout: Duration,
 }
 
+impl Endpoint {
+    /// An URL of which nothing else was said.
+    pub fn plain(url: String) -> Endpoint {
+        Endpoint {
+            url,
+            roots: None,
+            timeout: Duration::from_secs(30),
+        }
+    }
+}
+
 /// Without the URL's query, which may hold a secret, and without the text of the certificates, which nobody wants to read.
 impl std::fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -419,6 +432,8 @@ pub struct CapillarySettings {
     pub endpoint: Endpoint,
     /// What lets us in.
     pub authorization: Option<Authorization>,
+    /// The definitions by which events are sent.
+    pub definitions: Arc<Definitions>,
     /// What becomes of an event that has no definition.
     pub without_definition: WithoutDefinition,
     /// What becomes of an event that lacks the identifier its definition asks for.

@@ -253,6 +253,18 @@ impl Ledger {
         .await
     }
 
+    /// The text of definitions that something was imported by, by its hash.
+    pub async fn definitions(&self, hash: &str) -> Result<Option<String>, LedgerError> {
+        let hash = hash.to_owned();
+        self.read("looking for definitions", move |ledger| {
+            ledger
+                .prepare_cached("SELECT text FROM definitions WHERE hash = ?1")?
+                .query_row([hash], |row| row.get(0))
+                .optional()
+        })
+        .await
+    }
+
     /// Source, archive and SHA-256 of the import that was closed as number `seq`, if it took events in; one that was undone did.
     pub async fn closed_as(&self, seq: i64) -> Result<Option<(String, String, [u8; 32])>, LedgerError> {
         self.read("looking for the import that a destination had last", move |ledger| {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use crate::archive::{Limits, Member};
+use crate::definition::Definitions;
 use crate::feed::Options;
 
 mod close;

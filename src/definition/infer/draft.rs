@@ -214,5 +214,3 @@ fn has_passed_over(place: &Place) -> bool {
     let below = place.members.iter().map(|(_, member)| member);
     place.passed_over > 0 || below.chain(place.each.as_deref()).any(has_passed_over)
 }
-
-}
