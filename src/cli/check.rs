@@ -77,14 +77,23 @@ fn rules(config: Option<&Path>, source: Option<&str>) -> anyhow::Result<(Rules, 
         (None, [only]) => only.clone(),
         (None, _) => settings::default_source()?,
     };
-    Ok((Rules::of(&found, &settings.limits), settings.limits))
+    Ok((
+        Rules::of(&found, &settings.limits, &settings.definitions),
+        settings.limits,
+    ))
 }
 
-/// The rules where nobody configured anything.
-pub(super) fn defaults() -> anyhow::Result<(Rules, LimitSettings)> {
+/// The rules where nobody configured anything, but for event definitions: those of the configuration, if there is a sound one.
+pub(super) fn defaults(config: Option<&Path>) -> anyhow::Result<(Rules, LimitSettings)> {
     let settings = settings::defaults()?;
+    let definitions = match settings::load(config) {
+        Ok(settings) => settings.definitions,
+        // Who names one wants it to count.
+        Err(error) if config.is_some() => return Err(error.into()),
+        Err(_) => settings.definitions.clone(),
+    };
     Ok((
-        Rules::of(&settings::default_source()?, &settings.limits),
+        Rules::of(&settings::default_source()?, &settings.limits, &definitions),
         settings.limits,
     ))
 }

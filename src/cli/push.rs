@@ -46,15 +46,19 @@ pub async fn run(config: Option<&Path>, args: PushArgs) -> anyhow::Result<Ending
     let settings = settings::load(config)?;
     let wanted = api_settings(&settings, &args)?;
     // Requests block.
-    tokio::task::spawn_blocking(move || push(&settings.definitions.set, &wanted, &args)).await?
+    tokio::task::spawn_blocking(move || {
+        let definitions = settings.definitions.definitions.as_deref();
+        let definitions = definitions.context(
+            "pushing definitions: there are none beside the configuration; `feedgate definitions infer ARCHIVE` drafts some",
+        )?;
+        push(definitions, &wanted, &args)
+    })
+    .await?
 }
 
 fn push(definitions: &Definitions, wanted: &ApiSettings, args: &PushArgs) -> anyhow::Result<Ending> {
     let doing = "pushing definitions";
     let mut api = Api::open(wanted).map_err(anyhow::Error::msg).context(doing)?;
-    if definitions.is_empty() {
-        bail!("{doing}: there are none; `feedgate definitions infer ARCHIVE` drafts some");
-    }
     let theirs = api.list().map_err(anyhow::Error::msg).context(doing)?;
     let ours: Vec<_> = definitions.iter().map(|definition| definition.to_vendor()).collect();
     let plan = Plan::of(&ours, &theirs);

@@ -31,7 +31,8 @@ impl Resolver<'_> {
             api: self.api(destination, &endpoint, &authorization),
             endpoint,
             authorization,
-            definitions: std::sync::Arc::new(crate::definition::Definitions::parse(&[], &[]).expect("nothing is wrong")),
+            // They are read once all destinations are known, which may list actions.
+            definitions: None,
             without_definition: destination.without_definition.value,
             without_identifier: destination.without_identifier.value,
             till_code: destination.till_code.as_ref().map(|till| till.value.0.clone()),

@@ -4,13 +4,13 @@
 
 use std::fmt::Debug;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::form::{Bytes, Count, Name};
 use super::load::Environment;
 use super::problem::{Place, Problem};
-use super::resolve::{DestinationSettings, ImportLogSettings, LimitSettings, Settings, SpoolSettings};
+use super::resolve::{DestinationKind, DestinationSettings, ImportLogSettings, LimitSettings, Settings, SpoolSettings};
 use super::section::Written;
 use super::{File, GIB, KIB, Limits, TIB};
 
@@ -29,7 +29,13 @@ impl<'a> Resolver<'a> {
         self.problems.push(Problem::new(place.clone(), message));
     }
 
-    pub(super) fn settings(&mut self, file: &File) -> Settings {
+    /// Whether nothing is wrong so far.
+    pub(super) fn is_well(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    /// What the file says, which lies at `path`, if it is one.
+    pub(super) fn settings(&mut self, file: &File, path: Option<&Path>) -> Settings {
         let state_dir = self.absolute(&file.state_dir);
         self.refuse_twins(
             "source",
@@ -43,7 +49,7 @@ impl<'a> Resolver<'a> {
                 .filter_map(|destination| destination.name.as_ref()),
         );
         let sources = file.source.value.iter().map(|source| self.source(source)).collect();
-        let destinations: Vec<DestinationSettings> = file
+        let mut destinations: Vec<DestinationSettings> = file
             .destination
             .value
             .iter()
@@ -52,12 +58,23 @@ impl<'a> Resolver<'a> {
         self.refuse_shared_paths(&file.destination.value, &destinations, &state_dir);
         self.refuse_stolen_names(&file.destination.value);
         self.refuse_disputed_budgets(&file.destination.value, &destinations);
+        let actions: Vec<String> = destinations
+            .iter()
+            .flat_map(|destination| destination.actions.clone())
+            .collect();
+        let definitions = self.definitions(&file.definitions, path, &actions);
+        for destination in &mut destinations {
+            if let DestinationKind::Capillary(capillary) = &mut destination.kind {
+                capillary.definitions.clone_from(&definitions.definitions);
+            }
+        }
         let spool = &file.spool.value;
         let import_log = &file.import_log.value;
         Settings {
             sources,
             destinations,
             limits: self.limits(&file.limits.value),
+            definitions,
             spool: SpoolSettings {
                 retention: spool.retention.value,
                 max_lag: spool.max_lag.value,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::resolve::{After, LimitSettings, SourceSettings};
+use crate::config::resolve::{After, DefinitionSettings, LimitSettings, SourceSettings};
 use crate::ledger::listing::{Claim, Postponed};
 use crate::ledger::outcome::{Action, Disposal, Outcome};
 use crate::ledger::{Ledger, LedgerError, now};
@@ -58,6 +58,8 @@ pub struct Intake {
     pub settings: SourceSettings,
     /// Bounds on archives and on work.
     pub limits: LimitSettings,
+    /// What events must look like.
+    pub definitions: DefinitionSettings,
     /// The ledger.
     pub ledger: Ledger,
     /// The spool.

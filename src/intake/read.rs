@@ -80,7 +80,7 @@ impl Intake {
     }
 
     async fn fetch_and_judge(&self, ids: &[i64], mut batch: Vec<Ready>, claimed_at: i64) -> Result<Read, Trouble> {
-        let rules = Rules::of(&self.settings, &self.limits);
+        let rules = Rules::of(&self.settings, &self.limits, &self.definitions);
         let meanwhile = self.readers.begin(&mut batch, &rules);
         let (mut fetched, mut postponed) = self.fetch(ids, batch, claimed_at).await?;
         let judged = match meanwhile {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -12,7 +13,8 @@ use super::rejected_set::RejectedSet;
 use super::unpacking::unpack;
 use crate::archive::{self, FeedName, Limits};
 use crate::blocks::INLINE_BYTES_MAX;
-use crate::config::resolve::{LimitSettings, MaxRejected, Packaging, SourceSettings};
+use crate::config::resolve::{DefinitionSettings, LimitSettings, MaxRejected, Packaging, SourceSettings};
+use crate::definition::{Definitions, Held, Holder, UnknownEvents};
 use crate::feed::{self, Options, READER_VERSION, Stop, Verdict, Walk};
 use crate::ledger::Reading;
 use crate::ledger::outcome::{Judged, REJECTS_KEPT, WARNINGS_KEPT};
@@ -30,6 +32,10 @@ pub struct Rules {
     pub limits: Limits,
     /// How the feed is read.
     pub options: Options,
+    /// What events must look like, if anything is said of it.
+    pub definitions: Option<Arc<Definitions>>,
+    /// What becomes of an event that has no definition, if there are any.
+    pub unknown_events: UnknownEvents,
     /// More rejects than this and nothing is imported.
     pub max_rejected: Option<MaxRejected>,
     /// Whether the data file's SHA-256 is wanted, by which one import is told from another. It costs nearly half as much as
@@ -39,7 +45,7 @@ pub struct Rules {
 
 impl Rules {
     /// The rules of a source.
-    pub fn of(source: &SourceSettings, limits: &LimitSettings) -> Rules {
+    pub fn of(source: &SourceSettings, limits: &LimitSettings, definitions: &DefinitionSettings) -> Rules {
         Rules {
             packaging: source.packaging,
             limits: Limits {
@@ -52,6 +58,8 @@ impl Rules {
                 entry_bytes_max: limits.entry_bytes,
                 depth_max: limits.depth,
             },
+            definitions: definitions.definitions.clone(),
+            unknown_events: definitions.unknown_events,
             max_rejected: source.max_rejected,
             hash_data: true,
         }
@@ -71,6 +79,7 @@ pub fn take_in<R: Read + Seek + Send>(
 ) -> io::Result<Judged> {
     let mut judged = Judged {
         lenient: rules.packaging == Packaging::Lenient,
+        definitions: rules.definitions.clone(),
         ..Judged::default()
     };
     let contents = match archive::inspect(&mut archive, size, name, &rules.limits) {
@@ -99,7 +108,10 @@ pub fn take_in<R: Read + Seek + Send>(
         member,
         options: rules.options.clone(),
         limits: rules.limits,
-        definitions: None,
+        definitions: rules
+            .definitions
+            .as_ref()
+            .map(|definitions| definitions.hash().to_owned()),
     });
     let mut tell = |bytes| progress(bytes, expected);
     let (read, data_sha256) = match expected <= INLINE_BYTES_MAX {
@@ -130,7 +142,7 @@ fn read_inline<'a>(
         data,
         hash: rules.hash_data.then(Sha256::new),
     };
-    let mut read = read_feed(&mut data, expected, &rules.options, judged, progress);
+    let mut read = read_feed(&mut data, expected, rules, judged, progress);
     if matches!(read, Err(Stop::Fault(_))) {
         // Damage to the zip is the better explanation for JSON that stops making sense: the rest is unpacked for that.
         read = io::copy(&mut data, &mut io::sink()).map_err(Stop::Read).and(read);
@@ -150,7 +162,7 @@ fn read_beside<'a>(
 ) -> (Result<(), Stop>, Option<[u8; 32]>) {
     std::thread::scope(|scope| {
         let (mut blocks, unpacking) = unpack(scope, data, rules.hash_data);
-        let mut read = read_feed(&mut blocks, expected, &rules.options, judged, progress);
+        let mut read = read_feed(&mut blocks, expected, rules, judged, progress);
         if matches!(read, Err(Stop::Fault(_))) {
             read = io::copy(&mut blocks, &mut io::sink()).map_err(Stop::Read).and(read);
         }
@@ -179,11 +191,16 @@ impl<R: Read> Read for Hashed<R> {
 fn read_feed(
     data: &mut impl Read,
     expected: u64,
-    options: &Options,
+    rules: &Rules,
     judged: &mut Judged,
     progress: &mut dyn FnMut(u64) -> bool,
 ) -> Result<(), Stop> {
-    let mut walk = Walk::expecting(expected, data, options);
+    let mut walk = Walk::expecting(expected, data, &rules.options);
+    let mut holder = None;
+    if let Some(definitions) = &rules.definitions {
+        walk = walk.hiding(definitions.sensitive());
+        holder = Some(Holder::new(definitions, rules.unknown_events));
+    }
     let mut reject_counts = BTreeMap::<RejectCode, u64>::new();
     let mut warning_counts = BTreeMap::<WarningCode, u64>::new();
     let mut rejected_set = RejectedSet::default();
@@ -196,9 +213,14 @@ fn read_feed(
             Err(stop) => break Err(stop),
         };
         judged.entries += 1;
-        let weighed = feed::weigh(&entry, options);
+        let weighed = feed::weigh(&entry, &rules.options);
+        let held = match &mut holder {
+            Some(holder) => weighed.event().map(|event| holder.hold(entry.raw, event)),
+            None => None,
+        };
+        let broken = held.as_ref().and_then(Held::broken);
         // Words cost many times what judging does: they are found only for what is kept.
-        let wordy = match weighed.rejected() {
+        let wordy = match weighed.rejected().or(broken) {
             Some(first) => {
                 judged.rejected += 1;
                 *reject_counts.entry(first).or_default() += 1;
@@ -216,7 +238,11 @@ fn read_feed(
             }
         };
         if wordy {
-            match weighed.in_words() {
+            let verdict = match held {
+                Some(held) if broken.is_some() => Verdict::Rejected(feed::rejected(&entry, held.reasons(&entry))),
+                _ => weighed.in_words(),
+            };
+            match verdict {
                 Verdict::Accepted(_, warnings) => {
                     let room = WARNINGS_KEPT - judged.warnings.len();
                     judged.warnings.extend(warnings.into_iter().take(room));

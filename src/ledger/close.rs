@@ -119,6 +119,12 @@ fn close_one(transaction: &Transaction<'_>, source: &str, outcome: &Outcome, now
             target,
             outcome.disposal.receipt.then_some("due"),
         ])?;
+    if let Some(definitions) = judged.definitions.as_ref().filter(|_| imported) {
+        // What it was read by must be known as long as it is: it is frozen beside it.
+        transaction
+            .prepare_cached("INSERT OR IGNORE INTO definitions (hash, text) VALUES (?1, ?2)")?
+            .execute([definitions.hash(), definitions.canonical()])?;
+    }
     match before.same_failure {
         Some(earlier) => copy_verdict(transaction, earlier, outcome.id)?,
         None => exceptions(transaction, outcome.id, judged)?,

@@ -1,8 +1,11 @@
 //! What goes into the ledger when an import is closed, and what comes out.
 
+use std::sync::Arc;
+
 use roaring::RoaringTreemap;
 
 use super::{Reading, Stored};
+use crate::definition::Definitions;
 use crate::verdict::{Class, Reject, RejectCode, Violation, Warning, WarningCode};
 
 /// Most rejects of one import whose details are kept.
@@ -18,6 +21,8 @@ pub struct Judged {
     pub violations: Vec<Violation>,
     /// The frozen reading; `None` where there was nothing to read.
     pub reading: Option<Reading>,
+    /// The event definitions that its entries were held against; the reading names them.
+    pub definitions: Option<Arc<Definitions>>,
     /// SHA-256 of the data file, if it was read whole.
     pub data_sha256: Option<[u8; 32]>,
     /// Bytes of the data file that were read.

@@ -44,7 +44,7 @@ const PRIVATE_BYTES_MIN: usize = 4;
 
 /// How events are written.
 pub(super) struct Mapping {
-    definitions: Arc<Definitions>,
+    definitions: Option<Arc<Definitions>>,
     without_definition: WithoutDefinition,
     without_identifier: WithoutEmail,
     till_code: Option<String>,
@@ -64,7 +64,7 @@ impl Mapping {
     /// As the operator wants it.
     pub(super) fn new(settings: &CapillarySettings) -> Mapping {
         Mapping {
-            definitions: Arc::clone(&settings.definitions),
+            definitions: settings.definitions.clone(),
             without_definition: settings.without_definition,
             without_identifier: settings.without_identifier,
             till_code: settings.till_code.clone(),
@@ -74,7 +74,9 @@ impl Mapping {
 
     /// Writes an event; `Err` is why there is nothing to send.
     pub(super) fn map(&self, event: &Event<'_>) -> Result<Mapped, Added> {
-        let definition = self.definitions.of(event.event).ok_or_else(|| self.undefined(event))?;
+        let definitions = self.definitions.as_ref();
+        let definition = definitions.and_then(|definitions| definitions.of(event.event));
+        let definition = definition.ok_or_else(|| self.undefined(event))?;
         let entry = whole_characters(event.body);
         let values = definition.all_values(&entry);
         let (identifier, who) = self.identifier(definition, &values, event)?;

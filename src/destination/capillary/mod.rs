@@ -90,14 +90,14 @@ pub(super) fn check(settings: &CapillarySettings) -> Result<(), Reply> {
 /// there twice.
 fn refuse_unfit_definitions(settings: &CapillarySettings) -> Result<(), Reply> {
     let barred = |reason| Err(Reply::Barred { reason });
-    if settings.definitions.is_empty() {
+    let Some(definitions) = &settings.definitions else {
         return barred(
             "there are no definitions, and by them alone events are sent: write some beside the configuration, in the directory that \
              `[definitions]` names, or draft them by `feedgate definitions infer ARCHIVE`"
                 .to_owned(),
         );
-    }
-    for definition in settings.definitions.iter() {
+    };
+    for definition in definitions.iter() {
         let field = definition.fields.iter().find(|field| RESERVED.contains(&field.name.as_str()));
         if let Some(field) = field {
             return barred(format!(

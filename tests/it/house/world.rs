@@ -173,6 +173,8 @@ impl World {
                 entry_bytes_max: 16 << 20,
                 depth_max: 128,
             },
+            definitions: None,
+            unknown_events: Default::default(),
             max_rejected: None,
             hash_data: true,
         };
