@@ -63,6 +63,9 @@ pub enum Command {
     DeadLetters(DeadLettersArgs),
     /// List what a destination that only queues events calls its requests, to be asked for there
     Requests(RequestsArgs),
+    /// What events must look like: draft it from a sample, bring it to the vendor
+    #[command(subcommand)]
+    Definitions(DefinitionsCommand),
     /// Show a server's host keys, and the line that goes into the configuration
     Keys(KeysArgs),
     /// Show it all on this machine alone: an SFTP server, archives good and bad, the daemon
@@ -227,6 +230,55 @@ pub struct RequestsArgs {
     #[arg(long)]
     pub all: bool,
     /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `definitions`
+#[derive(Debug, Subcommand)]
+pub enum DefinitionsCommand {
+    /// Draft definitions from a sample archive, for people to mend
+    Infer(InferArgs),
+    /// Show what the vendor's definitions need to be like ours, and send it if told to
+    Push(PushArgs),
+}
+
+/// `definitions infer`
+#[derive(Debug, ClapArgs)]
+pub struct InferArgs {
+    /// The archive, or a feed by itself (`.json`)
+    #[arg(value_name = "ARCHIVE")]
+    pub archive: PathBuf,
+    /// Only of the event of this name
+    #[arg(long, value_name = "NAME")]
+    pub event: Option<String>,
+    /// Write each draft into a file of its own in this directory, instead of printing them
+    #[arg(long, value_name = "DIR")]
+    pub write: Option<PathBuf>,
+    /// Print what was seen as well, as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `definitions push`
+#[derive(Debug, ClapArgs)]
+pub struct PushArgs {
+    /// To the API of this destination [default: the only one that has `api_url`]
+    #[arg(long, value_name = "DEST")]
+    pub to: Option<String>,
+    /// To the API at this address, instead of the destination's `api_url`
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// A file that holds the API's OAuth token, instead of the destination's
+    #[arg(long, value_name = "FILE", conflicts_with = "token_env")]
+    pub token_file: Option<PathBuf>,
+    /// The environment variable that holds that token
+    #[arg(long, value_name = "VARIABLE")]
+    pub token_env: Option<String>,
+    /// Send without asking
+    #[arg(long)]
+    pub yes: bool,
+    /// Print the plan and what came of it as JSON; nothing is asked
     #[arg(long)]
     pub json: bool,
 }

@@ -9,10 +9,10 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
-use super::Ending;
 use super::args::InferArgs;
 use super::output::{Out, Table};
 use super::vet::progress;
+use super::{Ending, settings};
 use crate::archive::{self, NameClass, classify};
 use crate::definition::infer::{Draft, Seen};
 use crate::feed::{self, Stop, Walk};
@@ -27,7 +27,9 @@ const PROGRESS_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Drafts definitions.
 pub fn run(args: &InferArgs) -> anyhow::Result<Ending> {
-    let (rules, _) = super::check::defaults()?;
+    // By no configuration: what a partner may send is what there is to see, and not what was said of it before.
+    let defaults = settings::defaults()?;
+    let rules = Rules::of(&settings::default_source()?, &defaults.limits, &defaults.definitions);
     let mut seen = Seen::new();
     let rejected = look_through(&args.archive, &rules, args.event.as_deref(), &mut seen)
         .with_context(|| format!("reading `{}`", args.archive.display()))?;

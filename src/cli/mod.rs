@@ -22,12 +22,14 @@ pub mod events; // the accepted events, from the spool
 mod first_process; // as process 1 of a container
 mod generate; // completions, the man page
 mod health; // is the daemon alive?
+mod infer; // `definitions infer`: a draft from a sample
 mod keys; // `keys` in words and as JSON
 mod make_archive; // `pack`, and a look at what came of it
 mod one_import; // one import in words
 pub mod output; // stdout: tables, JSON, a reader that went away
 pub mod pack; // the zip a partner should have sent
 mod print_events; // `events`: what is asked for, and where it goes
+mod push; // `definitions push`: the vendor's made like ours
 mod requests; // what is asked for at a destination that queues
 mod retry; // look again, deliver again
 mod run; // the daemon, and a single pass
@@ -36,7 +38,7 @@ mod show_keys; // `keys`: asking the server
 mod status; // what became of every archive
 mod vet; // one archive, as the importer would judge it
 
-use args::{Args, Command, Global};
+use args::{Args, Command, DefinitionsCommand, Global};
 
 /// How a command ended, if it could do what it was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +96,8 @@ fn carry_out(args: Args) -> anyhow::Result<Ending> {
         Command::Events(args) => on_runtime(print_events::run(config, args)),
         Command::Retry(args) => on_runtime(retry::run(config, &args)),
         Command::DeadLetters(args) => on_runtime(dead_letters::run(config, &args)),
+        Command::Definitions(DefinitionsCommand::Infer(args)) => infer::run(&args),
+        Command::Definitions(DefinitionsCommand::Push(args)) => on_runtime(push::run(config, args)),
         Command::Requests(args) => on_runtime(async move { requests::run(config, &args).await }),
         #[cfg(feature = "demo")]
         Command::Demo(args) => on_runtime(demo::run(args)),

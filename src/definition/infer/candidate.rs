@@ -65,10 +65,11 @@ impl Candidate<'_> {
 
     /// Whether what lies there may be sensitive, by what it is called.
     pub(super) fn is_delicate(&self) -> bool {
-        let key: String = self.keys.last().into_iter().flat_map(|key| words(key)).collect();
+        let words: Vec<String> = self.keys.last().into_iter().flat_map(|key| words(key)).collect();
+        let key = words.concat();
         DELICATE.iter().any(|part| match part.len() {
             // Short ones are in too many words.
-            ..=3 => key == *part,
+            ..=3 => words.iter().any(|word| word == part),
             _ => key.contains(part),
         })
     }

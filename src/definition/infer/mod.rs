@@ -18,5 +18,8 @@ mod names;
 mod place;
 mod seen;
 
+#[cfg(test)]
+mod tests;
+
 pub use draft::{Draft, DraftField};
 pub use seen::Seen;

@@ -1,10 +1,11 @@
 //! A place in the entries of one event, and what was seen there.
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::HashMap;
 
 use super::distinct::{Distinct, Room};
 use crate::definition::date;
-use crate::definition::json::{elements, members};
+use crate::definition::json::{Member, elements, members};
 use crate::definition::tree::is_blank;
 use crate::definition::value::text_of;
 
@@ -103,16 +104,19 @@ impl Place {
     }
 
     fn see_members(&mut self, text: &str, at: usize, depth: usize, bounds: &mut Bounds) {
-        // Of a key that is there twice the last counts: so the last come first.
         let all: Vec<_> = members(text.as_bytes(), at).collect();
-        let mut seen = HashSet::with_capacity(all.len());
-        for member in all.into_iter().rev() {
+        let key_of = |member: &Member| {
             let written = &text[member.name.start - 1..member.name.end + 1];
-            let Some(key) = text_of(written).filter(|key| is_fit(key) && depth < DEPTH_MAX) else {
+            text_of(written).filter(|key| is_fit(key) && depth < DEPTH_MAX)
+        };
+        // Of a key that is there twice the last counts.
+        let last: HashMap<_, _> = all.iter().enumerate().map(|(number, member)| (key_of(member), number)).collect();
+        for (number, member) in all.iter().enumerate() {
+            let Some(key) = key_of(member) else {
                 self.passed_over += 1;
                 continue;
             };
-            if !seen.insert(key.clone()) {
+            if last.get(&Some(Cow::Borrowed(&*key))) != Some(&number) {
                 continue;
             }
             let index = match self.by_key.get(&*key) {

@@ -32,21 +32,23 @@ pub(super) fn of_event(reached: Reached, wire: &Wire, private: &[String]) -> (An
         wire,
         private,
     };
-    match code.map(|code| (code, Code::of(code))) {
-        Some((_, Some(known))) if known.concerns == Concerns::Nobody && response.is_success() => {
-            (Answer::Delivered, said.and_then(|said| said.request))
+    let concerns = code.and_then(Code::of).map(|code| code.concerns);
+    let refused = |code| Answer::Refused {
+        reason: format!("{reason}{}", codes::advice(code)),
+    };
+    let answer = match (code, concerns) {
+        (_, Some(Concerns::Nobody)) if response.is_success() => {
+            return (Answer::Delivered, said.and_then(|said| said.request));
         }
-        Some((code, Some(known))) if known.concerns == Concerns::Webhook => {
-            let reason = format!("{reason}{}", codes::advice(code));
-            (Answer::Barred { reason }, None)
-        }
+        (Some(code), Some(Concerns::Webhook)) => Answer::Barred {
+            reason: format!("{reason}{}", codes::advice(code)),
+        },
+        (Some(code), Some(Concerns::Event | Concerns::Definition)) if !says_enough(response.status) => refused(code),
         // Something is known against it, and nothing against those behind it.
-        Some((code, known)) if (known.is_some() && !says_enough(response.status)) || response.is_success() => {
-            let reason = format!("{reason}{}", codes::advice(code));
-            (Answer::Refused { reason }, None)
-        }
-        _ => (by_status(&reason), None),
-    }
+        (Some(code), None) if response.is_success() => refused(code),
+        _ => by_status(&reason),
+    };
+    (answer, None)
 }
 
 /// Whether a status says by itself that it is no matter of this event, whatever code stands beside it.
