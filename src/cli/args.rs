@@ -66,6 +66,8 @@ pub enum Command {
     /// What events must look like: draft it from a sample, bring it to the vendor
     #[command(subcommand)]
     Definitions(DefinitionsCommand),
+    /// Show who the events are about: somebody by id or e-mail address, what clashes, or how many there are
+    People(PeopleArgs),
     /// Show a server's host keys, and the line that goes into the configuration
     Keys(KeysArgs),
     /// Show it all on this machine alone: an SFTP server, archives good and bad, the daemon
@@ -228,6 +230,29 @@ pub struct RequestsArgs {
     pub limit: u64,
     /// All that are remembered
     #[arg(long)]
+    pub all: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `people`
+#[derive(Debug, ClapArgs)]
+pub struct PeopleArgs {
+    /// Whom to look up; without it: how many people are known, and how far they have been read
+    #[arg(value_name = "ID|EMAIL")]
+    pub who: Option<String>,
+    /// Only whoever has the address in this business unit; "" is none
+    #[arg(long, value_name = "UNIT", requires = "who")]
+    pub unit: Option<String>,
+    /// Entries that take two people for one, or one for another
+    #[arg(long, conflicts_with = "who")]
+    pub clashes: bool,
+    /// How many clashes, the newest
+    #[arg(long, value_name = "N", default_value_t = 100, conflicts_with_all = ["who", "all"])]
+    pub limit: u64,
+    /// All clashes that are kept
+    #[arg(long, conflicts_with = "who")]
     pub all: bool,
     /// Print JSON
     #[arg(long)]

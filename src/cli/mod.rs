@@ -28,6 +28,7 @@ mod make_archive; // `pack`, and a look at what came of it
 mod one_import; // one import in words
 pub mod output; // stdout: tables, JSON, a reader that went away
 pub mod pack; // the zip a partner should have sent
+mod people; // who the events are about
 mod print_events; // `events`: what is asked for, and where it goes
 mod push; // `definitions push`: the vendor's made like ours
 mod requests; // what is asked for at a destination that queues
@@ -99,6 +100,7 @@ fn carry_out(args: Args) -> anyhow::Result<Ending> {
         Command::Definitions(DefinitionsCommand::Infer(args)) => infer::run(&args),
         Command::Definitions(DefinitionsCommand::Push(args)) => on_runtime(push::run(config, args)),
         Command::Requests(args) => on_runtime(async move { requests::run(config, &args).await }),
+        Command::People(args) => on_runtime(people::run(config, &args)),
         #[cfg(feature = "demo")]
         Command::Demo(args) => on_runtime(demo::run(args)),
         #[cfg(not(feature = "demo"))]

@@ -31,6 +31,7 @@ mod ahead; // reading ahead for a receiver
 mod courier; // a receiver at work
 mod desk; // the thread that its work is done on
 mod frozen; // the definitions that imports were held against
+mod lookup; // what an entry lacks, and its receiver cannot do without
 mod narrow; // which events of a parcel are at fault
 mod open;
 pub mod pace;

@@ -24,7 +24,7 @@ pub mod receiver;
 mod sqlite;
 mod wire;
 
-pub use receiver::Receiver;
+pub use receiver::{Needs, Receiver};
 
 /// A destination that is open.
 pub enum Opened {
@@ -120,6 +120,15 @@ pub fn open(settings: &DestinationSettings) -> Result<Opened, Reply> {
             Opened::Receiver(Box::new(capillary::Capillary::open(capillary, &settings.name)?))
         }
     })
+}
+
+/// What a destination cannot do without, of what an entry may lack: known before it is opened.
+pub fn needs(settings: &DestinationSettings) -> Needs {
+    match &settings.kind {
+        DestinationKind::Bento(_) => Needs::Email,
+        DestinationKind::Capillary(capillary) => capillary::needs(capillary),
+        _ => Needs::Nothing,
+    }
 }
 
 /// Says whether a destination could be opened and is ours, or dials it, and changes nothing anywhere. `Err` is

@@ -8,6 +8,7 @@ mod batch;
 mod beside;
 mod id;
 mod line;
+mod people;
 mod read;
 mod route;
 mod utc;
@@ -15,6 +16,7 @@ mod utc;
 pub use batch::{Batch, Event, Names};
 pub use id::{EventId, key};
 pub use line::{push_line, push_message};
+pub use people::{People, Person};
 pub use read::{Bounds, Events, EventsError, one};
 pub use route::Route;
 pub use utc::{push_date, push_utc};
@@ -49,6 +51,8 @@ pub(crate) fn an_import() -> std::sync::Arc<crate::ledger::Import> {
                 duplicate_keys: feed::DuplicateKeys::Reject,
                 entry_bytes_max: 16 * 1024 * 1024,
                 depth_max: 128,
+                kind: crate::verdict::FeedKind::Events,
+                ordered_items: false,
             },
             limits: archive::Limits {
                 unpacked_bytes: 1 << 34,

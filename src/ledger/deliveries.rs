@@ -113,6 +113,28 @@ pub struct Ahead {
     pub imports: Vec<Import>,
     /// After the last import there is, wanted or not.
     pub end: Cursor,
+    /// Whether more is there, which is not to be looked at yet.
+    pub is_cut: bool,
+}
+
+impl Ahead {
+    /// As much of it as lies wholly before a cursor.
+    pub fn before(mut self, until: Cursor) -> Ahead {
+        let end = Cursor {
+            seq: until.seq,
+            index: 0,
+        };
+        if self.end <= end {
+            return self;
+        }
+        let all = self.imports.len();
+        self.imports.retain(|import| import.end() <= end);
+        Ahead {
+            is_cut: self.imports.len() < all,
+            imports: self.imports,
+            end,
+        }
+    }
 }
 
 /// Imports that a destination needs and that are no longer in the spool.
@@ -248,6 +270,7 @@ impl Ledger {
             Ok(Ahead {
                 imports: imports(&mut rows)?,
                 end: Cursor { seq: end, index: 0 },
+                is_cut: false,
             })
         })
         .await

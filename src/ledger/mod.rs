@@ -28,6 +28,7 @@ mod log;
 pub mod moves;
 mod open;
 pub mod outcome;
+pub mod people;
 pub mod report;
 mod requests;
 pub mod retention;
@@ -36,7 +37,7 @@ pub mod retry;
 mod tests;
 
 pub use close::Closed;
-pub use dead_letters::{DueLetter, LetterEntry, LetterKind, LetterRange, NewLetter};
+pub use dead_letters::{DueLetter, KeptLetter, LetterEntry, LetterKind, LetterRange, NewLetter};
 pub use deliveries::{Ahead, DestinationRow, DestinationState, Gap, Registration, Standing, Wanted};
 pub use flight::{Budget, Flight, Leave, Sending, Settlement};
 pub use log::LogLine;

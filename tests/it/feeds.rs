@@ -17,6 +17,8 @@ fn options() -> Options {
         duplicate_keys: DuplicateKeys::Reject,
         entry_bytes_max: 16 << 20,
         depth_max: 128,
+        kind: feedgate::verdict::FeedKind::Events,
+        ordered_items: false,
     }
 }
 

@@ -21,6 +21,7 @@ mod http; // what is posted, and what every answer and every absence of one come
 mod intake; // one test per rule and per ending, over a directory and over SFTP
 mod kills; // SIGKILL at random moments
 mod network; // faults at any byte, servers that limit, refuse, flood and lie: recovered from without a restart
+mod people; // who is who: users, leads, upgrades, clashes; what is looked up for Bento
 mod receivers; // deliveries through faults, refusals, hours and crashes
 mod secrets; // in no output: a whole life, searched
 mod seeing; // destinations and dead letters, as `status`, `dead-letters`, `retry` and `check` show them

@@ -12,6 +12,8 @@ const OPTIONS: Options = Options {
     duplicate_keys: DuplicateKeys::Reject,
     entry_bytes_max: 1 << 24,
     depth_max: 128,
+    kind: crate::verdict::FeedKind::Events,
+    ordered_items: false,
 };
 
 /// Calls `look` with each entry of a feed that an import would accept: its name, id, e-mail address and text.

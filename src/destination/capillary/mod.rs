@@ -26,9 +26,10 @@ mod reply;
 
 use self::mapping::{Mapped, Mapping, RESERVED};
 use super::Reply;
-use super::receiver::{Added, Answer, Budget, Call, Receiver};
+use super::receiver::{Added, Answer, Budget, Call, Needs, Receiver};
 use super::wire::{Headers, Reached, Wire};
 use crate::config::resolve::CapillarySettings;
+use crate::definition::IdentifierType;
 use crate::events::{Bounds, Event};
 
 /// What the program calls itself.
@@ -39,6 +40,7 @@ pub(super) struct Capillary {
     wire: Wire,
     headers: Headers,
     mapping: Mapping,
+    needs: Needs,
     budget: Option<Budget>,
     /// The event in hand.
     parcel: Option<Mapped>,
@@ -55,6 +57,7 @@ impl Capillary {
             wire,
             headers,
             mapping: Mapping::new(settings),
+            needs: needs(settings),
             budget: settings.requests_per_hour.map(|per_hour| Budget {
                 site: format!("capillary {name}"),
                 kind: "batch",
@@ -83,6 +86,21 @@ pub(super) fn check(settings: &CapillarySettings) -> Result<(), Reply> {
         Reached::Answered(_) => Ok(()),
         Reached::Untrusted { reason } => Err(Reply::Barred { reason }),
         Reached::NotSent { reason } | Reached::Unanswered { reason } => Err(Reply::Unavailable { reason }),
+    }
+}
+
+/// By what its definitions know customers, as far as entries may lack it and it may be known of people.
+pub(super) fn needs(settings: &CapillarySettings) -> Needs {
+    let definitions = settings.definitions.iter().flat_map(|definitions| definitions.iter());
+    let identifiers: Vec<IdentifierType> = definitions
+        .filter_map(|definition| definition.customer()?.identifier)
+        .collect();
+    let has = |identifier| identifiers.contains(&identifier);
+    match (has(IdentifierType::ExternalId), has(IdentifierType::Email)) {
+        (true, true) => Needs::Either,
+        (true, false) => Needs::Id,
+        (false, true) => Needs::Email,
+        (false, false) => Needs::Nothing,
     }
 }
 
@@ -128,6 +146,10 @@ impl Receiver for Capillary {
             events: 1,
             bytes: usize::MAX,
         }
+    }
+
+    fn needs(&self) -> Needs {
+        self.needs
     }
 
     fn clear(&mut self) {

@@ -16,7 +16,7 @@ fn one_event_to_a_request() {
     let requests = world.server.requests();
     assert_eq!(requests.len(), 3);
     let first = &requests[0];
-    assert_eq!((first.method.as_str(), first.path.as_str()), ("POST", "/hook?key=query-secret"));
+    assert_eq!((first.method.as_str(), first.target.as_str()), ("POST", "/hook?key=query-secret"));
     assert_eq!(first.header("content-type"), Some("application/json"));
     assert_eq!(first.header("authorization"), Some("Basic ZmVlZGdhdGU6aHVudGVyMg=="));
     assert_eq!(
