@@ -168,11 +168,16 @@ impl Definitions {
             let names = definition.feed_events.clone();
             names.into_iter().map(move |name| (name, at))
         };
-        let sensitive = all.iter().flat_map(|definition| &definition.fields);
-        let sensitive = sensitive.filter(|field| field.sensitive).map(|field| field.path.leaf());
+        let hidden = || {
+            let fields = all.iter().flat_map(|definition| &definition.fields);
+            // By whatever a customer is known, it is shown no more than an e-mail address or an id.
+            let is_hidden = |field: &&Field| field.sensitive || field.kind == FieldType::Customer;
+            fields.filter(is_hidden).map(|field| &field.path)
+        };
+        let around = hidden().flat_map(|path| path.keys().filter(move |key| *key != path.leaf()));
         Ok(Definitions {
             by_feed_event: all.iter().enumerate().flat_map(named).collect(),
-            sensitive: Sensitive::of(sensitive),
+            sensitive: Sensitive::of(hidden().map(Path::leaf), around),
             warnings: read.warnings,
             hash: canonical::hash(&canonical),
             canonical,
@@ -209,7 +214,7 @@ impl Definitions {
         self.all.is_empty()
     }
 
-    /// The names in entries whose values nobody may see: the last keys of the paths of all sensitive fields.
+    /// The names in entries whose values nobody may see: the last keys of the paths of all sensitive fields, and of customers.
     pub fn sensitive(&self) -> &Sensitive {
         &self.sensitive
     }

@@ -23,6 +23,7 @@ mod deliveries;
 mod dropping;
 mod erase;
 mod flight;
+mod frozen; // event definitions as they were
 #[cfg(test)]
 mod growth_tests;
 mod history; // what tells one past from another
