@@ -61,6 +61,8 @@ pub enum Command {
     Retry(RetryArgs),
     /// List what a destination did not take, and why; or give it up
     DeadLetters(DeadLettersArgs),
+    /// List, check and explain event definitions: what an event of a name must look like
+    Definitions(DefinitionsArgs),
     /// Show a server's host keys, and the line that goes into the configuration
     Keys(KeysArgs),
     /// Show it all on this machine alone: an SFTP server, archives good and bad, the daemon
@@ -202,6 +204,62 @@ pub struct DeadLettersArgs {
     #[arg(long, conflicts_with = "limit")]
     pub discard: bool,
     /// Print JSON, with the bodies
+    #[arg(long)]
+    pub json: bool,
+    /// With --json: show what a definition calls sensitive
+    #[arg(long, requires = "json")]
+    pub reveal: bool,
+}
+
+/// `definitions`
+#[derive(Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+pub struct DefinitionsArgs {
+    /// What to do with them [default: list]
+    #[command(subcommand)]
+    pub command: Option<DefinitionsCommand>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What can be done with definitions.
+#[derive(Debug, Subcommand)]
+pub enum DefinitionsCommand {
+    /// List those that are configured
+    List(DefinitionsListArgs),
+    /// Hold files against what the vendor checks, or without any: those that are configured
+    Check(DefinitionsCheckArgs),
+    /// Say what an entry must look like, with an example
+    Explain(DefinitionsExplainArgs),
+}
+
+/// `definitions list`
+#[derive(Debug, ClapArgs)]
+pub struct DefinitionsListArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `definitions check`
+#[derive(Debug, ClapArgs)]
+pub struct DefinitionsCheckArgs {
+    /// Files of definitions
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `definitions explain`
+#[derive(Debug, ClapArgs)]
+pub struct DefinitionsExplainArgs {
+    /// The event, by the definition's name for it or a feed's
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
 }

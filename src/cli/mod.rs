@@ -15,6 +15,7 @@ pub mod args; // what may be typed
 mod check; // archives against the rules
 mod connections; // the configuration, and everything in it dialled
 mod dead_letters; // what destinations did not take
+mod definitions; // what events must look like
 #[cfg(feature = "demo")]
 mod demo; // a whole world on loopback, told as a short story
 mod destinations; // destinations in words: all of them, or one in full
@@ -24,6 +25,7 @@ mod generate; // completions, the man page
 mod health; // is the daemon alive?
 mod keys; // `keys` in words and as JSON
 mod make_archive; // `pack`, and a look at what came of it
+mod masking; // what people see of events
 mod one_import; // one import in words
 pub mod output; // stdout: tables, JSON, a reader that went away
 pub mod pack; // the zip a partner should have sent
@@ -91,6 +93,7 @@ fn carry_out(args: Args) -> anyhow::Result<Ending> {
         Command::Status(args) => on_runtime(status::run(config, &args)),
         Command::Keys(args) => on_runtime(async move { show_keys::run(&args).await }),
         Command::Events(args) => on_runtime(print_events::run(config, args)),
+        Command::Definitions(args) => definitions::run(config, &args),
         Command::Retry(args) => on_runtime(retry::run(config, &args)),
         Command::DeadLetters(args) => on_runtime(dead_letters::run(config, &args)),
         #[cfg(feature = "demo")]

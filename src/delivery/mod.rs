@@ -39,6 +39,7 @@ mod receivers; // the turn of a destination that is sent events
 mod settling; // what follows from a call
 mod stint;
 mod stores; // the turn of a destination that keeps events
+mod unsaid; // what a receiver said, without what is sensitive
 
 /// Imports that are looked up at a time, and at most taken into one stint: small ones share a commit.
 const IMPORTS_MAX: usize = 256;

@@ -302,6 +302,12 @@ impl Parcel {
         }
     }
 
+    /// Each event in it: its import, its name as given, and its body.
+    pub(super) fn events(&self) -> impl Iterator<Item = (&Arc<Import>, &str, &str)> {
+        let items = self.items.iter();
+        items.map(|item| (&item.import, item.event.as_str(), &self.text[item.body.clone()]))
+    }
+
     fn unidentified(&self, range: Range<usize>, failed: u64, reason: &str) -> NewLetter {
         let items = &self.items[range];
         let (first, last) = (&items[0], &items[items.len() - 1]);

@@ -10,6 +10,7 @@ use super::courier::Courier;
 use super::narrow::CALLS_MAX;
 use super::parcel::{Parcel, Part};
 use super::settling::flight;
+use super::unsaid::unsaid;
 use super::{Delivery, Hand, IMPORTS_MAX, NEVER, Trouble, Turn};
 use crate::destination::receiver::{Answer, Call, Verdict};
 use crate::ledger::{Cursor, DestinationState, Flight, Leave, Sending, Standing, report};
@@ -65,6 +66,7 @@ impl Delivery {
                 (courier, answer)
             })
             .await?;
+        let answer = unsaid(&self.ledger, &parcel, answer).await?;
         match call {
             Call::Before(number) => self.answered_before(courier, parcel, number, answer).await,
             Call::Parcel(range) => self.answered(courier, parcel, range.len(), answer).await,

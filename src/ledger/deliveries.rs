@@ -253,6 +253,30 @@ impl Ledger {
         .await
     }
 
+    /// The text of definitions that something was imported by, by its hash.
+    pub async fn definitions(&self, hash: &str) -> Result<Option<String>, LedgerError> {
+        let hash = hash.to_owned();
+        self.read("looking for definitions", move |ledger| {
+            ledger
+                .prepare_cached("SELECT text FROM definitions WHERE hash = ?1")?
+                .query_row([hash], |row| row.get(0))
+                .optional()
+        })
+        .await
+    }
+
+    /// The hash of the definitions that an import was read by; `None` if there were none, or there is no such import.
+    pub async fn definitions_of(&self, import: i64) -> Result<Option<String>, LedgerError> {
+        self.read("looking for an import's definitions", move |ledger| {
+            let hash = ledger
+                .prepare_cached("SELECT reading ->> 'definitions' FROM imports WHERE id = ?1")?
+                .query_row([import], |row| row.get(0))
+                .optional()?;
+            Ok(hash.flatten())
+        })
+        .await
+    }
+
     /// Source, archive and SHA-256 of the import that was closed as number `seq`, if it took events in; one that was undone did.
     pub async fn closed_as(&self, seq: i64) -> Result<Option<(String, String, [u8; 32])>, LedgerError> {
         self.read("looking for the import that a destination had last", move |ledger| {

@@ -906,6 +906,7 @@ async fn events_prints_what_was_asked_for() {
         let query = Query {
             wanted,
             event: event.map(str::to_owned),
+            reveal: false,
         };
         let expect: Vec<String> = expect.iter().map(|line| all[*line].clone()).collect();
         let world = &world;
@@ -958,6 +959,7 @@ async fn events_prints_what_was_asked_for() {
             ..Wanted::default()
         },
         event: None,
+        reveal: false,
     };
     assert_eq!(
         world.printed(&of_failed).await.1,
@@ -969,6 +971,7 @@ async fn events_prints_what_was_asked_for() {
             ..Wanted::default()
         },
         event: None,
+        reveal: false,
     };
     let error = events(&world.ledger, &world.path("spool"), &of_none, &mut Vec::new())
         .await

@@ -9,6 +9,7 @@ mod cli; // stdout, stderr and exit code
 mod config; // what the configuration may say
 mod crash_walk; // stopped before and after every outside call, and arrived at the same end
 mod daemon; // its life: signals, two at once, servers that go and come, uploads, new settings
+mod definitions; // what events must look like: held, checked, explained, hidden
 mod delivery; // cursor, batches, restart, a destination that fails
 mod demo; // the demo, as a newcomer runs it
 mod feeds; // every rule of entries, and the reader against serde_json
