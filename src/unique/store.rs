@@ -50,7 +50,7 @@ pub struct Work {
     pub blocks_written: u64,
     /// Blocks removed.
     pub blocks_removed: u64,
-    /// Most blocks that were written in one transaction.
+    /// Most blocks that were written in one step of merging.
     pub blocks_at_once: u64,
 }
 
