@@ -75,10 +75,6 @@ impl Store {
         }
         self.work.blocks_read += search.blocks_read();
         self.work.blocks_written += staging.written;
-        self.work.blocks_at_once = self
-            .work
-            .blocks_at_once
-            .max(staging.written.min(BLOCKS_PER_STEP as u64));
         Ok(staged)
     }
 }
