@@ -14,6 +14,7 @@
 //! | `words` | the same in sentences, with pointers and places |
 //! | `canonical` | a set as text, for the ledger and for the vendor |
 //! | `example` | an entry made up after a definition |
+//! | `values`, `infer` | the values of an entry; a draft of definitions from a sample |
 //!
 //! Text in, values out: this room knows `feed`, and has not heard of zip, SFTP, SQL, configuration or the clock.
 
@@ -23,6 +24,7 @@ mod date;
 mod example;
 mod form;
 mod hold;
+pub mod infer;
 mod json;
 mod kind;
 mod path;
@@ -31,6 +33,7 @@ mod reader;
 mod tree;
 mod twins;
 mod value;
+mod values;
 mod words;
 
 #[cfg(test)]

@@ -272,6 +272,11 @@ impl Courier {
         self.receiver.make(call)
     }
 
+    /// What the receiver calls the request that it took last.
+    pub(super) fn request_name(&mut self) -> Option<String> {
+        self.receiver.request_name()
+    }
+
     fn forget(&mut self) {
         self.batch = None;
         self.reader.forget();

@@ -76,6 +76,7 @@ pub(super) fn import(row: &Row<'_>) -> rusqlite::Result<Import> {
         stored,
         pruned_at: row.get(12)?,
         history: row.get(18)?,
+        definitions: None,
     })
 }
 

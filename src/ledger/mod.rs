@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use crate::archive::{Limits, Member};
+use crate::definition::Definitions;
 use crate::feed::Options;
 use crate::verdict::FeedKind;
 
@@ -35,6 +36,7 @@ pub mod moves;
 mod open;
 pub mod outcome;
 pub mod people;
+mod queued;
 pub mod report;
 pub mod retention;
 pub mod retry;
@@ -52,6 +54,7 @@ pub use flight::{Budget, Flight, Leave, Sending, Settlement};
 pub use keyed::{AsForetold, Keyed, KeyedImport};
 pub use log::LogLine;
 pub use open::SCHEMA_VERSION;
+pub use queued::{NewQueued, QueuedReport, QueuedWanted};
 pub use undo::{UndoAt, UndoPlan};
 pub use whom::{Address, DefaultUnit, Whom};
 
@@ -167,6 +170,8 @@ pub struct Import {
     pub pruned_at: Option<i64>,
     /// What tells everything that was closed up to it from any other past; `None` for what is older than that.
     pub history: Option<[u8; 32]>,
+    /// The definitions of [`Reading::definitions`], for whoever needs them and has looked them up.
+    pub definitions: Option<Arc<Definitions>>,
 }
 
 /// What can go wrong with the ledger. None of it is ever an archive's fault.

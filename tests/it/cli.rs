@@ -51,6 +51,7 @@ fn help_names_every_command() {
         "events",
         "retry",
         "dead-letters",
+        "requests",
         "keys",
         "demo",
         "completions",

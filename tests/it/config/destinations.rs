@@ -528,7 +528,7 @@ fn destinations_keep_out_of_each_others_way() {
     );
     check(
         "[[destination]]\nname='a'\ntype='kafka'",
-        "line 4: `type` is `\"kafka\"`: this version does not have it yet; it has \"sqlite\", \"file\", \"console\", \"http\" and \"bento\"",
+        "line 4: `type` is `\"kafka\"`: this version does not have it yet; it has \"sqlite\", \"file\", \"console\", \"http\", \"bento\" and \"capillary\"",
     );
     check(
         &format!("{sqlite}{sqlite}path='/x'"),
