@@ -21,10 +21,12 @@
 //! | [`archive`] | the zip: its name, its end, its rules, its one data file | SFTP, SQL, configuration, the clock |
 //! | [`feed`] | the JSON array: streaming reader, entries, rejects | zip, SFTP, SQL, configuration, the clock |
 //! | [`definition`] | what an event of a name must look like, and entries held against it | zip, SFTP, SQL, configuration, the clock |
+//! | [`unique`] | unique keys: which events came before | archives, feeds, SFTP, the ledger's SQL |
 //! | [`ledger`] | SQLite: imports, exceptions, cursors, reports | SFTP, wire formats |
 //! | [`intake`] | the flow from a source to the ledger and back | destinations |
 //! | [`events`] | an import read again, less its exceptions | sources, destinations |
 //! | [`people`] | who the events are about: a reader of what was imported | sources, destinations, SQL |
+//! | [`erasure`] | somebody erased from the spool and the ledger's texts | sources, destinations |
 //! | [`delivery`] | the other loop: cursors, pace, verdicts | sources |
 //! | [`destination`] | one attempt per call | sleeping, retrying, remembering |
 //!
@@ -40,6 +42,8 @@
 //! | settled | a listed file that has stopped changing and is whole |
 //! | entry, event, reject | an element of the array; an accepted one; one that is not, with reasons |
 //! | violation | an archive rule not observed |
+//! | unique key, duplicate | what makes two events the same; the second of them: kept, not delivered |
+//! | run, block, staged, settled | keys sorted and written once; some hundred of them; before and after the ledger has their import |
 //! | claim, outcome, receipt | leave to import a file; what reading it came to; what the partner is told |
 //! | status | processed, failed, duplicate: an archive *fails*, an entry is *rejected*, a destination *refuses* |
 //! | put away | write the receipt, rename into the processed directory, then note it |
@@ -65,6 +69,7 @@ pub mod delivery;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod destination;
+pub mod erasure;
 pub mod events;
 pub mod feed;
 #[doc(hidden)]
@@ -80,4 +85,5 @@ pub mod receipt;
 pub mod source;
 pub mod spool;
 pub mod telemetry;
+pub mod unique;
 pub mod verdict;

@@ -31,6 +31,8 @@ pub struct Receipt {
     pub entries: u64,
     /// Events taken in.
     pub accepted: u64,
+    /// Of these, events that came before, by their unique keys: kept, and not delivered again.
+    pub duplicates: u64,
     /// Entries that were not accepted.
     pub rejected: u64,
     /// SHA-256 of the archive in hex.
@@ -114,7 +116,7 @@ impl Receipt {
                 import.imported,
                 stored,
                 taken_in,
-                import.rejected,
+                (import.duplicates, import.rejected),
                 &import.violations,
             ),
             import: stored.then_some(import.id),
@@ -132,6 +134,7 @@ impl Receipt {
             imported: import.imported,
             entries: import.entries,
             accepted: import.accepted,
+            duplicates: import.duplicates,
             rejected: import.rejected,
             sha256: import.sha256,
             data_sha256: import.data_sha256,
@@ -173,7 +176,7 @@ fn summary(
     imported: bool,
     stored: bool,
     taken_in: Option<u64>,
-    rejected: u64,
+    (duplicates, rejected): (u64, u64),
     violations: &[Violation],
 ) -> String {
     let codes = || {
@@ -188,7 +191,12 @@ fn summary(
         false if events == 1 => "1 event would be imported".to_owned(),
         false => format!("{events} events would be imported"),
     };
-    let but = match rejected {
+    let mut but = match duplicates {
+        0 => String::new(),
+        1 => ", of which 1 came before and is not delivered again".to_owned(),
+        _ => format!(", of which {duplicates} came before and are not delivered again"),
+    };
+    but += &match rejected {
         0 => String::new(),
         1 => "; 1 entry was rejected".to_owned(),
         _ => format!("; {rejected} entries were rejected"),
@@ -322,6 +330,9 @@ pub fn fix_warning(code: WarningCode) -> &'static str {
         WarningCode::EmailInvalid => "The e-mail is no address; the event counts for the \"id\" alone.",
         WarningCode::BusinessUnitInvalid => "The business unit is not usable; the event counts for the \"id\" alone.",
         WarningCode::DuplicateKey => "The key is there twice in one entry. Keep one.",
+        WarningCode::DuplicateEvent => {
+            "The same event came before: its name, its customer and the fields that tell such events apart are the same. It is kept and not delivered again. If it is another event, one of these fields must differ."
+        }
         WarningCode::OrderIdNumber => {
             "\"orderId\" is taken as text; write it as a string, so that leading zeros survive."
         }

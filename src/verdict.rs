@@ -302,6 +302,8 @@ codes! {
         /// One of the keys that are looked at is there twice with equal values, or with different ones where the policy is
         /// `last`.
         DuplicateKey = "duplicate_key",
+        /// The same event was seen before, by its unique key: it is kept, and not delivered.
+        DuplicateEvent = "duplicate_event",
         /// `orderId` is an integer and was taken as its text.
         OrderIdNumber = "order_id_number",
         /// `total` is another amount than `cart.total`.

@@ -57,15 +57,18 @@ pub enum Command {
     Status(StatusArgs),
     /// Print the accepted events, one JSON object a line, straight from the spool
     Events(EventsArgs),
-    /// Have archives looked at again, or dead letters delivered again
+    /// Have archives looked at again, or events delivered again
     Retry(RetryArgs),
+    /// Take an import's events back, as if it had never come in
+    Undo(UndoArgs),
+    /// Forget a person: in the spool, the ledger and local destinations
+    Erase(EraseArgs),
     /// List what a destination did not take, and why; or give it up
     DeadLetters(DeadLettersArgs),
-    /// List what a destination that only queues events calls its requests, to be asked for there
-    Requests(RequestsArgs),
-    /// What events must look like: draft it from a sample, bring it to the vendor
-    #[command(subcommand)]
-    Definitions(DefinitionsCommand),
+    /// List what a destination that only queues events calls each that it took, to be asked for there
+    Tickets(TicketsArgs),
+    /// List, check and explain event definitions: what an event of a name must look like
+    Definitions(DefinitionsArgs),
     /// Show who the events are about: somebody by id or e-mail address, what clashes, or how many there are
     People(PeopleArgs),
     /// Show a server's host keys, and the line that goes into the configuration
@@ -179,12 +182,53 @@ pub struct RetryArgs {
     /// What this destination did not take, of kind refused, held or deferred
     #[arg(long, value_name = "DEST", group = "what")]
     pub dead_letters: Option<String>,
+    /// The events of this import, by its number: delivered once more, with the same ids
+    #[arg(long, value_name = "ID", group = "what")]
+    pub import: Option<i64>,
+    /// With --import: only to this destination; may be repeated
+    #[arg(long, value_name = "DEST", requires = "import", conflicts_with_all = ["which", "failed", "dead_letters"])]
+    pub to: Vec<String>,
     /// With --dead-letters: ranges of kind unidentified as well, though most of their events were taken and come twice then
     #[arg(long, requires = "dead_letters", conflicts_with_all = ["which", "failed"])]
     pub unidentified: bool,
     /// With --dead-letters: only this one, by its number; may be repeated
     #[arg(long = "id", value_name = "N", requires = "dead_letters", conflicts_with_all = ["which", "failed"])]
     pub ids: Vec<i64>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `undo`
+#[derive(Debug, ClapArgs)]
+pub struct UndoArgs {
+    /// The import's number
+    #[arg(value_name = "ID")]
+    pub import: i64,
+    /// Do it, without asking
+    #[arg(long)]
+    pub yes: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `erase`
+#[derive(Debug, ClapArgs)]
+#[command(group = clap::ArgGroup::new("who").required(true))]
+pub struct EraseArgs {
+    /// The person's id
+    #[arg(long, value_name = "ID", group = "who")]
+    pub id: Option<String>,
+    /// The person's e-mail address; upper and lower case are the same
+    #[arg(long, value_name = "ADDRESS", group = "who")]
+    pub email: Option<String>,
+    /// With --email: the business unit; without it, the address that has none
+    #[arg(long, value_name = "UNIT", requires = "email", conflicts_with = "id")]
+    pub unit: Option<String>,
+    /// Do it, without asking
+    #[arg(long)]
+    pub yes: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -211,15 +255,75 @@ pub struct DeadLettersArgs {
     /// Print JSON, with the bodies
     #[arg(long)]
     pub json: bool,
+    /// With --json: show what a definition calls sensitive
+    #[arg(long, requires = "json")]
+    pub reveal: bool,
 }
 
-/// `requests`
+/// `definitions`
 #[derive(Debug, ClapArgs)]
-pub struct RequestsArgs {
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+pub struct DefinitionsArgs {
+    /// What to do with them [default: list]
+    #[command(subcommand)]
+    pub command: Option<DefinitionsCommand>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What can be done with definitions.
+#[derive(Debug, Subcommand)]
+pub enum DefinitionsCommand {
+    /// List those that are configured
+    List(DefinitionsListArgs),
+    /// Hold files against what the vendor checks, or without any: those that are configured
+    Check(DefinitionsCheckArgs),
+    /// Say what an entry must look like, with an example
+    Explain(DefinitionsExplainArgs),
+    /// Draft definitions from a sample archive, for people to mend
+    Infer(InferArgs),
+    /// Show what the vendor's definitions need to be like ours, and send it if told to
+    Push(PushArgs),
+}
+
+/// `definitions list`
+#[derive(Debug, ClapArgs)]
+pub struct DefinitionsListArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `definitions check`
+#[derive(Debug, ClapArgs)]
+pub struct DefinitionsCheckArgs {
+    /// Files of definitions
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `definitions explain`
+#[derive(Debug, ClapArgs)]
+pub struct DefinitionsExplainArgs {
+    /// The event, by the definition's name for it or a feed's
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tickets`
+#[derive(Debug, ClapArgs)]
+pub struct TicketsArgs {
     /// The destination
     #[arg(value_name = "DEST")]
     pub destination: String,
-    /// Only those of this event, by its id, or of this name
+    /// Only those of this event, by its id; or this one
     #[arg(long, value_name = "ID")]
     pub find: Option<String>,
     /// Only those of events of this import, by its number
@@ -257,15 +361,6 @@ pub struct PeopleArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-}
-
-/// `definitions`
-#[derive(Debug, Subcommand)]
-pub enum DefinitionsCommand {
-    /// Draft definitions from a sample archive, for people to mend
-    Infer(InferArgs),
-    /// Show what the vendor's definitions need to be like ours, and send it if told to
-    Push(PushArgs),
 }
 
 /// `definitions infer`

@@ -54,6 +54,10 @@ fn facts(import: &ImportReport) -> Vec<(&'static str, String)> {
         ("failed", false) => "failed; nothing is imported",
         (status, _) => status,
     };
+    let taken_in = match import.related.undone_by {
+        Some(_) => "undone: its events were taken back, as if it had never come in",
+        None => taken_in,
+    };
     let mut facts = vec![
         ("status", taken_in.to_owned()),
         (
@@ -68,6 +72,15 @@ fn facts(import: &ImportReport) -> Vec<(&'static str, String)> {
             format!("{} bytes, now {}: {}", import.size, whereabouts(import), import.path),
         ),
     ];
+    if import.duplicates > 0 {
+        facts.push((
+            "duplicates",
+            format!(
+                "{} of the accepted came before: kept, and not delivered again",
+                import.duplicates
+            ),
+        ));
+    }
     facts.extend(import.sha256.clone().map(|sha256| ("sha256", sha256)));
     facts.extend(import.data_bytes.map(|bytes| ("data", format!("{bytes} bytes"))));
     if !import.flags.is_empty() {

@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::args::StatusArgs;
 use super::output::{Out, Table};
-use super::{Ending, destinations, one_import, people, settings};
+use super::{Ending, destinations, one_import, people, requests, settings};
 use crate::ledger::people::PeopleReport;
-use crate::ledger::report::{DestinationReport, ImportReport, SourceReport, WaitingReport, Which};
+use crate::ledger::report::{DestinationReport, ImportReport, RequestReport, SourceReport, WaitingReport, Which};
 use crate::ledger::{Ledger, now};
 
 /// Rejects listed of one import.
@@ -28,6 +28,7 @@ struct Status {
     sources: Vec<SourceReport>,
     destinations: Vec<DestinationReport>,
     people: Option<PeopleReport>,
+    requests: Vec<RequestReport>,
 }
 
 /// Looks into the ledger and prints.
@@ -56,6 +57,7 @@ pub async fn run(config: Option<&Path>, args: &StatusArgs) -> anyhow::Result<End
         sources: of_source(ledger.sources().await?, args, |source| &source.name),
         destinations: ledger.destinations(now()).await?,
         people: ledger.people().await?,
+        requests: ledger.requests((!args.all).then_some(args.limit)).await?,
     };
     let mut out = Out::new();
     match args.json {
@@ -132,6 +134,18 @@ async fn one(ledger: &Ledger, which: &str, args: &StatusArgs) -> anyhow::Result<
         None => None,
     };
     let mut out = Out::new();
+    let asked = match (&found, id) {
+        (None, Some(id)) => ledger.request(id).await?,
+        _ => None,
+    };
+    if let Some(request) = asked {
+        match args.json {
+            true => out.json(&request)?,
+            false => requests::print_one(&mut out, &request)?,
+        }
+        out.done()?;
+        return Ok(Ending::Well);
+    }
     let Some(full) = found else {
         let waits = ledger
             .waiting()
@@ -202,6 +216,10 @@ fn print(out: &mut Out, status: &Status, args: &StatusArgs) -> anyhow::Result<()
         out.line("")?;
         people::print_totals(out, of)?;
     }
+    if !status.requests.is_empty() {
+        out.line("")?;
+        requests::table(&status.requests).write(out)?;
+    }
     Ok(())
 }
 
@@ -255,6 +273,14 @@ fn remarks(import: &ImportReport) -> String {
             .filter(|flag| **flag != import.status)
             .map(|flag| (*flag).to_owned()),
     );
+    if import.duplicates > 0 {
+        let noun = if import.duplicates == 1 {
+            "duplicate event"
+        } else {
+            "duplicate events"
+        };
+        remarks.push(format!("{} {noun}", import.duplicates));
+    }
     if import.status == "failed" && import.imported {
         remarks.push("imported all the same".to_owned());
     }

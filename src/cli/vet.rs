@@ -3,17 +3,18 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use sha2::{Digest, Sha256};
 
 use crate::archive::{NameClass, classify};
-use crate::intake::{Rules, take_in};
+use crate::intake::{Rules, seen_within, take_in};
 use crate::ledger::outcome::Judged;
 use crate::ledger::report::{Count, ImportInFull, ImportReport, RejectReport, Related, time};
 use crate::receipt::{REJECTS_SHOWN, Receipt};
-use crate::verdict::{Reject, Violation, ViolationCode};
+use crate::verdict::{Reject, Violation, ViolationCode, WarningCode};
 
 /// Archives smaller than this are done before anybody could read a progress bar, in bytes.
 const PROGRESS_BYTES_MIN: u64 = 16 * 1024 * 1024;
@@ -61,17 +62,35 @@ pub fn vet(path: &Path, rules: &Rules, archive_bytes_max: u64) -> anyhow::Result
             // Who does not ask for the hashes does not wait for them.
             let sha256 = rules.hash_data.then(|| hash(&mut file)).transpose()?;
             let bar = progress(size, &name);
-            let judged = take_in(file, size, &feed, rules, &mut |bytes, of| {
+            let mut judged = take_in(file, size, &feed, rules, &mut |bytes, of| {
                 bar.set_length(of);
                 bar.set_position(bytes);
                 true
             })?;
             bar.finish_and_clear();
+            mark_what_came_before(&mut judged, rules)?;
             (judged, sha256, Some(feed.at()))
         }
     };
     let full = in_full(name, size, sha256, named_at, judged);
     Ok(Vetted::Archive(Box::new(Receipt::of(full, false))))
+}
+
+/// Marks the events that came before in the same archive. What came in others, only the ledger's own store knows.
+fn mark_what_came_before(judged: &mut Judged, rules: &Rules) -> std::io::Result<()> {
+    let Some(spill) = &rules.keys_to else { return Ok(()) };
+    if judged.keys.is_empty() || !judged.importable() {
+        return Ok(());
+    }
+    let seen = seen_within(&judged.keys, Arc::clone(spill))?;
+    if !seen.set.is_empty() {
+        judged
+            .warning_counts
+            .push((WarningCode::DuplicateEvent, seen.set.len()));
+        judged.warnings.extend_from_slice(&seen.warnings);
+    }
+    judged.seen_before = seen;
+    Ok(())
 }
 
 fn hash(file: &mut File) -> std::io::Result<String> {
@@ -86,7 +105,7 @@ fn hash(file: &mut File) -> std::io::Result<String> {
 }
 
 /// A bar on stderr, for what takes long; indicatif hides it by itself where there is no terminal.
-pub(super) fn progress(size: u64, name: &str) -> ProgressBar {
+pub(in crate::cli) fn progress(size: u64, name: &str) -> ProgressBar {
     if size < PROGRESS_BYTES_MIN {
         return ProgressBar::hidden();
     }
@@ -108,6 +127,7 @@ fn in_full(name: String, size: u64, sha256: Option<String>, named_at: Option<i64
         imported,
         entries: judged.entries,
         accepted: if imported { judged.valid } else { 0 },
+        duplicates: judged.seen_before.set.len(),
         rejected: judged.rejected,
         warnings: warnings_by_code.iter().map(|count| count.count).sum(),
         needs_attention: status == "failed",

@@ -44,7 +44,7 @@ use crate::definition::UnknownEvents;
 use crate::feed::DuplicateKeys;
 
 pub use definitions::read_file;
-pub use load::{load_state_dir, place};
+pub use load::{load_definition_files, load_state_dir, place};
 pub use problem::{ConfigError, Place, Problem};
 pub use section::Written;
 pub use web_url::{is_this_machine, web_base};

@@ -22,6 +22,7 @@ use crate::ledger::{Ledger, LedgerError, now};
 use crate::people::Follower;
 use crate::source::{LocalSource, SftpSource, Source};
 use crate::spool::Spool;
+use crate::unique::{Spill, Unique};
 
 mod elapsing; // how much time has passed, whatever the clock says
 mod heartbeat; // how others see that the daemon is alive
@@ -30,6 +31,7 @@ mod keeping; // what stays in the spool, and what is swept
 mod lock;
 mod once;
 mod reload;
+mod requests;
 
 use heartbeat::Heartbeat;
 pub use heartbeat::{HEARTBEAT_AGE_MAX, heartbeat_age};
@@ -37,6 +39,7 @@ use import_log::ImportLog;
 pub use lock::{LockError, StateLock};
 pub use once::{Once, once};
 pub use reload::Reload;
+pub use requests::clear_by_hand;
 
 /// First and longest wait before a source in trouble is tried again.
 const SOURCE_BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
@@ -65,6 +68,7 @@ struct World {
     state_dir: PathBuf,
     ledger: Ledger,
     spool: Spool,
+    unique: Unique,
     committed: Arc<Notify>,
 }
 
@@ -83,10 +87,14 @@ impl World {
         }
         ledger.unclaim_all().await?;
         spool.sweep_unfinished().with_context(opening)?;
+        Spill::sweep(&state_dir).context("sweeping the state directory")?;
+        let unique =
+            Unique::new(&state_dir, settings.spool.free_bytes_min).context("starting the thread of the unique keys")?;
         let world = World {
             state_dir,
             ledger,
             spool,
+            unique,
             committed: Arc::new(Notify::new()),
         };
         world.keep_what_is_forgotten().await.with_context(opening)?;
@@ -127,6 +135,7 @@ impl World {
             definitions: settings.definitions.clone(),
             ledger: self.ledger.clone(),
             spool: self.spool.clone(),
+            unique: self.unique.clone(),
             state_dir: (self.state_dir.clone(), settings.spool.free_bytes_min),
             readers: readers.clone(),
             committed: self.committed.clone(),
@@ -206,6 +215,7 @@ pub async fn run(mut settings: Settings, mut reload: Reload, stop: CancellationT
     let mut readers = Readers::new(settings.limits.concurrent_imports);
     let mut sources = HashMap::new();
     let mut destinations = HashMap::new();
+    let mut requests = world.start_requests(&stop);
     let mut next_prune = tokio::time::Instant::now() + HEARTBEAT;
     take_over(&world, &settings, &readers, &stop, &mut sources, &mut destinations).await;
     loop {
@@ -223,6 +233,10 @@ pub async fn run(mut settings: Settings, mut reload: Reload, stop: CancellationT
                 if people.task.is_finished() {
                     tracing::error!("the reading of people ended by a defect of feedgate, and is begun anew; please report it");
                     people = world.start_people(&stop);
+                }
+                if requests.task.is_finished() {
+                    tracing::error!("looking for requests ended by a defect of feedgate, and is begun anew; please report it");
+                    requests = world.start_requests(&stop);
                 }
                 if ended > 0 {
                     tracing::error!(tasks = ended, "tasks ended by a defect of feedgate, and are begun anew; please report it");
@@ -264,7 +278,8 @@ pub async fn run(mut settings: Settings, mut reload: Reload, stop: CancellationT
     tokio::join!(
         end_all(&mut sources),
         end_all(&mut destinations),
-        people.end(TASK_END_MAX)
+        people.end(TASK_END_MAX),
+        requests.end(TASK_END_MAX)
     );
     // The last to end: what is said at the end is written too.
     log.end(LOG_END_MAX).await;

@@ -86,6 +86,8 @@ pub async fn once(settings: &Settings, stop: CancellationToken) -> anyhow::Resul
             .extend(trouble.map(|trouble| (name, trouble.to_string())));
     }
 
+    // Before anything is delivered: what is to be erased need not be sent first.
+    world.erasing().work(&stop).await?;
     // Destinations that look people up do so when all of them are read.
     match world.follower().once(&stop).await {
         Ok(()) => {}
@@ -117,6 +119,8 @@ pub async fn once(settings: &Settings, stop: CancellationToken) -> anyhow::Resul
         tokio::time::timeout(LOG_END_MAX, logging).await.ok();
         return Ok(report);
     }
+    // Once more, since all may be past whom an erasure was about.
+    world.erasing().work(&stop).await?;
     world.prune(settings, &mut elapsing).await?;
     logging.await?;
     // Once more, to learn whether all of it was written.

@@ -38,6 +38,8 @@ pub(super) struct Courier {
     pub(super) limit: usize,
     /// Dead letters there are, as far as is known.
     pub(super) letters: u64,
+    /// The last request in the log when the ledger said what is ahead.
+    pub(super) asked: i64,
     /// Imports ahead, as the ledger said last.
     imports: VecDeque<Arc<Import>>,
     /// Events read ahead, the number of the next one, and where that is.
@@ -77,6 +79,7 @@ impl Courier {
             parcel: None,
             limit: usize::MAX,
             letters: 0,
+            asked: 0,
             imports: VecDeque::new(),
             batch: None,
         }
@@ -108,6 +111,12 @@ impl Courier {
     /// Passes over an import that cannot be read again.
     pub(super) fn skip(&mut self, import: &Import) {
         self.at = import.end();
+        self.forget();
+    }
+
+    /// Forgets what the ledger said is ahead: it is not so any more.
+    pub(super) fn look_anew(&mut self) {
+        self.imports.clear();
         self.forget();
     }
 
@@ -263,9 +272,9 @@ impl Courier {
         self.receiver.make(call)
     }
 
-    /// What the receiver calls the request that it took last.
-    pub(super) fn request_name(&mut self) -> Option<String> {
-        self.receiver.request_name()
+    /// The ticket that the receiver gave for what it took last.
+    pub(super) fn ticket(&mut self) -> Option<String> {
+        self.receiver.ticket()
     }
 
     fn forget(&mut self) {

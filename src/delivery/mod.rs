@@ -42,6 +42,7 @@ mod receivers; // the turn of a destination that is sent events
 mod settling; // what follows from a call
 mod stint;
 mod stores; // the turn of a destination that keeps events
+mod unsaid; // what a receiver said, without what is sensitive
 
 /// Imports that are looked up at a time, and at most taken into one stint: small ones share a commit.
 const IMPORTS_MAX: usize = 256;
@@ -248,7 +249,11 @@ impl Delivery {
     /// Names the gap, and how to go on.
     async fn behind(&mut self, import: &Import, error: &EventsError) -> Result<Trouble, LedgerError> {
         let gap = match error {
-            EventsError::Pruned { .. } => self.ledger.gap(import.seq, self.settings.sources.clone()).await?,
+            EventsError::Pruned { .. } => {
+                self.ledger
+                    .gap(import.seq, &self.settings.name, self.settings.sources.clone())
+                    .await?
+            }
             _ => None,
         };
         let what = match gap {
@@ -427,7 +432,7 @@ impl Trouble {
             Reply::Barred { reason } => Trouble::barred(reason),
             Reply::Unavailable { reason } => Trouble::waiting(reason),
             // Opening answers with neither of these.
-            Reply::Held | Reply::Durable(_) => Trouble::waiting("the destination did not open"),
+            Reply::Held | Reply::Underway | Reply::Durable(_) => Trouble::waiting("the destination did not open"),
         }
     }
 }

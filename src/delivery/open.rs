@@ -15,7 +15,6 @@ use super::stint::Worker;
 use super::{Delivery, Hand, Trouble};
 use crate::config::resolve::{DestinationSettings, Start};
 use crate::destination::{self, Mark, Needs, Opened, Position, Receiver, Store};
-use crate::events;
 use crate::ledger::people::LookedUp;
 use crate::ledger::{Cursor, DestinationRow, LedgerError, Registration};
 
@@ -196,14 +195,14 @@ impl Delivery {
     /// A destination with a cursor of its own, beside a ledger that never imported what it says it has, was filled from
     /// another state directory. Going on would miss events, silently.
     async fn belongs_here(&mut self, cursor: Cursor, last: Option<Mark>) -> Result<(), Trouble> {
-        let end = self.ledger.ahead(cursor, Vec::new(), 0).await?.end;
+        let end = self.ledger.ahead(cursor, &self.settings.name, Vec::new(), 0).await?.end;
         let last_is_known = match &last {
             None => true,
             Some(mark) => self
                 .ledger
                 .closed_as(mark.seq)
                 .await?
-                .is_some_and(|(source, archive, sha256)| events::key(&source, &archive, &sha256) == mark.key),
+                .is_some_and(|import| Mark::of(&import) == *mark),
         };
         if cursor <= end && last_is_known {
             return Ok(());

@@ -10,7 +10,7 @@ use super::narrow::Narrow;
 use crate::destination::receiver::{Added, Call, Verdict};
 use crate::events::{Batch, Event, EventId, push_line};
 use crate::ledger::people::{LookedUp, Who};
-use crate::ledger::{Cursor, Import, KeptLetter, LetterKind, LetterRange, NewLetter, NewRequest};
+use crate::ledger::{Cursor, Import, KeptLetter, LetterKind, LetterRange, NewLetter, NewTicket};
 
 /// An event that a receiver wants later is sent again after this long, in milliseconds.
 const DEFERRED_MS: i64 = 10 * 60 * 1_000;
@@ -85,7 +85,7 @@ pub(super) struct Part {
     pub(super) letters: Vec<NewLetter>,
     pub(super) letters_gone: Vec<i64>,
     pub(super) letters_kept: Vec<KeptLetter>,
-    pub(super) requests: Vec<NewRequest>,
+    pub(super) tickets: Vec<NewTicket>,
 }
 
 impl Parcel {
@@ -215,14 +215,14 @@ impl Parcel {
         self.close(part)
     }
 
-    /// The next `count` events were taken, in a request that the receiver calls so.
-    pub(super) fn taken_as(&self, count: usize, request: &str) -> Vec<NewRequest> {
+    /// The next `count` events were taken, and the receiver gave this ticket for them.
+    pub(super) fn ticketed(&self, count: usize, ticket: &str) -> Vec<NewTicket> {
         let items = self.items[self.settled..].iter().take(count);
         items
-            .map(|item| NewRequest {
+            .map(|item| NewTicket {
                 place: (item.import.id, item.index),
                 event_id: item.id().to_string(),
-                request: request.to_owned(),
+                ticket: ticket.to_owned(),
             })
             .collect()
     }
@@ -340,6 +340,12 @@ impl Parcel {
                 waits_for: item.waits_for.clone(),
             }),
         }
+    }
+
+    /// Each event in it: its import, its name as given, and its body.
+    pub(super) fn events(&self) -> impl Iterator<Item = (&Arc<Import>, &str, &str)> {
+        let items = self.items.iter();
+        items.map(|item| (&item.import, item.event.as_str(), &self.text[item.body.clone()]))
     }
 
     fn unidentified(&self, range: Range<usize>, failed: u64, reason: &str) -> NewLetter {

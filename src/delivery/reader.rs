@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 
 use crate::config::resolve::DestinationSettings;
 use crate::events::{Batch, Bounds, Events, EventsError, Names, Route};
-use crate::ledger::{Cursor, Import};
+use crate::ledger::{Asks, Cursor, Import};
 
 /// Bounds on one batch for a receiver, which cuts its parcels from it. The bytes bound what a delivery holds, whatever the
 /// size of entries: one batch that is sent, and one that is being read.
@@ -122,6 +122,11 @@ impl Reader {
 
     /// The batch that begins at a cursor.
     pub(super) fn next(&mut self, import: &Arc<Import>, at: Cursor) -> Result<Batch, EventsError> {
+        if matches!(import.asks, Asks::TakeBack | Asks::Forget(_)) {
+            // There is nothing to read: the batch stands for what is asked, and is empty.
+            self.forget();
+            return Ok(Batch::nothing_of(Arc::clone(import), at));
+        }
         if let Some(batch) = self.left_over.pop_front() {
             if batch.begin == at {
                 return Ok(batch);

@@ -10,6 +10,7 @@ use super::courier::{Courier, Unfilled};
 use super::narrow::CALLS_MAX;
 use super::parcel::{Parcel, Part};
 use super::settling::flight;
+use super::unsaid::unsaid;
 use super::{Delivery, Hand, NEVER, Trouble, Turn};
 use crate::destination::receiver::{Answer, Call, Needs, Verdict};
 use crate::ledger::{Cursor, DestinationState, Flight, Leave, Sending, Standing, report};
@@ -65,6 +66,7 @@ impl Delivery {
                 (courier, answer)
             })
             .await?;
+        let answer = unsaid(&self.ledger, &parcel, answer).await?;
         match call {
             Call::Before(number) => self.answered_before(courier, parcel, number, answer).await,
             Call::Parcel(range) => self.answered(courier, parcel, range.len(), answer).await,
@@ -97,6 +99,12 @@ impl Delivery {
                 return Err(self.too_many_letters(courier.letters));
             }
         }
+        // What is known to be ahead may have been undone since.
+        let asked = self.ledger.last_request().await?;
+        if asked != courier.asked {
+            courier.asked = asked;
+            courier.look_anew();
+        }
         if courier.wants_imports() {
             let ahead = self.ahead(courier.at).await?;
             let ahead = match read_until {
@@ -119,6 +127,11 @@ impl Delivery {
         match filled {
             Ok(()) => Ok(Packed::Parcel(courier)),
             Err(Unfilled::NoLookup(error)) => Err(error.into()),
+            // It lies elsewhere since it was looked up, or nobody wants it any more.
+            Err(Unfilled::Unreadable(import, _)) if !self.ledger.is_as_before(&import).await? => {
+                courier.look_anew();
+                Ok(Packed::Parcel(courier))
+            }
             Err(Unfilled::Unreadable(_, error)) if error.is_transient() => Err(Trouble::waiting(error.to_string())),
             Err(Unfilled::Unreadable(import, error)) => {
                 // The leave holds for the whole gap: it ends with the next parcel that is delivered.
@@ -295,22 +308,22 @@ impl Delivery {
         self.settle(courier, parcel, part).await
     }
 
-    /// The next events were taken. Where the receiver gave the request a name, it is kept: it is what it is asked with later.
+    /// The next events were taken. Where the receiver gave a ticket for them it is kept: it is what it is asked with later.
     fn taken(&self, courier: &mut Courier, parcel: &mut Parcel, count: usize) -> Part {
-        let requests = match courier.request_name() {
-            Some(request) => parcel.taken_as(count, &request),
+        let tickets = match courier.ticket() {
+            Some(ticket) => parcel.ticketed(count, &ticket),
             None => Vec::new(),
         };
-        for taken in &requests {
+        for taken in &tickets {
             debug!(
                 destination = self.settings.name,
                 event_id = taken.event_id,
-                request = taken.request,
+                ticket = taken.ticket,
                 "queued there"
             );
         }
         Part {
-            requests,
+            tickets,
             ..parcel.judge(&vec![Verdict::Delivered; count], self.now())
         }
     }

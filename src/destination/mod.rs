@@ -10,8 +10,9 @@
 use std::path::Path;
 
 use crate::config::resolve::{DestinationKind, DestinationSettings};
-use crate::events::{Batch, Bounds};
-use crate::ledger::Cursor;
+use crate::events::{self, Batch, Bounds};
+use crate::hex::hex;
+use crate::ledger::{Cursor, Import};
 
 mod bento;
 pub(crate) mod capillary;
@@ -40,6 +41,8 @@ pub enum Reply {
     /// The destination has everything before this cursor, for good. A cursor other than the batch's end says that the
     /// destination stands elsewhere than was thought, and that the batch does not count.
     Durable(Cursor),
+    /// What was asked takes longer, and this much of it is done: the same is to be handed over again.
+    Underway,
     /// The batch was taken, and nothing is promised yet: a later reply to [`Store::deliver`] or
     /// [`Store::flush`] will.
     Held,
@@ -71,13 +74,26 @@ pub enum Position {
     },
 }
 
-/// An import, known by its place in the order of commits and by the key of its events.
+/// An import, known by its place in the order of commits and by all that was closed up to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
     /// Order of commit.
     pub seq: i64,
-    /// What the ids of its events begin with.
-    pub key: String,
+    /// Its link in the history, in hex; or what the ids of its events begin with, where the ledger had no history yet.
+    pub link: String,
+}
+
+impl Mark {
+    /// The mark of an import.
+    pub fn of(import: &Import) -> Mark {
+        Mark {
+            seq: import.seq,
+            link: match &import.history {
+                Some(history) => hex(history),
+                None => events::key(&import.source, &import.archive, &import.sha256),
+            },
+        }
+    }
 }
 
 /// Somewhere events are kept.
@@ -88,6 +104,10 @@ pub trait Store: Send {
     /// Makes one attempt at a batch. Batches come in order, each from one import, and the last one of an import says so
     /// (an import whose events are all filtered out comes as one empty last batch). After any reply but `Held`, and
     /// `Durable` with the batch's end, the next batch may begin anywhere.
+    ///
+    /// What somebody asked of all who read on in the log comes as an empty batch of an import that [says
+    /// so](crate::ledger::Import::asks): to take events back, to forget somebody. All before it is flushed, and a store that keeps
+    /// events does it before it says that it has the batch.
     fn deliver(&mut self, batch: &Batch) -> Reply;
 
     /// Makes good what was `Held`, as far as it can be: called when no batch is at hand, so that nothing waits for the

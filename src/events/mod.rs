@@ -34,6 +34,7 @@ pub(crate) fn an_import() -> std::sync::Arc<crate::ledger::Import> {
         imported_at: 1_574_096_700_000,
         entries: 0,
         accepted: 0,
+        asks: ledger::Asks::Deliver,
         reading: ledger::Reading {
             reader: feed::READER_VERSION,
             member: archive::Member {
@@ -64,5 +65,6 @@ pub(crate) fn an_import() -> std::sync::Arc<crate::ledger::Import> {
         stored: None,
         pruned_at: None,
         definitions: None,
+        history: None,
     })
 }

@@ -31,6 +31,15 @@ impl<T> Field<T> {
     }
 }
 
+impl Field<Cow<'_, str>> {
+    pub fn as_good(&self) -> Option<&str> {
+        match self {
+            Field::Good(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
 /// What is wrong with a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Bad {

@@ -103,6 +103,19 @@ impl<'a> Weighed<'_, 'a> {
         }
     }
 
+    /// Whose it is, as [`extract`] would say: id, e-mail address and business unit, the default one included.
+    pub fn identity(&self) -> [Option<&str>; 3] {
+        let Some(fields) = &self.fields else { return [None; 3] };
+        let default = fields
+            .takes_default_unit()
+            .then_some(self.options.default_business_unit.as_deref());
+        [
+            fields.id.as_good(),
+            fields.email.as_good(),
+            fields.business_unit.as_good().or(default.flatten()),
+        ]
+    }
+
     /// What is odd about it, if it is accepted.
     pub fn warnings(&self) -> impl Iterator<Item = WarningCode> {
         let accepted = self.reasons.is_empty();
@@ -205,6 +218,8 @@ mod tests {
         match judge(&entry, options) {
             Verdict::Accepted(event, warnings) => {
                 assert_eq!(extract(&entry, options), event, "{raw}");
+                let whose = [&event.id, &event.email, &event.business_unit].map(Option::as_deref);
+                assert_eq!(weigh(&entry, options).identity(), whose, "{raw}");
                 let codes: Vec<_> = warnings.iter().map(|warning| warning.code).collect();
                 assert_eq!((rejected, warned), (None, codes), "without words: {raw}");
                 let warnings = warnings

@@ -6,6 +6,7 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 
@@ -17,8 +18,9 @@ use crate::ledger::outcome::{Disposal, Judged, Outcome};
 use crate::ledger::{Stored, now};
 use crate::source::{SourceError, Stat};
 use crate::spool::{Known, Slice, SpoolError, Spooled, Wanted};
+use crate::unique::Spill;
 
-/// A claimed file: downloaded, unless its name, size or end said enough.
+/// A claimed file: downloaded, unless its name or its size said enough.
 struct Fetched {
     id: i64,
     ready: Ready,
@@ -80,7 +82,10 @@ impl Intake {
     }
 
     async fn fetch_and_judge(&self, ids: &[i64], mut batch: Vec<Ready>, claimed_at: i64) -> Result<Read, Trouble> {
-        let rules = Rules::of(&self.settings, &self.limits, &self.definitions);
+        let rules = Rules {
+            keys_to: Some(Arc::new(Spill::new(&self.state_dir.0))),
+            ..Rules::of(&self.settings, &self.limits, &self.definitions)
+        };
         let meanwhile = self.readers.begin(&mut batch, &rules);
         let (mut fetched, mut postponed) = self.fetch(ids, batch, claimed_at).await?;
         let judged = match meanwhile {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::rejected_set::RejectedSet;
+use super::unique;
 use super::unpacking::unpack;
 use crate::archive::{self, FeedName, Limits};
 use crate::blocks::INLINE_BYTES_MAX;
@@ -18,6 +19,7 @@ use crate::definition::{Definitions, Held, Holder, UnknownEvents};
 use crate::feed::{self, Options, READER_VERSION, Stop, Verdict, Walk};
 use crate::ledger::Reading;
 use crate::ledger::outcome::{Judged, REJECTS_KEPT, WARNINGS_KEPT};
+use crate::unique::{Collector, Spill};
 use crate::verdict::{FeedKind, Reject, RejectCode, Violation, ViolationCode, WarningCode};
 
 /// Bytes of reject details that are kept of one archive, beside the limit on their number: a feed may be wrong in long words.
@@ -36,6 +38,8 @@ pub struct Rules {
     pub definitions: Option<Arc<Definitions>>,
     /// What becomes of an event that has no definition, if there are any.
     pub unknown_events: UnknownEvents,
+    /// Where unique keys go that memory has no room for; `None`: nobody wants them.
+    pub keys_to: Option<Arc<Spill>>,
     /// More rejects than this and nothing is imported.
     pub max_rejected: Option<MaxRejected>,
     /// Whether the data file's SHA-256 is wanted, by which one import is told from another. It costs nearly half as much as
@@ -62,6 +66,7 @@ impl Rules {
             },
             definitions: definitions.definitions.clone(),
             unknown_events: definitions.unknown_events,
+            keys_to: None,
             max_rejected: source.max_rejected,
             hash_data: true,
         }
@@ -199,9 +204,12 @@ fn read_feed(
 ) -> Result<(), Stop> {
     let mut walk = Walk::expecting(expected, data, &rules.options);
     let mut holder = None;
+    let mut keys = None;
     if let Some(definitions) = &rules.definitions {
         walk = walk.hiding(definitions.sensitive());
         holder = Some(Holder::new(definitions, rules.unknown_events));
+        let keys_to = rules.keys_to.clone().filter(|_| definitions.have_unique_keys());
+        keys = keys_to.map(Collector::new);
     }
     let mut reject_counts = BTreeMap::<RejectCode, u64>::new();
     let mut warning_counts = BTreeMap::<WarningCode, u64>::new();
@@ -233,6 +241,12 @@ fn read_feed(
             }
             None => {
                 judged.valid += 1;
+                if let (Some(keys), Some(held)) = (&mut keys, &held)
+                    && let Some(key) = unique::key(held, weighed.identity())
+                    && let Err(error) = keys.push(key, entry.index, entry.position())
+                {
+                    break Err(Stop::Read(error));
+                }
                 weighed.warnings().fold(false, |_, code| {
                     *warning_counts.entry(code).or_default() += 1;
                     judged.warnings.len() < WARNINGS_KEPT
@@ -263,6 +277,9 @@ fn read_feed(
             }
         }
     };
+    if let Some(keys) = keys {
+        judged.keys = keys.finish().map_err(Stop::Read)?;
+    }
     judged.data_bytes = walk.bytes();
     judged.rejected_set = rejected_set.finish();
     judged.reject_counts = reject_counts.into_iter().collect();

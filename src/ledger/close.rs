@@ -2,10 +2,12 @@
 //!
 //! Identity is decided here, in the transaction that records it, so that no two imports can both think they were first.
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use roaring::RoaringTreemap;
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::outcome::{Action, Judged, Outcome, Unmoved};
-use super::{Ledger, LedgerError};
+use super::{Ledger, LedgerError, history};
+use crate::verdict::WarningCode;
 
 /// What closing a batch came to.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -23,17 +25,33 @@ impl Ledger {
     pub async fn close(&self, source: &str, outcomes: Vec<Outcome>, now: i64) -> Result<Closed, LedgerError> {
         let source = source.to_owned();
         self.write("closing imports", move |transaction| {
-            let mut closed = Closed::default();
-            for outcome in &outcomes {
-                let unmoved = close_one(transaction, &source, outcome, now)?;
-                closed.failed += usize::from(unmoved.failed);
-                closed.seq = unmoved.seq;
-                closed.unmoved.push(unmoved.unmoved);
-            }
-            Ok(closed)
+            close_all(transaction, &source, &outcomes, now)
         })
         .await
     }
+}
+
+pub(super) fn close_all(
+    transaction: &Transaction<'_>,
+    source: &str,
+    outcomes: &[Outcome],
+    now: i64,
+) -> rusqlite::Result<Closed> {
+    let mut closed = Closed::default();
+    for outcome in outcomes {
+        let unmoved = close_one(transaction, source, outcome, now)?;
+        closed.failed += usize::from(unmoved.failed);
+        closed.seq = unmoved.seq;
+        closed.unmoved.push(unmoved.unmoved);
+    }
+    Ok(closed)
+}
+
+/// Whether an outcome that is closed now takes its events in.
+pub(super) fn will_take_in(connection: &Connection, source: &str, outcome: &Outcome) -> rusqlite::Result<bool> {
+    let claimed = claimed(connection, outcome.id)?;
+    let before = before(connection, source, &claimed, outcome)?;
+    Ok(takes_in(&outcome.judged, &before))
 }
 
 /// What the ledger says of the same name and the same content before.
@@ -53,6 +71,10 @@ impl Before {
     }
 }
 
+fn takes_in(judged: &Judged, before: &Before) -> bool {
+    judged.importable() && !before.taken_in() && before.same_failure.is_none()
+}
+
 struct ClosedOne {
     seq: i64,
     unmoved: Unmoved,
@@ -63,7 +85,7 @@ fn close_one(transaction: &Transaction<'_>, source: &str, outcome: &Outcome, now
     let claimed = claimed(transaction, outcome.id)?;
     let judged = &outcome.judged;
     let before = before(transaction, source, &claimed, outcome)?;
-    let imported = judged.importable() && !before.taken_in() && before.same_failure.is_none();
+    let imported = takes_in(judged, &before);
     let status = status(judged, &before, claimed.retry_of.is_some());
     let late = imported && is_late(transaction, source, claimed.named_at)?;
     let action = if status == "failed" {
@@ -76,9 +98,7 @@ fn close_one(transaction: &Transaction<'_>, source: &str, outcome: &Outcome, now
         Action::Delete => (Some("delete"), None),
         Action::Leave => (None, None),
     };
-    let seq: i64 = transaction
-        .prepare_cached("SELECT coalesce(max(seq), 0) + 1 FROM imports")?
-        .query_row([], |row| row.get(0))?;
+    let (seq, past) = history::end(transaction)?;
     let stored = outcome.stored.as_ref().filter(|_| imported);
     let reading = judged.reading.as_ref().filter(|_| imported).map(json);
     transaction
@@ -88,7 +108,8 @@ fn close_one(transaction: &Transaction<'_>, source: &str, outcome: &Outcome, now
                 duplicate_of = ?12, repacked_of = ?13, name_reused = ?14, same_content = ?15, same_failure = ?16,
                 reading = ?17, rejected_set = ?18, spool_file = ?19, spool_offset = ?20, spool_len = ?21,
                 imported_at = ?22, closed_at = ?23, elapsed_ms = max(0, ?23 - claimed_at),
-                action = ?24, target = ?25, receipt = ?26, onward = ?7
+                action = ?24, target = ?25, receipt = ?26, onward = ?7,
+                duplicates = ?27, duplicate_set = ?28, unique_keys = ?29, history = ?30
              WHERE id = ?1 AND status = 'importing'",
         )?
         .execute(params![
@@ -109,7 +130,7 @@ fn close_one(transaction: &Transaction<'_>, source: &str, outcome: &Outcome, now
             before.same_content,
             before.same_failure,
             reading,
-            rejected_set(judged).filter(|_| imported),
+            set(&judged.rejected_set).filter(|_| imported),
             stored.map(|stored| &stored.file),
             stored.map(|stored| stored.offset),
             stored.map(|stored| stored.len),
@@ -118,6 +139,10 @@ fn close_one(transaction: &Transaction<'_>, source: &str, outcome: &Outcome, now
             action_name,
             target,
             outcome.disposal.receipt.then_some("due"),
+            judged.seen_before.set.len(),
+            set(&judged.seen_before.set),
+            judged.seen_before.keys,
+            past.and_then([source, &claimed.archive, status], outcome.sha256),
         ])?;
     if let Some(definitions) = judged.definitions.as_ref().filter(|_| imported) {
         // What it was read by must be known as long as it is: it is frozen beside it.
@@ -187,7 +212,7 @@ struct Claimed {
     retry_of: Option<i64>,
 }
 
-fn claimed(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<Claimed> {
+fn claimed(transaction: &Connection, id: i64) -> rusqlite::Result<Claimed> {
     transaction
         .prepare_cached(
             "SELECT archive, size, mtime, named_at, first_seen_at, claimed_at, retry_of FROM imports
@@ -207,12 +232,7 @@ fn claimed(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<Claimed> 
 }
 
 /// Looks for earlier imports of the same name and of the same content.
-fn before(
-    transaction: &Transaction<'_>,
-    source: &str,
-    claimed: &Claimed,
-    outcome: &Outcome,
-) -> rusqlite::Result<Before> {
+fn before(transaction: &Connection, source: &str, claimed: &Claimed, outcome: &Outcome) -> rusqlite::Result<Before> {
     let mut before = Before::default();
     let one = |sql: &str, parameters: &[&dyn rusqlite::ToSql]| -> rusqlite::Result<Option<i64>> {
         transaction
@@ -231,9 +251,10 @@ fn before(
         return Ok(before);
     }
     if claimed.retry_of.is_none() {
+        // One that was undone had its events taken in.
         before.same_failure = one(
             "SELECT id FROM imports WHERE source = ?1 AND archive = ?2 AND status = 'failed' AND imported = 0
-             AND sha256 = ?3 ORDER BY seq DESC LIMIT 1",
+             AND undone_by IS NULL AND sha256 = ?3 ORDER BY seq DESC LIMIT 1",
             &[&source, name, &sha256],
         )?;
         if before.same_failure.is_some() {
@@ -315,7 +336,8 @@ fn exceptions(transaction: &Transaction<'_>, import: i64, judged: &Judged) -> ru
         "INSERT INTO warnings (import, n, \"index\", line, \"column\", byte, code, pointer, message)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?;
-    for (n, warning) in judged.warnings.iter().enumerate() {
+    let warnings = judged.warnings.iter().chain(&judged.seen_before.warnings);
+    for (n, warning) in warnings.enumerate() {
         insert.execute(params![
             import,
             n as i64,
@@ -333,8 +355,11 @@ fn exceptions(transaction: &Transaction<'_>, import: i64, judged: &Judged) -> ru
     for (code, count) in &judged.reject_counts {
         insert.execute(params![import, "reject", code.as_str(), count])?;
     }
-    for (code, count) in &judged.warning_counts {
-        insert.execute(params![import, "warning", code.as_str(), count])?;
+    let seen_before = (WarningCode::DuplicateEvent, judged.seen_before.set.len());
+    for (code, count) in judged.warning_counts.iter().chain([&seen_before]) {
+        if *count > 0 {
+            insert.execute(params![import, "warning", code.as_str(), count])?;
+        }
     }
     Ok(())
 }
@@ -356,13 +381,14 @@ fn copy_verdict(transaction: &Transaction<'_>, from: i64, to: i64) -> rusqlite::
     Ok(())
 }
 
-fn rejected_set(judged: &Judged) -> Option<Vec<u8>> {
-    if judged.rejected_set.is_empty() {
+/// A set as its column has it; none is NULL.
+fn set(indices: &RoaringTreemap) -> Option<Vec<u8>> {
+    if indices.is_empty() {
         return None;
     }
-    let mut bytes = Vec::with_capacity(judged.rejected_set.serialized_size());
+    let mut bytes = Vec::with_capacity(indices.serialized_size());
     // Writing to memory does not fail.
-    judged.rejected_set.serialize_into(&mut bytes).ok()?;
+    indices.serialize_into(&mut bytes).ok()?;
     Some(bytes)
 }
 

@@ -109,11 +109,11 @@ pub struct LetterEntry {
 
 /// A line of a range's body: what of `feedgate events` is needed to find the event again.
 #[derive(serde::Deserialize)]
-struct Line<'a> {
-    import: i64,
+pub(super) struct Line<'a> {
+    pub(super) import: i64,
     index: u64,
     #[serde(borrow)]
-    body: &'a serde_json::value::RawValue,
+    pub(super) body: &'a serde_json::value::RawValue,
 }
 
 impl Ledger {

@@ -5,7 +5,8 @@
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::import::{SELECT_IMPORT, damaged, imports};
+use super::dropping::let_go;
+use super::import::{SELECT_IMPORT, damaged, import, imports};
 use super::{Cursor, Import, Ledger, LedgerError};
 use crate::config::resolve::Start;
 
@@ -253,8 +254,16 @@ impl Ledger {
             .await
     }
 
-    /// The first imports at or after a cursor that go onward, of the sources given (none given: of all).
-    pub async fn ahead(&self, of: Cursor, sources: Vec<String>, limit: usize) -> Result<Ahead, LedgerError> {
+    /// The first imports at or after a cursor that go onward to a destination, of the sources given (none given: of all); and
+    /// what was asked meanwhile of all who read on.
+    pub async fn ahead(
+        &self,
+        of: Cursor,
+        name: &str,
+        sources: Vec<String>,
+        limit: usize,
+    ) -> Result<Ahead, LedgerError> {
+        let name = name.to_owned();
         self.read("looking for imports to deliver", move |ledger| {
             // The end first: what commits between the two questions is then beyond it, and not passed over.
             let end: i64 = ledger
@@ -262,11 +271,11 @@ impl Ledger {
                 .query_row([], |row| row.get(0))?;
             let sources = serde_json::Value::from(sources).to_string();
             let mut select = ledger.prepare_cached(&format!(
-                "{SELECT_IMPORT} WHERE onward = 1 AND seq >= ?1 AND seq < ?2
-                    AND (json_array_length(?3) = 0 OR source IN (SELECT value FROM json_each(?3)))
-                 ORDER BY seq LIMIT ?4"
+                "{SELECT_IMPORT} WHERE onward = 1 AND seq >= ?1 AND seq < ?4
+                    AND {OF_SOURCES} AND {IS_FOR}
+                 ORDER BY seq LIMIT ?5"
             ))?;
-            let mut rows = select.query(params![of.seq, end, sources, limit as i64])?;
+            let mut rows = select.query(params![of.seq, sources, name, end, limit as i64])?;
             Ok(Ahead {
                 imports: imports(&mut rows)?,
                 end: Cursor { seq: end, index: 0 },
@@ -288,13 +297,55 @@ impl Ledger {
         .await
     }
 
-    /// Source, archive and SHA-256 of the import that was closed as number `seq`, if it took events in; one that was undone did.
-    pub async fn closed_as(&self, seq: i64) -> Result<Option<(String, String, [u8; 32])>, LedgerError> {
+    /// The hash of the definitions that an import was read by; `None` if there were none, or there is no such import.
+    pub async fn definitions_of(&self, import: i64) -> Result<Option<String>, LedgerError> {
+        self.read("looking for an import's definitions", move |ledger| {
+            let hash = ledger
+                .prepare_cached("SELECT reading ->> 'definitions' FROM imports WHERE id = ?1")?
+                .query_row([import], |row| row.get(0))
+                .optional()?;
+            Ok(hash.flatten())
+        })
+        .await
+    }
+
+    /// The import that was closed as number `seq`, if its events were delivered under that number: those of one that was undone,
+    /// or delivered once more, were.
+    pub async fn closed_as(&self, seq: i64) -> Result<Option<Import>, LedgerError> {
         self.read("looking for the import that a destination had last", move |ledger| {
             ledger
-                .prepare_cached("SELECT source, archive, sha256 FROM imports WHERE (imported = 1 OR undone_by IS NOT NULL) AND seq = ?1")?
-                .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+                .prepare_cached(&format!(
+                    "{SELECT_IMPORT} WHERE seq = ?1 AND (imported = 1 OR undone_by IS NOT NULL OR kind = 'replay')"
+                ))?
+                .query_row([seq], import)
                 .optional()
+        })
+        .await
+    }
+
+    /// Whether an import lies where it did, and is to be delivered as before: it may have been written anew without somebody's
+    /// entries since, or undone.
+    pub async fn is_as_before(&self, import: &Import) -> Result<bool, LedgerError> {
+        let before = import.clone();
+        self.read("looking at an import again", move |ledger| {
+            let now: Option<Import> = ledger
+                .prepare_cached(&format!("{SELECT_IMPORT} WHERE onward = 1 AND seq = ?1"))?
+                .query_row([before.seq], super::import::import)
+                .optional()?;
+            Ok(now.is_some_and(|now| now == before))
+        })
+        .await
+    }
+
+    /// The place in the log of what somebody asked last of all who read on in it; 0 if nobody asked anything.
+    pub async fn last_request(&self) -> Result<i64, LedgerError> {
+        self.read("looking for what was asked", |ledger| {
+            ledger
+                .prepare_cached(
+                    "SELECT coalesce(max(seq), 0) FROM imports INDEXED BY imports_requests
+                     WHERE kind IN ('replay', 'undo', 'erase')",
+                )?
+                .query_row([], |row| row.get(0))
         })
         .await
     }
@@ -311,6 +362,7 @@ impl Ledger {
     ) -> Result<(), LedgerError> {
         let name = name.to_owned();
         self.write("noting what was delivered", move |ledger| {
+            come_past(ledger, &name, cursor.seq)?;
             ledger
                 .prepare_cached(
                     "UPDATE destinations SET seq = ?2, \"index\" = ?3, delivered = delivered + ?4, rate = coalesce(?6, rate),
@@ -333,15 +385,16 @@ impl Ledger {
 
     /// What left the spool before a destination had it: the imports from `seq` on that are of its sources (none given: of
     /// all). `None` if everything is there.
-    pub async fn gap(&self, seq: i64, sources: Vec<String>) -> Result<Option<Gap>, LedgerError> {
+    pub async fn gap(&self, seq: i64, name: &str, sources: Vec<String>) -> Result<Option<Gap>, LedgerError> {
+        let name = name.to_owned();
         self.read("looking for what left the spool", move |ledger| {
             let sources = serde_json::Value::from(sources).to_string();
             let end = |order: &str| {
                 ledger
                     .prepare_cached(&format!(
-                        "SELECT id, archive FROM imports WHERE {PRUNED} ORDER BY seq {order} LIMIT 1"
+                        "SELECT id, archive FROM imports WHERE {PRUNED} AND {OF_SOURCES} AND {IS_FOR} ORDER BY seq {order} LIMIT 1"
                     ))?
-                    .query_row(params![seq, sources], |row| Ok((row.get(0)?, row.get(1)?)))
+                    .query_row(params![seq, sources, name], |row| Ok((row.get(0)?, row.get(1)?)))
                     .optional()
             };
             let (Some(first), Some(last)) = (end("ASC")?, end("DESC")?) else {
@@ -349,9 +402,9 @@ impl Ledger {
             };
             let (imports, events) = ledger
                 .prepare_cached(&format!(
-                    "SELECT count(*), sum(accepted - duplicates) FROM imports WHERE {PRUNED}"
+                    "SELECT count(*), sum(accepted - duplicates) FROM imports WHERE {PRUNED} AND {OF_SOURCES} AND {IS_FOR}"
                 ))?
-                .query_row(params![seq, sources], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                .query_row(params![seq, sources, name], |row| Ok((row.get(0)?, row.get(1)?)))?;
             Ok(Some(Gap {
                 imports,
                 events,
@@ -392,9 +445,15 @@ impl Ledger {
     }
 }
 
-/// A pruned import from ?1 on, of the sources in ?2.
-const PRUNED: &str = "onward = 1 AND seq >= ?1 AND spool_file IS NULL AND kind NOT IN ('undo', 'erase')
-    AND (json_array_length(?2) = 0 OR source IN (SELECT value FROM json_each(?2)))";
+/// A pruned import from ?1 on.
+const PRUNED: &str = "onward = 1 AND seq >= ?1 AND spool_file IS NULL AND kind NOT IN ('undo', 'erase')";
+
+/// Of the sources in ?2, or any if it is empty. Whom to forget is asked of everybody.
+pub(super) const OF_SOURCES: &str =
+    "(json_array_length(?2) = 0 OR source IN (SELECT value FROM json_each(?2)) OR source = '')";
+
+/// For the destination ?3: what is asked for again may be for some alone.
+pub(super) const IS_FOR: &str = "(only_to IS NULL OR ?3 IN (SELECT value FROM json_each(only_to)))";
 
 const SELECT_DESTINATION: &str =
     "SELECT name, type, seq, \"index\", delivered, state, reason, attempts, retry_at, since_at,
@@ -430,6 +489,18 @@ fn start_of(ledger: &Connection, start: Start) -> rusqlite::Result<Cursor> {
             .unwrap_or(end),
     };
     Ok(Cursor { seq, index: 0 })
+}
+
+/// A destination's cursor is about to move: what it comes past may ask that it let go of dead letters.
+pub(super) fn come_past(ledger: &Connection, name: &str, to: i64) -> rusqlite::Result<()> {
+    let from: Option<i64> = ledger
+        .prepare_cached("SELECT seq FROM destinations WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))
+        .optional()?;
+    match from {
+        Some(from) if from < to => let_go(ledger, name, from, to),
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn note(ledger: &Connection, name: &str, standing: &Standing, now: i64) -> rusqlite::Result<()> {

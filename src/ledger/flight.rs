@@ -8,8 +8,9 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::dead_letters::{KeptLetter, NewLetter, bury, put_back};
 use super::deliveries::note;
+use super::dropping::let_go;
 use super::people::LookedUp;
-use super::requests::{NewRequest, remember};
+use super::tickets::{NewTicket, remember};
 use super::{Cursor, Ledger, LedgerError, Standing};
 
 /// An hour, in milliseconds.
@@ -103,8 +104,8 @@ pub struct Settlement {
     pub letters_gone: Vec<i64>,
     /// Dead letters that were not taken this time either.
     pub letters_kept: Vec<KeptLetter>,
-    /// What the destination calls the requests that it took.
-    pub requests: Vec<NewRequest>,
+    /// What the destination calls each event that it took, where it says so.
+    pub tickets: Vec<NewTicket>,
     /// What is still on its way.
     pub flight: Option<Flight>,
     /// How the destination stands now; `None`: as before.
@@ -170,6 +171,10 @@ impl Ledger {
     pub async fn settle(&self, settlement: Settlement, now: i64) -> Result<(), LedgerError> {
         self.write("noting what came of a delivery", move |ledger| {
             let name = &settlement.name;
+            let from: Option<i64> = ledger
+                .prepare_cached("SELECT seq FROM destinations WHERE name = ?1")?
+                .query_row([name], |row| row.get(0))
+                .optional()?;
             ledger
                 .prepare_cached(
                     "UPDATE destinations SET seq = coalesce(?2, seq), \"index\" = coalesce(?3, \"index\"),
@@ -198,13 +203,16 @@ impl Ledger {
             for letter in &settlement.letters_kept {
                 put_back(ledger, letter, now)?;
             }
-            for request in &settlement.requests {
-                remember(ledger, name, request, now)?;
+            for ticket in &settlement.tickets {
+                remember(ledger, name, ticket, now)?;
             }
             if let Some((budget, until)) = &settlement.blocked {
                 ledger
                     .prepare_cached("UPDATE budgets SET blocked_until = ?3 WHERE site = ?1 AND kind = ?2")?
                     .execute(params![budget.site, budget.kind, until])?;
+            }
+            if let (Some(from), Some(cursor)) = (from, settlement.cursor) {
+                let_go(ledger, name, from, cursor.seq)?;
             }
             put_flight(ledger, name, settlement.flight.as_ref())?;
             match &settlement.standing {

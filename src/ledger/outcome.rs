@@ -6,6 +6,7 @@ use roaring::RoaringTreemap;
 
 use super::{Reading, Stored};
 use crate::definition::Definitions;
+use crate::unique::Keys;
 use crate::verdict::{Class, Reject, RejectCode, Violation, Warning, WarningCode};
 
 /// Most rejects of one import whose details are kept.
@@ -45,6 +46,21 @@ pub struct Judged {
     pub warning_counts: Vec<(WarningCode, u64)>,
     /// Whether packaging violations are let pass.
     pub lenient: bool,
+    /// Unique keys of its events: carried along, for whoever closes it, to their own store.
+    pub keys: Keys,
+    /// What was found there.
+    pub seen_before: SeenBefore,
+}
+
+/// Events that were seen before, in the same archive or an earlier one, by their unique keys.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SeenBefore {
+    /// Their indices.
+    pub set: RoaringTreemap,
+    /// The first [`WARNINGS_KEPT`] of them, in words.
+    pub warnings: Vec<Warning>,
+    /// How many unique keys were not seen before.
+    pub keys: u64,
 }
 
 impl Judged {

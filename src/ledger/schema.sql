@@ -18,6 +18,8 @@ CREATE TABLE imports (
     source          TEXT    NOT NULL,                  -- the source's configured name
     archive         TEXT    NOT NULL,                  -- file name in the source's root
     named_at        INTEGER,                           -- the UTC time in the name; NULL where it has none
+    history         BLOB    CHECK (length(history) = 32),     -- SHA-256 over that of the one closed before and what this one is: ledgers with
+                                                       -- the same one here closed the same archives, in the same order; NULL: before schema 4
     size            INTEGER NOT NULL,                  -- bytes, as listed when it was claimed
     mtime           INTEGER NOT NULL,                  -- likewise
     sha256          BLOB    CHECK (length(sha256) = 32),      -- of the archive; NULL where it was never downloaded (its name or its size was enough)
@@ -73,7 +75,9 @@ CREATE TABLE imports (
     receipt         TEXT    CHECK (receipt IN ('due', 'written', 'refused')), -- NULL: no receipts wanted
     attempts        INTEGER NOT NULL DEFAULT 0,        -- of putting away, that failed
     retry_at        INTEGER,                           -- not before
-    error           TEXT                               -- why putting away (or writing the receipt) failed last
+    error           TEXT,                              -- why putting away (or writing the receipt) failed last
+
+    unique_keys     INTEGER NOT NULL DEFAULT 0         -- keys that this import brought to unique.db
 ) STRICT;
 
 -- Each answers one question with a few steps, however many imports there are: with `seq` where the first or the last is asked
@@ -82,13 +86,15 @@ CREATE INDEX imports_by_name    ON imports (source, archive, seq);
 CREATE INDEX imports_by_source  ON imports (source, id);
 CREATE INDEX imports_by_data    ON imports (source, data_sha256, seq) WHERE imported = 1;
 CREATE INDEX imports_by_time    ON imports (source, kind, named_at) WHERE imported = 1;
-CREATE INDEX imports_onward     ON imports (seq, accepted, duplicates, source) WHERE onward = 1; -- what lies ahead of a destination
+CREATE INDEX imports_onward     ON imports (seq, accepted, duplicates, source, only_to) WHERE onward = 1; -- what lies ahead of a destination
 CREATE INDEX imports_unmoved    ON imports (source) WHERE disposition = 'pending' OR recheck = 1;
 CREATE INDEX imports_claimed    ON imports (id) WHERE status = 'importing';
 CREATE INDEX imports_failed     ON imports (id) WHERE status = 'failed';
+CREATE INDEX imports_keyed      ON imports (seq) WHERE unique_keys > 0; -- in which order unique keys came
+CREATE INDEX imports_undone     ON imports (id) WHERE undone_by IS NOT NULL;
 CREATE INDEX imports_spooled    ON imports (spool_file) WHERE spool_file IS NOT NULL;
 CREATE INDEX imports_by_age     ON imports (closed_at, seq, spool_len) WHERE spool_file IS NOT NULL; -- what may leave the spool
-CREATE INDEX imports_pruned     ON imports (seq, accepted, duplicates, source)
+CREATE INDEX imports_pruned     ON imports (seq, accepted, duplicates, source, only_to)
     WHERE onward = 1 AND spool_file IS NULL AND kind NOT IN ('undo', 'erase');
 
 -- Archive rules that were not observed.
@@ -116,7 +122,7 @@ CREATE TABLE rejects (
     PRIMARY KEY (import, "index")
 ) STRICT, WITHOUT ROWID;
 
--- Something odd about accepted entries: the first 100 of an import.
+-- Something odd about accepted entries: the first 100 of an import, and the first 100 events that came before.
 CREATE TABLE warnings (
     import          INTEGER NOT NULL REFERENCES imports (id),
     n               INTEGER NOT NULL,
@@ -272,18 +278,18 @@ CREATE TABLE definitions (
     text            TEXT    NOT NULL                   -- JSON: an array of them, as the files have them, in the order of their names
 ) STRICT, WITHOUT ROWID;
 
--- What destinations that only queue events call the requests that they took, to be asked for there: the newest 100,000.
-CREATE TABLE requests (
+-- What destinations that only queue events call each that they took, to be asked for there: the newest 100,000.
+CREATE TABLE tickets (
     n               INTEGER PRIMARY KEY,               -- in the order of their answers
     destination     TEXT    NOT NULL,
     import          INTEGER NOT NULL REFERENCES imports (id),
     "index"         INTEGER NOT NULL,
     event_id        TEXT    NOT NULL,
-    request         TEXT    NOT NULL,                  -- as the destination calls it
+    ticket          TEXT    NOT NULL,                  -- as the destination calls it
     at              INTEGER NOT NULL
 ) STRICT;
 
-CREATE INDEX requests_of        ON requests (destination, n);
+CREATE INDEX tickets_of         ON tickets (destination, n);
 
 -- Who the events are about, as far as somebody needs to know: see people_reading. A user has an id; a lead is known by e-mail
 -- address and business unit alone, until somebody says which id these belong to.
@@ -348,3 +354,13 @@ INSERT INTO people_reading (one, keep) VALUES (1, 'never');
 CREATE INDEX imports_of_users ON imports (seq) WHERE kind = 'users' AND imported = 1; -- whether there ever was a user feed
 
 CREATE INDEX dead_letters_waiting ON dead_letters (waits_for) WHERE waits_for IS NOT NULL; -- letters that a person's address frees
+
+-- What somebody asked of all who read on in the log (imports.kind: replay, undo, erase), apart from what its row there says.
+CREATE TABLE requests (
+    import          INTEGER PRIMARY KEY REFERENCES imports (id),
+    who             TEXT,                              -- erase: JSON, whom; NULL once all are past it: nobody knows any more
+    cleared_at      INTEGER,                           -- erase: since when spool and ledger hold nothing of them; NULL: that is still to be done
+    report          TEXT    NOT NULL DEFAULT '{}'      -- erase: JSON, what was found where
+) STRICT;
+
+CREATE INDEX imports_requests   ON imports (seq) WHERE kind IN ('replay', 'undo', 'erase');

@@ -12,13 +12,14 @@ ALTER TABLE imports ADD COLUMN undone_by INTEGER REFERENCES imports (id);
 ALTER TABLE imports ADD COLUMN duplicates INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE imports ADD COLUMN duplicate_set BLOB;
 ALTER TABLE imports ADD COLUMN erased_set BLOB;
+ALTER TABLE imports ADD COLUMN history BLOB CHECK (length(history) = 32);
 UPDATE imports SET onward = 1 WHERE imported = 1;
 
 DROP INDEX imports_with_events;
-CREATE INDEX imports_onward ON imports (seq, accepted, duplicates, source) WHERE onward = 1;
+CREATE INDEX imports_onward ON imports (seq, accepted, duplicates, source, only_to) WHERE onward = 1;
 
 DROP INDEX imports_pruned;
-CREATE INDEX imports_pruned ON imports (seq, accepted, duplicates, source)
+CREATE INDEX imports_pruned ON imports (seq, accepted, duplicates, source, only_to)
     WHERE onward = 1 AND spool_file IS NULL AND kind NOT IN ('undo', 'erase');
 
 CREATE TABLE definitions (
@@ -26,18 +27,21 @@ CREATE TABLE definitions (
     text            TEXT    NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE requests (
+CREATE TABLE tickets (
     n               INTEGER PRIMARY KEY,
     destination     TEXT    NOT NULL,
     import          INTEGER NOT NULL REFERENCES imports (id),
     "index"         INTEGER NOT NULL,
     event_id        TEXT    NOT NULL,
-    request         TEXT    NOT NULL,
+    ticket          TEXT    NOT NULL,
     at              INTEGER NOT NULL
 ) STRICT;
 
-CREATE INDEX requests_of        ON requests (destination, n);
+CREATE INDEX tickets_of         ON tickets (destination, n);
 
+ALTER TABLE imports ADD COLUMN unique_keys INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX imports_keyed ON imports (seq) WHERE unique_keys > 0;
+CREATE INDEX imports_undone ON imports (id) WHERE undone_by IS NOT NULL;
 -- Other feeds.
 ALTER TABLE imports ADD COLUMN superseded INTEGER NOT NULL DEFAULT 0 CHECK (superseded IN (0, 1));
 ALTER TABLE imports ADD COLUMN user_feed_pending INTEGER NOT NULL DEFAULT 0 CHECK (user_feed_pending IN (0, 1));
@@ -108,3 +112,12 @@ INSERT INTO people_reading (one, keep) VALUES (1, 'never');
 CREATE INDEX imports_of_users ON imports (seq) WHERE kind = 'users' AND imported = 1;
 
 CREATE INDEX dead_letters_waiting ON dead_letters (waits_for) WHERE waits_for IS NOT NULL;
+
+CREATE TABLE requests (
+    import          INTEGER PRIMARY KEY REFERENCES imports (id),
+    who             TEXT,
+    cleared_at      INTEGER,
+    report          TEXT    NOT NULL DEFAULT '{}'
+) STRICT;
+
+CREATE INDEX imports_requests ON imports (seq) WHERE kind IN ('replay', 'undo', 'erase');

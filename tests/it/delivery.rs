@@ -68,6 +68,7 @@ impl World {
             },
             definitions: None,
             unknown_events: Default::default(),
+            keys_to: None,
             max_rejected: None,
             hash_data: true,
         };
@@ -908,6 +909,7 @@ async fn events_prints_what_was_asked_for() {
         let query = Query {
             wanted,
             event: event.map(str::to_owned),
+            reveal: false,
         };
         let expect: Vec<String> = expect.iter().map(|line| all[*line].clone()).collect();
         let world = &world;
@@ -960,6 +962,7 @@ async fn events_prints_what_was_asked_for() {
             ..Wanted::default()
         },
         event: None,
+        reveal: false,
     };
     assert_eq!(
         world.printed(&of_failed).await.1,
@@ -971,6 +974,7 @@ async fn events_prints_what_was_asked_for() {
             ..Wanted::default()
         },
         event: None,
+        reveal: false,
     };
     let error = events(&world.ledger, &world.path("spool"), &of_none, &mut Vec::new())
         .await

@@ -2,6 +2,7 @@
 
 mod house; // the harness: real sshd, archives from readable text, the scripted far end
 
+mod again; // delivered once more, taken back, erased
 mod archives; // every rule of packaging, and hostile zips
 mod arriving; // large archives, read while they arrive
 mod bento; // what is sent to Bento, against its pages and its own client; what its answers mean
@@ -10,6 +11,7 @@ mod cli; // stdout, stderr and exit code
 mod config; // what the configuration may say
 mod crash_walk; // stopped before and after every outside call, and arrived at the same end
 mod daemon; // its life: signals, two at once, servers that go and come, uploads, new settings
+mod definitions; // what events must look like: held, checked, explained, hidden
 mod delivery; // cursor, batches, restart, a destination that fails
 mod demo; // the demo, as a newcomer runs it
 mod feeds; // every rule of entries, and the reader against serde_json
@@ -28,5 +30,6 @@ mod seeing; // destinations and dead letters, as `status`, `dead-letters`, `retr
 mod sources; // one contract over a local directory and SFTP; authentication; host keys
 mod supply; // licences, sources and versions of what the program is made of
 mod tidy; // rooms that must not know each other
+mod unique; // events that come a second time: told, not delivered; crashes, lost files, many keys
 mod upgrade; // every older ledger opens and equals a fresh one
 mod uploads; // real uploaders racing the poll, and every way to write a file

@@ -94,6 +94,26 @@ const NEVER_MEET: &[(&str, &[&str])] = &[
         ],
     ),
     ("intake", &["crate::delivery", "crate::destination", "rusqlite", "ssh2"]),
+    (
+        "unique",
+        &[
+            "crate::source",
+            "crate::ledger",
+            "crate::spool",
+            "crate::config",
+            "crate::archive",
+            "crate::feed",
+            "crate::definition",
+            "crate::events",
+            "crate::intake",
+            "crate::destination",
+            "crate::delivery",
+            "ssh2",
+            "zip::",
+            "Utc::now",
+            "SystemTime",
+        ],
+    ),
     ("verdict.rs", &["crate::"]),
 ];
 

@@ -69,7 +69,7 @@ fn what_was_refused_goes_when_it_is_mended() {
     let once = world.gate.once();
     assert_eq!(once.code, 0, "{once}");
     assert_eq!(kept(&world.server), ["B-0", "B-2", "B-1"]);
-    let found = world.gate.cli(["requests", "loyalty", "--find", "later", "--json"]).json();
+    let found = world.gate.cli(["tickets", "loyalty", "--find", "later", "--json"]).json();
     assert_eq!(found[0]["index"], 1, "{found}");
     assert_eq!(world.standing()["dead_letters"], 0);
 }

@@ -177,6 +177,7 @@ impl World {
             },
             definitions: None,
             unknown_events: Default::default(),
+            keys_to: None,
             max_rejected: None,
             hash_data: true,
         };

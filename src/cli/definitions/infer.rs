@@ -9,10 +9,10 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
-use super::args::InferArgs;
-use super::output::{Out, Table};
-use super::vet::progress;
-use super::{Ending, settings};
+use crate::cli::args::InferArgs;
+use crate::cli::output::{Out, Table};
+use crate::cli::vet::progress;
+use crate::cli::{Ending, settings};
 use crate::archive::{self, NameClass, classify};
 use crate::definition::infer::{Draft, Seen};
 use crate::feed::{self, Stop, Walk};
