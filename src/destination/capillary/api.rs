@@ -175,7 +175,7 @@ fn reason_of(reply: Reply) -> String {
     match reply {
         Reply::Barred { reason } | Reply::Unavailable { reason } => reason,
         // Opening answers with none of these.
-        Reply::Held | Reply::Durable(_) | Reply::Underway { .. } => "the API did not open".to_owned(),
+        Reply::Held | Reply::Durable(_) | Reply::Underway => "the API did not open".to_owned(),
     }
 }
 
