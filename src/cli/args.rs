@@ -65,10 +65,10 @@ pub enum Command {
     Erase(EraseArgs),
     /// List what a destination did not take, and why; or give it up
     DeadLetters(DeadLettersArgs),
-    /// List, check, explain and draft event definitions: what an event of a name must look like
+    /// List what a destination that only queues events calls each that it took, to be asked for there
+    Tickets(TicketsArgs),
+    /// List, check and explain event definitions: what an event of a name must look like
     Definitions(DefinitionsArgs),
-    /// List what a destination that only queues events calls its requests, to be asked for there
-    Queued(QueuedArgs),
     /// Show who the events are about: somebody by id or e-mail address, what clashes, or how many there are
     People(PeopleArgs),
     /// Show a server's host keys, and the line that goes into the configuration
@@ -317,13 +317,13 @@ pub struct DefinitionsExplainArgs {
     pub json: bool,
 }
 
-/// `queued`
+/// `tickets`
 #[derive(Debug, ClapArgs)]
-pub struct QueuedArgs {
+pub struct TicketsArgs {
     /// The destination
     #[arg(value_name = "DEST")]
     pub destination: String,
-    /// Only those of this event, by its id, or of this name
+    /// Only those of this event, by its id; or this one
     #[arg(long, value_name = "ID")]
     pub find: Option<String>,
     /// Only those of events of this import, by its number

@@ -33,7 +33,6 @@ pub mod output; // stdout: tables, JSON, a reader that went away
 pub mod pack; // the zip a partner should have sent
 mod people; // who the events are about
 mod print_events; // `events`: what is asked for, and where it goes
-mod queued; // what is asked for at a destination that queues
 mod replay; // an import delivered once more
 mod requests; // what was asked for, in words
 mod retry; // look again, deliver again
@@ -41,6 +40,7 @@ mod run; // the daemon, and a single pass
 mod settings; // the configuration, as every command finds it
 mod show_keys; // `keys`: asking the server
 mod status; // what became of every archive
+mod tickets; // what is asked for at a destination that queues
 mod undo; // an import's events taken back
 mod vet; // one archive, as the importer would judge it
 
@@ -100,12 +100,12 @@ fn carry_out(args: Args) -> anyhow::Result<Ending> {
         Command::Status(args) => on_runtime(status::run(config, &args)),
         Command::Keys(args) => on_runtime(async move { show_keys::run(&args).await }),
         Command::Events(args) => on_runtime(print_events::run(config, args)),
-        Command::Definitions(args) => definitions::run(config, args),
+        Command::Definitions(args) => definitions::run(config, &args),
         Command::Retry(args) => on_runtime(retry::run(config, &args)),
         Command::Undo(args) => on_runtime(undo::run(config, &args)),
         Command::Erase(args) => on_runtime(erase::run(config, &args)),
         Command::DeadLetters(args) => on_runtime(dead_letters::run(config, &args)),
-        Command::Queued(args) => on_runtime(async move { queued::run(config, &args).await }),
+        Command::Tickets(args) => on_runtime(async move { tickets::run(config, &args).await }),
         Command::People(args) => on_runtime(people::run(config, &args)),
         #[cfg(feature = "demo")]
         Command::Demo(args) => on_runtime(demo::run(args)),

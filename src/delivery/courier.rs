@@ -272,9 +272,9 @@ impl Courier {
         self.receiver.make(call)
     }
 
-    /// What the receiver calls the request that it took last.
-    pub(super) fn request_name(&mut self) -> Option<String> {
-        self.receiver.request_name()
+    /// The ticket that the receiver gave for what it took last.
+    pub(super) fn ticket(&mut self) -> Option<String> {
+        self.receiver.ticket()
     }
 
     fn forget(&mut self) {

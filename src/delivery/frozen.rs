@@ -15,8 +15,7 @@ const KEPT_MAX: usize = 16;
 impl Delivery {
     /// What lies ahead of a cursor.
     pub(super) async fn ahead(&mut self, at: Cursor) -> Result<Ahead, Trouble> {
-        let sources = self.settings.sources.clone();
-        let name = &self.settings.name;
+        let (name, sources) = (&self.settings.name, self.settings.sources.clone());
         let mut ahead = self.ledger.ahead(at, name, sources, IMPORTS_MAX).await?;
         if !self.settings.actions.is_empty() {
             for import in &mut ahead.imports {

@@ -10,7 +10,7 @@ use super::narrow::Narrow;
 use crate::destination::receiver::{Added, Call, Verdict};
 use crate::events::{Batch, Event, EventId, push_line};
 use crate::ledger::people::{LookedUp, Who};
-use crate::ledger::{Cursor, Import, KeptLetter, LetterKind, LetterRange, NewLetter, NewQueued};
+use crate::ledger::{Cursor, Import, KeptLetter, LetterKind, LetterRange, NewLetter, NewTicket};
 
 /// An event that a receiver wants later is sent again after this long, in milliseconds.
 const DEFERRED_MS: i64 = 10 * 60 * 1_000;
@@ -85,7 +85,7 @@ pub(super) struct Part {
     pub(super) letters: Vec<NewLetter>,
     pub(super) letters_gone: Vec<i64>,
     pub(super) letters_kept: Vec<KeptLetter>,
-    pub(super) queued: Vec<NewQueued>,
+    pub(super) tickets: Vec<NewTicket>,
 }
 
 impl Parcel {
@@ -215,14 +215,14 @@ impl Parcel {
         self.close(part)
     }
 
-    /// The next `count` events were taken, in a request that the receiver calls so.
-    pub(super) fn taken_as(&self, count: usize, request: &str) -> Vec<NewQueued> {
+    /// The next `count` events were taken, and the receiver gave this ticket for them.
+    pub(super) fn ticketed(&self, count: usize, ticket: &str) -> Vec<NewTicket> {
         let items = self.items[self.settled..].iter().take(count);
         items
-            .map(|item| NewQueued {
+            .map(|item| NewTicket {
                 place: (item.import.id, item.index),
                 event_id: item.id().to_string(),
-                request: request.to_owned(),
+                ticket: ticket.to_owned(),
             })
             .collect()
     }

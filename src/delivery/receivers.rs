@@ -308,22 +308,22 @@ impl Delivery {
         self.settle(courier, parcel, part).await
     }
 
-    /// The next events were taken. Where the receiver gave the request a name, it is kept: it is what it is asked with later.
+    /// The next events were taken. Where the receiver gave a ticket for them it is kept: it is what it is asked with later.
     fn taken(&self, courier: &mut Courier, parcel: &mut Parcel, count: usize) -> Part {
-        let queued = match courier.request_name() {
-            Some(request) => parcel.taken_as(count, &request),
+        let tickets = match courier.ticket() {
+            Some(ticket) => parcel.ticketed(count, &ticket),
             None => Vec::new(),
         };
-        for taken in &queued {
+        for taken in &tickets {
             debug!(
                 destination = self.settings.name,
                 event_id = taken.event_id,
-                request = taken.request,
+                ticket = taken.ticket,
                 "queued there"
             );
         }
         Part {
-            queued,
+            tickets,
             ..parcel.judge(&vec![Verdict::Delivered; count], self.now())
         }
     }

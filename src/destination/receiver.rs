@@ -48,9 +48,9 @@ pub trait Receiver: Send {
     /// Makes one attempt at one call.
     fn make(&mut self, call: &Call) -> Answer;
 
-    /// What the receiver calls the request that it took last, where it gives requests names by which it is asked later what
-    /// became of them.
-    fn request_name(&mut self) -> Option<String> {
+    /// The ticket that it gave for what it took last, where it only queues events: by that it is asked later what became of
+    /// them.
+    fn ticket(&mut self) -> Option<String> {
         None
     }
 }

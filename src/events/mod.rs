@@ -64,7 +64,7 @@ pub(crate) fn an_import() -> std::sync::Arc<crate::ledger::Import> {
         left_out: roaring::RoaringTreemap::new(),
         stored: None,
         pruned_at: None,
-        history: None,
         definitions: None,
+        history: None,
     })
 }

@@ -75,8 +75,8 @@ pub(super) fn import(row: &Row<'_>) -> rusqlite::Result<Import> {
         left_out: left_out(row, SETS)?,
         stored,
         pruned_at: row.get(12)?,
-        history: row.get(18)?,
         definitions: None,
+        history: row.get(18)?,
     })
 }
 

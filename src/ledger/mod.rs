@@ -36,12 +36,12 @@ pub mod moves;
 mod open;
 pub mod outcome;
 pub mod people;
-mod queued;
 pub mod report;
 pub mod retention;
 pub mod retry;
 #[cfg(test)]
 mod tests;
+mod tickets;
 mod undo;
 mod whom;
 
@@ -54,7 +54,7 @@ pub use flight::{Budget, Flight, Leave, Sending, Settlement};
 pub use keyed::{AsForetold, Keyed, KeyedImport};
 pub use log::LogLine;
 pub use open::SCHEMA_VERSION;
-pub use queued::{NewQueued, QueuedReport, QueuedWanted};
+pub use tickets::{NewTicket, TicketReport, TicketsWanted};
 pub use undo::{UndoAt, UndoPlan};
 pub use whom::{Address, DefaultUnit, Whom};
 
@@ -168,10 +168,10 @@ pub struct Import {
     pub stored: Option<Stored>,
     /// When its bytes left the spool.
     pub pruned_at: Option<i64>,
-    /// What tells everything that was closed up to it from any other past; `None` for what is older than that.
-    pub history: Option<[u8; 32]>,
     /// The definitions of [`Reading::definitions`], for whoever needs them and has looked them up.
     pub definitions: Option<Arc<Definitions>>,
+    /// What tells everything that was closed up to it from any other past; `None` for what is older than that.
+    pub history: Option<[u8; 32]>,
 }
 
 /// What can go wrong with the ledger. None of it is ever an archive's fault.

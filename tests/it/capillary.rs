@@ -5,8 +5,8 @@ mod answers; // what each answer comes to, and how it goes on
 mod drafts; // definitions from a sample archive
 mod kills; // SIGKILL at every request
 mod push; // the vendor's definitions, made like ours
-mod queued; // what is sent
 mod routes; // events by the actions of their definitions
+mod sent; // what is sent
 
 use std::fs;
 use std::path::PathBuf;

@@ -51,7 +51,7 @@ fn help_names_every_command() {
         "events",
         "retry",
         "dead-letters",
-        "requests",
+        "tickets",
         "keys",
         "demo",
         "completions",

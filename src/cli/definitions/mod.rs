@@ -1,4 +1,4 @@
-//! `definitions`: what events must look like, listed, checked, explained, drafted and brought to the vendor. A file for each.
+//! `definitions`: what events must look like, listed, checked and explained; drafted, and brought to the vendor. A file for each.
 
 mod check;
 mod explain;
@@ -12,18 +12,18 @@ use anyhow::bail;
 use serde::Serialize;
 
 use super::args::{DefinitionsArgs, DefinitionsCommand};
-use super::{Ending, on_runtime, settings};
+use super::{Ending, settings};
 use crate::definition::{Definition, Definitions, Field};
 
 /// Does what was asked; nothing asked, it lists them.
-pub fn run(config: Option<&Path>, args: DefinitionsArgs) -> anyhow::Result<Ending> {
-    match args.command {
+pub fn run(config: Option<&Path>, args: &DefinitionsArgs) -> anyhow::Result<Ending> {
+    match &args.command {
         None => list::run(config, args.json),
         Some(DefinitionsCommand::List(args)) => list::run(config, args.json),
-        Some(DefinitionsCommand::Check(args)) => check::run(config, &args),
-        Some(DefinitionsCommand::Explain(args)) => explain::run(config, &args),
-        Some(DefinitionsCommand::Infer(args)) => infer::run(&args),
-        Some(DefinitionsCommand::Push(args)) => on_runtime(push::run(config, args)),
+        Some(DefinitionsCommand::Check(args)) => check::run(config, args),
+        Some(DefinitionsCommand::Explain(args)) => explain::run(config, args),
+        Some(DefinitionsCommand::Infer(args)) => infer::run(args),
+        Some(DefinitionsCommand::Push(args)) => push::run(config, args),
     }
 }
 

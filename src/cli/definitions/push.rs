@@ -42,18 +42,14 @@ enum Outcome {
 }
 
 /// Shows the plan, and carries it out if somebody says so.
-pub async fn run(config: Option<&Path>, args: PushArgs) -> anyhow::Result<Ending> {
+pub fn run(config: Option<&Path>, args: &PushArgs) -> anyhow::Result<Ending> {
     let settings = settings::load(config)?;
-    let wanted = api_settings(&settings, &args)?;
-    // Requests block.
-    tokio::task::spawn_blocking(move || {
-        let definitions = settings.definitions.definitions.as_deref();
-        let definitions = definitions.context(
-            "pushing definitions: there are none beside the configuration; `feedgate definitions infer ARCHIVE` drafts some",
-        )?;
-        push(definitions, &wanted, &args)
-    })
-    .await?
+    let wanted = api_settings(&settings, args)?;
+    let definitions = settings.definitions.definitions.as_deref();
+    let definitions = definitions.context(
+        "pushing definitions: there are none beside the configuration; `feedgate definitions infer ARCHIVE` drafts some",
+    )?;
+    push(definitions, &wanted, args)
 }
 
 fn push(definitions: &Definitions, wanted: &ApiSettings, args: &PushArgs) -> anyhow::Result<Ending> {

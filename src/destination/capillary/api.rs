@@ -183,7 +183,8 @@ fn listed(said: &Value) -> Option<Vec<Value>> {
 fn reason_of(reply: Reply) -> String {
     match reply {
         Reply::Barred { reason } | Reply::Unavailable { reason } => reason,
-        Reply::Held | Reply::Underway | Reply::Durable(_) => "the API did not open".to_owned(),
+        // Opening answers with none of these.
+        Reply::Held | Reply::Durable(_) | Reply::Underway => "the API did not open".to_owned(),
     }
 }
 

@@ -4,7 +4,7 @@
 //! is said by its definition (see [`mapping`](self::mapping)); one without is not sent.
 //!
 //! **Queued is not taken.** Code 1100 says that an event will be looked at, and nothing of what comes of that. The vendor tells
-//! later, to whoever asks by the request's name: so the name of each is kept (`feedgate requests`).
+//! later, to whoever asks by the request's name: so the name of each is kept, as its ticket (`feedgate tickets`).
 //!
 //! **At least once.** Where an answer is lost, the same event is sent again. The vendor can tell it from a new one if the webhook
 //! was registered with `uniquenessCheckEnabled`: then what he knows an event by is its name, the customer, and the fields that
@@ -45,7 +45,7 @@ pub(super) struct Capillary {
     /// The event in hand.
     parcel: Option<Mapped>,
     /// What the last request that was taken is called there.
-    request: Option<String>,
+    ticket: Option<String>,
 }
 
 impl Capillary {
@@ -65,7 +65,7 @@ impl Capillary {
                 burst: settings.burst,
             }),
             parcel: None,
-            request: None,
+            ticket: None,
         })
     }
 }
@@ -182,19 +182,19 @@ impl Receiver for Capillary {
     }
 
     fn make(&mut self, _call: &Call) -> Answer {
-        self.request = None;
+        self.ticket = None;
         let Some(mapped) = &self.parcel else {
             // No call goes before an event here, and none is made without one.
             return Answer::Delivered;
         };
         let to = self.wire.base().clone();
         let reached = self.wire.post(&to, &self.headers, mapped.body.as_bytes());
-        let (answer, request) = answer::of_event(reached, &self.wire, &mapped.private);
-        self.request = request;
+        let (answer, ticket) = answer::of_event(reached, &self.wire, &mapped.private);
+        self.ticket = ticket;
         answer
     }
 
-    fn request_name(&mut self) -> Option<String> {
-        self.request.take()
+    fn ticket(&mut self) -> Option<String> {
+        self.ticket.take()
     }
 }

@@ -117,7 +117,7 @@ fn what_was_refused_goes_when_it_is_mended() {
     assert_eq!(kept(&world.server), ["B-0", "B-2", "B-1"]);
     let found = world
         .gate
-        .cli(["queued", "loyalty", "--find", "later", "--json"])
+        .cli(["tickets", "loyalty", "--find", "later", "--json"])
         .json();
     assert_eq!(found[0]["index"], 1, "{found}");
     assert_eq!(world.standing()["dead_letters"], 0);

@@ -38,7 +38,7 @@ fn killed_at(nth: usize, is_stored: bool) -> (Vec<String>, u64) {
     let once = world.gate.once();
     assert_eq!(once.code, 0, "{once}");
     let resent = world.standing()["resent"].as_u64().expect("a number");
-    let requests = world.gate.cli(["queued", "loyalty", "--json"]).json();
+    let requests = world.gate.cli(["tickets", "loyalty", "--json"]).json();
     assert_eq!(
         requests.as_array().map(Vec::len),
         Some(EVENTS),

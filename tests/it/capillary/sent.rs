@@ -42,10 +42,10 @@ fn what_the_vendor_calls_a_request_is_found_again() {
     world.send(MONDAY, &stays(3));
     let once = world.gate.once();
     assert_eq!(once.code, 0, "{once}");
-    let all = world.gate.cli(["queued", "loyalty", "--json"]).json();
+    let all = world.gate.cli(["tickets", "loyalty", "--json"]).json();
     let events = world.gate.events();
     for n in 0..3 {
-        assert_eq!(all[n]["request"], format!("r-{n}"));
+        assert_eq!(all[n]["ticket"], format!("r-{n}"));
         assert_eq!(
             (&all[n]["event_id"], &all[n]["index"], &all[n]["import"]),
             (&events[n]["id"], &json!(n), &json!(1))
@@ -53,18 +53,18 @@ fn what_the_vendor_calls_a_request_is_found_again() {
     }
     // From the vendor's name to the event, and back.
     for what in ["r-1", events[1]["id"].as_str().expect("an id")] {
-        let found = world.gate.cli(["queued", "loyalty", "--find", what, "--json"]).json();
+        let found = world.gate.cli(["tickets", "loyalty", "--find", what, "--json"]).json();
         assert_eq!(
             (found.as_array().map(Vec::len), &found[0]),
             (Some(1), &all[1]),
             "{what}"
         );
     }
-    let table = world.gate.cli(["queued", "loyalty", "--limit", "1"]);
+    let table = world.gate.cli(["tickets", "loyalty", "--limit", "1"]);
     assert!(table.stdout.contains("r-2") && !table.stdout.contains("r-1"), "{table}");
-    let none = world.gate.cli(["queued", "loyalty", "--import", "7"]);
+    let none = world.gate.cli(["tickets", "loyalty", "--import", "7"]);
     assert_eq!((none.code, none.stdout.lines().count()), (0, 1), "{none}");
-    let nobody = world.gate.cli(["queued", "nobody"]);
+    let nobody = world.gate.cli(["tickets", "nobody"]);
     assert_eq!(nobody.code, 2, "{nobody}");
 }
 
