@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::form::{Bytes, Count, Name};
 use super::load::Environment;
 use super::problem::{Place, Problem};
-use super::resolve::{DestinationSettings, ImportLogSettings, LimitSettings, Settings, SpoolSettings};
+use super::resolve::{DestinationSettings, ImportLogSettings, LimitSettings, Settings, SourceSettings, SpoolSettings};
 use super::section::Written;
 use super::{File, GIB, KIB, Limits, TIB};
 
@@ -48,7 +48,8 @@ impl<'a> Resolver<'a> {
                 .iter()
                 .filter_map(|destination| destination.name.as_ref()),
         );
-        let sources = file.source.value.iter().map(|source| self.source(source)).collect();
+        let sources: Vec<SourceSettings> = file.source.value.iter().map(|source| self.source(source)).collect();
+        self.refuse_shared_roots(&file.source.value, &sources);
         let destinations: Vec<DestinationSettings> = file
             .destination
             .value

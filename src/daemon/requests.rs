@@ -12,6 +12,7 @@ use super::{Running, StateLock, World};
 use crate::erasure::Erasing;
 use crate::ledger::Ledger;
 use crate::spool::Spool;
+use crate::unique::Unique;
 
 /// Time between two looks: somebody waits at a terminal.
 const LOOK: Duration = Duration::from_secs(1);
@@ -25,6 +26,7 @@ impl World {
         Erasing {
             ledger: self.ledger.clone(),
             spool: self.spool.clone(),
+            unique: self.unique.clone(),
         }
     }
 
@@ -79,6 +81,8 @@ pub async fn clear_by_hand(state_dir: &Path, ledger: Ledger) -> anyhow::Result<(
         state_dir: state_dir.to_owned(),
         ledger,
         spool,
+        // Nothing is added to them here.
+        unique: Unique::new(state_dir, 0).context("starting the thread of the unique keys")?,
         committed: Arc::new(Notify::new()),
     };
     world.keep_what_is_forgotten().await.with_context(opening)?;

@@ -14,7 +14,6 @@ use super::stint::Worker;
 use super::{Delivery, Hand, IMPORTS_MAX, Trouble};
 use crate::config::resolve::{DestinationSettings, Start};
 use crate::destination::{self, Mark, Opened, Position, Receiver, Store};
-use crate::events;
 use crate::ledger::{Cursor, DestinationRow, LedgerError, Registration};
 
 /// A destination that was just opened, and where it says it is.
@@ -196,7 +195,7 @@ impl Delivery {
                 .ledger
                 .closed_as(mark.seq)
                 .await?
-                .is_some_and(|(source, archive, sha256)| events::key(&source, &archive, &sha256) == mark.key),
+                .is_some_and(|import| Mark::of(&import) == *mark),
         };
         if cursor <= end && last_is_known {
             return Ok(());

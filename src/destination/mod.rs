@@ -10,8 +10,9 @@
 use std::path::Path;
 
 use crate::config::resolve::{DestinationKind, DestinationSettings};
-use crate::events::{Batch, Bounds};
-use crate::ledger::Cursor;
+use crate::events::{self, Batch, Bounds};
+use crate::hex::hex;
+use crate::ledger::{Cursor, Import};
 
 mod bento;
 mod console;
@@ -70,13 +71,26 @@ pub enum Position {
     },
 }
 
-/// An import, known by its place in the order of commits and by the key of its events.
+/// An import, known by its place in the order of commits and by all that was closed up to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
     /// Order of commit.
     pub seq: i64,
-    /// What the ids of its events begin with.
-    pub key: String,
+    /// Its link in the history, in hex; or what the ids of its events begin with, where the ledger had no history yet.
+    pub link: String,
+}
+
+impl Mark {
+    /// The mark of an import.
+    pub fn of(import: &Import) -> Mark {
+        Mark {
+            seq: import.seq,
+            link: match &import.history {
+                Some(history) => hex(history),
+                None => events::key(&import.source, &import.archive, &import.sha256),
+            },
+        }
+    }
 }
 
 /// Somewhere events are kept.

@@ -58,5 +58,6 @@ pub(crate) fn an_import() -> std::sync::Arc<crate::ledger::Import> {
         left_out: roaring::RoaringTreemap::new(),
         stored: None,
         pruned_at: None,
+        history: None,
     })
 }

@@ -129,7 +129,7 @@ struct Ready {
 enum Kind {
     /// To be downloaded and read.
     Archive(crate::archive::FeedName, Known),
-    /// Its name, its size or its end said enough.
+    /// Its name or its size said enough.
     Unread(crate::verdict::Violation),
 }
 

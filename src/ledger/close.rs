@@ -6,7 +6,7 @@ use roaring::RoaringTreemap;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::outcome::{Action, Judged, Outcome, Unmoved};
-use super::{Ledger, LedgerError};
+use super::{Ledger, LedgerError, history};
 use crate::verdict::WarningCode;
 
 /// What closing a batch came to.
@@ -98,9 +98,7 @@ fn close_one(transaction: &Transaction<'_>, source: &str, outcome: &Outcome, now
         Action::Delete => (Some("delete"), None),
         Action::Leave => (None, None),
     };
-    let seq: i64 = transaction
-        .prepare_cached("SELECT coalesce(max(seq), 0) + 1 FROM imports")?
-        .query_row([], |row| row.get(0))?;
+    let (seq, past) = history::end(transaction)?;
     let stored = outcome.stored.as_ref().filter(|_| imported);
     let reading = judged.reading.as_ref().filter(|_| imported).map(json);
     transaction
@@ -111,7 +109,7 @@ fn close_one(transaction: &Transaction<'_>, source: &str, outcome: &Outcome, now
                 reading = ?17, rejected_set = ?18, spool_file = ?19, spool_offset = ?20, spool_len = ?21,
                 imported_at = ?22, closed_at = ?23, elapsed_ms = max(0, ?23 - claimed_at),
                 action = ?24, target = ?25, receipt = ?26, onward = ?7,
-                duplicates = ?27, duplicate_set = ?28, unique_keys = ?29
+                duplicates = ?27, duplicate_set = ?28, unique_keys = ?29, history = ?30
              WHERE id = ?1 AND status = 'importing'",
         )?
         .execute(params![
@@ -144,6 +142,7 @@ fn close_one(transaction: &Transaction<'_>, source: &str, outcome: &Outcome, now
             judged.seen_before.set.len(),
             set(&judged.seen_before.set),
             judged.seen_before.keys,
+            past.and_then([source, &claimed.archive, status], outcome.sha256),
         ])?;
     if let Some(definitions) = judged.definitions.as_ref().filter(|_| imported) {
         // What it was read by must be known as long as it is: it is frozen beside it.

@@ -6,7 +6,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::dropping::let_go;
-use super::import::{SELECT_IMPORT, damaged, imports};
+use super::import::{SELECT_IMPORT, damaged, import, imports};
 use super::{Cursor, Import, Ledger, LedgerError};
 use crate::config::resolve::Start;
 
@@ -262,16 +262,15 @@ impl Ledger {
         .await
     }
 
-    /// Source, archive and SHA-256 of the import that was closed as number `seq`, if its events were delivered under that number:
-    /// those of one that was undone, or delivered once more, were.
-    pub async fn closed_as(&self, seq: i64) -> Result<Option<(String, String, [u8; 32])>, LedgerError> {
+    /// The import that was closed as number `seq`, if its events were delivered under that number: those of one that was undone,
+    /// or delivered once more, were.
+    pub async fn closed_as(&self, seq: i64) -> Result<Option<Import>, LedgerError> {
         self.read("looking for the import that a destination had last", move |ledger| {
             ledger
-                .prepare_cached(
-                    "SELECT source, archive, sha256 FROM imports WHERE seq = ?1
-                    AND (imported = 1 OR undone_by IS NOT NULL OR kind = 'replay')",
-                )?
-                .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+                .prepare_cached(&format!(
+                    "{SELECT_IMPORT} WHERE seq = ?1 AND (imported = 1 OR undone_by IS NOT NULL OR kind = 'replay')"
+                ))?
+                .query_row([seq], import)
                 .optional()
         })
         .await

@@ -23,6 +23,7 @@ mod erase;
 mod flight;
 #[cfg(test)]
 mod growth_tests;
+mod history; // what tells one past from another
 mod import;
 mod keyed;
 pub mod letters;
@@ -159,6 +160,8 @@ pub struct Import {
     pub stored: Option<Stored>,
     /// When its bytes left the spool.
     pub pruned_at: Option<i64>,
+    /// What tells everything that was closed up to it from any other past; `None` for what is older than that.
+    pub history: Option<[u8; 32]>,
 }
 
 /// What can go wrong with the ledger. None of it is ever an archive's fault.

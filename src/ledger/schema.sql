@@ -18,6 +18,8 @@ CREATE TABLE imports (
     source          TEXT    NOT NULL,                  -- the source's configured name
     archive         TEXT    NOT NULL,                  -- file name in the source's root
     named_at        INTEGER,                           -- the UTC time in the name; NULL where it has none
+    history         BLOB    CHECK (length(history) = 32),     -- SHA-256 over that of the one closed before and what this one is: ledgers with
+                                                       -- the same one here closed the same archives, in the same order; NULL: before schema 4
     size            INTEGER NOT NULL,                  -- bytes, as listed when it was claimed
     mtime           INTEGER NOT NULL,                  -- likewise
     sha256          BLOB    CHECK (length(sha256) = 32),      -- of the archive; NULL where it was never downloaded (its name or its size was enough)

@@ -12,6 +12,7 @@ ALTER TABLE imports ADD COLUMN undone_by INTEGER REFERENCES imports (id);
 ALTER TABLE imports ADD COLUMN duplicates INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE imports ADD COLUMN duplicate_set BLOB;
 ALTER TABLE imports ADD COLUMN erased_set BLOB;
+ALTER TABLE imports ADD COLUMN history BLOB CHECK (length(history) = 32);
 UPDATE imports SET onward = 1 WHERE imported = 1;
 
 DROP INDEX imports_with_events;

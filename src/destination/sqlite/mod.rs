@@ -217,11 +217,13 @@ fn move_on(connection: &Connection, batch: &Batch) -> rusqlite::Result<()> {
     let mut update = connection.prepare_cached(
         "UPDATE feedgate SET seq = ?1, \"index\" = ?2, last_seq = coalesce(?3, last_seq), last_key = coalesce(?4, last_key)",
     )?;
-    let (last_seq, last_key) = match batch.is_empty() {
-        true => (None, None),
-        false => (Some(batch.import.seq), Some(&*batch.key)),
-    };
-    update.execute(params![batch.end.seq, batch.end.index as i64, last_seq, last_key])?;
+    let last = (!batch.is_empty()).then(|| Mark::of(&batch.import));
+    update.execute(params![
+        batch.end.seq,
+        batch.end.index as i64,
+        last.as_ref().map(|mark| mark.seq),
+        last.as_ref().map(|mark| &mark.link),
+    ])?;
     Ok(())
 }
 
@@ -236,7 +238,7 @@ fn position(connection: &Connection) -> rusqlite::Result<Position> {
             index: row.get::<_, Option<i64>>(1)?.unwrap_or(0).max(0) as u64,
         };
         let last = match (row.get(2)?, row.get(3)?) {
-            (Some(seq), Some(key)) => Some(Mark { seq, key }),
+            (Some(seq), Some(link)) => Some(Mark { seq, link }),
             _ => None,
         };
         Ok(Position::At { cursor, last })

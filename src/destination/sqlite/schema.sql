@@ -22,7 +22,7 @@ CREATE TABLE feedgate (
     destination   TEXT    NOT NULL,    -- the destination's configured name
     seq           INTEGER,             -- the next event is number "index" of the import that was committed as number seq; NULL: nothing yet
     "index"       INTEGER,
-    last_seq      INTEGER,             -- the import that events were taken from last, and what their ids begin with:
+    last_seq      INTEGER,             -- the import that events were taken from last, and its link in the ledger's history:
     last_key      TEXT                 -- tells whether this file and the state directory belong together
 ) STRICT;
 

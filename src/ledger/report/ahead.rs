@@ -6,8 +6,8 @@ use roaring::RoaringTreemap;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::ledger::deliveries::{IS_FOR, OF_SOURCES};
-use crate::ledger::import::{SELECT_IMPORT, import};
-use crate::ledger::{Cursor, Import, Ledger, LedgerError};
+use crate::ledger::import::left_out;
+use crate::ledger::{Cursor, Ledger, LedgerError};
 
 /// What lies ahead of a cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,22 +44,22 @@ pub(super) fn to_come(ledger: &Connection, of: Cursor, name: &str, sources: &[St
         .query_row(params![of.seq, sources_json, name], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })?;
-    let first: Option<Import> = match of.index {
+    let behind: Option<u64> = match of.index {
         0 => None,
         _ => ledger
             .prepare_cached(&format!(
-                "{SELECT_IMPORT} WHERE onward = 1 AND seq = ?1 AND {filter} AND {IS_FOR}"
+                "SELECT accepted - duplicates, rejected_set, duplicate_set, erased_set FROM imports
+                 WHERE onward = 1 AND seq = ?1 AND {filter} AND {IS_FOR}"
             ))?
-            .query_row(params![of.seq, sources_json, name], import)
+            .query_row(params![of.seq, sources_json, name], |row| {
+                let accepted: u64 = row.get(0)?;
+                Ok(events_before(of.index, &left_out(row, 1..=3)?).min(accepted))
+            })
             .optional()?,
-    };
-    let behind = match first {
-        Some(import) => events_before(of.index, &import.left_out).min(import.accepted),
-        None => 0,
     };
     Ok(ToCome {
         imports,
-        events: events.saturating_sub(behind),
+        events: events.saturating_sub(behind.unwrap_or(0)),
     })
 }
 
