@@ -25,6 +25,7 @@
 //! | [`ledger`] | SQLite: imports, exceptions, cursors, reports | SFTP, wire formats |
 //! | [`intake`] | the flow from a source to the ledger and back | destinations |
 //! | [`events`] | an import read again, less its exceptions | sources, destinations |
+//! | [`people`] | who the events are about: a reader of what was imported | sources, destinations, SQL |
 //! | [`erasure`] | somebody erased from the spool and the ledger's texts | sources, destinations |
 //! | [`delivery`] | the other loop: cursors, pace, verdicts | sources |
 //! | [`destination`] | one attempt per call | sleeping, retrying, remembering |
@@ -79,6 +80,7 @@ pub mod intake;
 mod large;
 pub mod ledger;
 mod on_disk;
+pub mod people;
 pub mod receipt;
 pub mod source;
 pub mod spool;

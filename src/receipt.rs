@@ -258,6 +258,15 @@ pub fn fix_violation(code: ViolationCode) -> &'static str {
         TooManyRejected => {
             "See the rejects for what is wrong with the entries, and upload the mended feed; nothing of this one was imported."
         }
+        UserFeedHalf => {
+            "A user feed is two files, user_feed_header_YYYYMMDDHHMMSS.json and user_feed_data_YYYYMMDDHHMMSS.json, with the same 14 digits. Upload the other one, named alike: both are read then."
+        }
+        UserFeedHeader => {
+            "The header is one JSON array with an object for each column: {\"column_name\": \"id\", \"data_type\": \"text\", \"is_nullable\": \"NO\"}. The types are text, date, timestamp, boolean, integer and numeric, with [] behind them for arrays; \"id\" must be there, and not nullable. Upload the mended header: the data file that is there is read with it."
+        }
+        UserFeedOther => {
+            "Mend the other file of the pair; its own receipt says what is wrong. This one may stay as it is."
+        }
     }
 }
 
@@ -288,6 +297,29 @@ pub fn fix_reject(code: RejectCode) -> &'static str {
         DefinitionUnknownEvent => {
             "This feed takes only events that were agreed on. Check the spelling of \"event\", or ask the operator for a definition of it."
         }
+        OrderIdMissing => "Give the order its \"orderId\".",
+        OrderIdInvalid => "\"orderId\" must be a string (or an integer) that is not blank, of at most 255 characters.",
+        TimestampMissing => "An order needs a \"timestamp\": 2018-05-22T22:00:00Z, or 2016-04-18 07:00:43.591+02.",
+        TotalMissing => "Give the order its \"total\", a number in units of the currency: 49.99.",
+        TotalInvalid => "\"total\" must be a number, without quotes: 49.99.",
+        ShippingInvalid => "\"shipping\" must be a number, without quotes, or be left out.",
+        DiscountInvalid => "\"discount\" must be a number, without quotes, or be left out.",
+        CouponInvalid => "\"coupon\" must be a string, or be left out.",
+        CurrencyInvalid => "\"currency\" must be a string such as \"EUR\", or be left out.",
+        ItemsTooMany => {
+            "Split the order, or ask the operator to switch `ordered_items` off: so many items are not made of one order."
+        }
+        UserIdMissing => "Every user needs an \"id\" that is not blank.",
+        UserColumnUnknown => "Name the column in the header file, spelt alike, or leave the value out.",
+        UserValueMissing => {
+            "The header says that the column is not nullable: give a value, or let the header say \"is_nullable\": \"YES\"."
+        }
+        UserValueType => {
+            "Write the value as the header's type for its column wants it: date 2016-03-22, timestamp 2016-04-01T18:02:42+01, boolean true, integer 42, numeric 18.5 (the last three without quotes)."
+        }
+        UserValueTooLong => "Shorten the text: 16 KiB is the most.",
+        UserTooLarge => "Make the user smaller: 1 MiB is the most.",
+        UserNesting => "Flatten the value: two levels of nesting and 30 nested fields are the most.",
     }
 }
 
@@ -301,5 +333,9 @@ pub fn fix_warning(code: WarningCode) -> &'static str {
         WarningCode::DuplicateEvent => {
             "The same event came before: its name, its customer and the fields that tell such events apart are the same. It is kept and not delivered again. If it is another event, one of these fields must differ."
         }
+        WarningCode::OrderIdNumber => {
+            "\"orderId\" is taken as text; write it as a string, so that leading zeros survive."
+        }
+        WarningCode::TotalDiffers => "\"total\" and \"cart.total\" are different amounts. Both are kept as given.",
     }
 }

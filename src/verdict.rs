@@ -75,9 +75,37 @@ macro_rules! codes {
 }
 
 codes! {
+    /// What a file in the root is one of, by its name (specification, sections 4 and 10).
+    FeedKind {
+        /// An archive of the event feed.
+        Events = "events",
+        /// An archive of the order feed.
+        Orders = "orders",
+        /// The file of a user feed that says what its columns are.
+        Header = "header",
+        /// The file of a user feed that holds the people.
+        Users = "users",
+    }
+}
+
+impl Default for FeedKind {
+    /// What everything was before there were other feeds.
+    fn default() -> FeedKind {
+        FeedKind::Events
+    }
+}
+
+impl FeedKind {
+    /// Whether it is one of the two files of a user feed.
+    pub fn is_user_feed(self) -> bool {
+        matches!(self, FeedKind::Header | FeedKind::Users)
+    }
+}
+
+codes! {
     /// An archive rule that was not observed (specification, section 4).
     ViolationCode {
-        /// Begins with `event_history` but is not of the form.
+        /// Begins as a feed's name does, with `event_history` say, but is not of the form.
         NameMalformed = "name_malformed",
         /// The digits in the name are no real UTC time.
         NameTimestamp = "name_timestamp",
@@ -117,6 +145,12 @@ codes! {
         AllRejected = "all_rejected",
         /// More rejects than the source allows.
         TooManyRejected = "too_many_rejected",
+        /// One of the two files of a user feed, and the other never came.
+        UserFeedHalf = "user_feed_half",
+        /// The header of a user feed does not say what its columns are.
+        UserFeedHeader = "user_feed_header",
+        /// The other file of this user feed is at fault, and neither is of use alone.
+        UserFeedOther = "user_feed_other",
     }
 }
 
@@ -183,7 +217,7 @@ codes! {
         BusinessUnitInvalid = "business_unit_invalid",
         /// `timestamp` is none of the known forms.
         TimestampInvalid = "timestamp_invalid",
-        /// One of the five keys is there twice with different values.
+        /// One of the keys that are looked at is there twice with different values.
         DuplicateKey = "duplicate_key",
         /// A field that the event's definition requires is absent, null or blank.
         DefinitionFieldMissing = "definition_field_missing",
@@ -193,6 +227,40 @@ codes! {
         DefinitionValue = "definition_value",
         /// No definition is for this event, and the operator wants one for each.
         DefinitionUnknownEvent = "definition_unknown_event",
+        /// An order without `orderId`.
+        OrderIdMissing = "order_id_missing",
+        /// `orderId` is neither a text nor an integer, is blank, or is too long.
+        OrderIdInvalid = "order_id_invalid",
+        /// An order without `timestamp`.
+        TimestampMissing = "timestamp_missing",
+        /// A completed order without `total`.
+        TotalMissing = "total_missing",
+        /// `total` is no number.
+        TotalInvalid = "total_invalid",
+        /// `shipping` is no number.
+        ShippingInvalid = "shipping_invalid",
+        /// `discount` is no number.
+        DiscountInvalid = "discount_invalid",
+        /// `coupon` is no text.
+        CouponInvalid = "coupon_invalid",
+        /// `currency` is no text.
+        CurrencyInvalid = "currency_invalid",
+        /// More products in an order than items are made of.
+        ItemsTooMany = "items_too_many",
+        /// A user without `id`.
+        UserIdMissing = "user_id_missing",
+        /// A user has a value that the header names no column for.
+        UserColumnUnknown = "user_column_unknown",
+        /// A column that may not be empty is.
+        UserValueMissing = "user_value_missing",
+        /// A value is not of its column's type.
+        UserValueType = "user_value_type",
+        /// A text of more than 16 KiB.
+        UserValueTooLong = "user_value_too_long",
+        /// A user of more than 1 MiB.
+        UserTooLarge = "user_too_large",
+        /// Values nested more than two levels deep, or more than 30 nested fields.
+        UserNesting = "user_nesting",
     }
 }
 
@@ -231,10 +299,15 @@ codes! {
         EmailInvalid = "email_invalid",
         /// Beside a valid `id`, the business unit is of another type or too long: it is no identity.
         BusinessUnitInvalid = "business_unit_invalid",
-        /// One of the five keys is there twice with equal values, or with different ones where the policy is `last`.
+        /// One of the keys that are looked at is there twice with equal values, or with different ones where the policy is
+        /// `last`.
         DuplicateKey = "duplicate_key",
         /// The same event was seen before, by its unique key: it is kept, and not delivered.
         DuplicateEvent = "duplicate_event",
+        /// `orderId` is an integer and was taken as its text.
+        OrderIdNumber = "order_id_number",
+        /// `total` is another amount than `cart.total`.
+        TotalDiffers = "total_differs",
     }
 }
 

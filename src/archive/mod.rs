@@ -29,7 +29,7 @@ mod window; // how much memory a decoder would need
 pub use ends::end;
 pub use inspect::inspect;
 pub use member::{fault_in, open};
-pub use name::{FeedName, Glance, NameClass, classify, glance, named_at};
+pub use name::{FeedName, Glance, NameClass, classify, glance, kind_of, may_become_user_feed, named_at};
 
 /// How much of a file's end is read first.
 pub const TAIL_BYTES: u64 = 64 * 1024;

@@ -1,4 +1,5 @@
-//! The archive's name: `event_history_` + `YYYYMMDDHHMMSS` + `.json.zip`.
+//! A feed's name: `event_history_` + `YYYYMMDDHHMMSS` + `.json.zip`, and the same with `order_history_`; for the two files of
+//! a user feed `user_feed_header_` and `user_feed_data_` + `YYYYMMDDHHMMSS` + `.json`.
 //!
 //! A name that begins as a feed's does and goes on otherwise is a near miss: somebody waits for that file, so that it is
 //! failed with an explanation instead of being passed over. The digits are held against the calendar by hand, since
@@ -10,10 +11,58 @@ use chrono::{NaiveDate, TimeZone, Utc};
 use regex::Regex;
 
 use super::near_miss;
-use crate::verdict::{Violation, ViolationCode};
+use crate::verdict::{FeedKind, Violation, ViolationCode};
 
-/// What a feed's name begins with; for near misses, in any case.
-pub(super) const BEGINNING: &str = "event_history";
+/// What a feed's name begins with, for near misses in any case, and what it has after its digits. Whoever gave a name that
+/// begins as a user feed's and goes on otherwise is told of both of its files.
+pub(super) struct Form {
+    /// Of a name that is right: what it is.
+    pub kind: FeedKind,
+    /// What it begins with, but for the `_` before the digits.
+    pub beginning: &'static str,
+    /// What follows the digits.
+    pub ending: &'static str,
+}
+
+/// Every form there is.
+pub(super) const FORMS: [Form; 4] = [
+    Form {
+        kind: FeedKind::Events,
+        beginning: "event_history",
+        ending: ".json.zip",
+    },
+    Form {
+        kind: FeedKind::Orders,
+        beginning: "order_history",
+        ending: ".json.zip",
+    },
+    Form {
+        kind: FeedKind::Header,
+        beginning: "user_feed_header",
+        ending: ".json",
+    },
+    Form {
+        kind: FeedKind::Users,
+        beginning: "user_feed_data",
+        ending: ".json",
+    },
+];
+
+/// What a name begins with that is a user feed's and of neither form.
+pub(super) const USER_FEED: &str = "user_feed";
+
+impl Form {
+    /// The form of a name that begins so, in whatever case.
+    pub fn of(name: &str) -> Option<&'static Form> {
+        FORMS.iter().find(|form| begins(name, form.beginning))
+    }
+}
+
+/// Whether a name begins so, in whatever case.
+fn begins(name: &str, beginning: &str) -> bool {
+    let head = name.as_bytes().get(..beginning.len());
+    head.is_some_and(|head| head.eq_ignore_ascii_case(beginning.as_bytes()))
+}
 
 /// Endings that clients give to files they are still writing; `.partial` is rclone's, `.writing` Spring Integration's.
 const IN_PROGRESS: [&str; 8] = [
@@ -27,8 +76,19 @@ const IN_PROGRESS: [&str; 8] = [
     "~",
 ];
 
-static FEED: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"\Aevent_history_([0-9]{14})\.json\.zip\z").expect("a constant"));
+static FEED: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(
+        r"\A(?:(?:event|order)_history_(?<packed>[0-9]{14})\.json\.zip|user_feed_(?:header|data)_(?<plain>[0-9]{14})\.json)\z",
+    )
+    .expect("a constant")
+});
+
+/// The 14 digits of a name that is of a feed's form.
+fn digits(name: &str) -> Option<&str> {
+    let form = FEED.captures(name)?;
+    let digits = form.name("packed").or_else(|| form.name("plain"))?;
+    Some(digits.as_str())
+}
 
 /// What a name in the root is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,19 +97,21 @@ pub enum NameClass {
     InProgress,
     /// No feed at all: ignored and counted.
     Other,
-    /// A feed's archive.
+    /// A feed's archive, or one of the two files of a user feed.
     Feed(FeedName),
     /// A near miss that somebody waits for: `name_malformed` or `name_timestamp`.
     NearMiss(Violation),
 }
 
-/// The name of a feed's archive. Ordered by the time in it, then by name.
+/// The name of a feed's file. Ordered by the time in it, then by name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FeedName {
     /// The time in it, UTC milliseconds.
     at: i64,
     /// The whole name.
     name: String,
+    /// What it is the name of.
+    kind: FeedKind,
 }
 
 impl FeedName {
@@ -61,6 +123,20 @@ impl FeedName {
     /// The whole name.
     pub fn as_str(&self) -> &str {
         &self.name
+    }
+
+    /// What it is the name of.
+    pub fn kind(&self) -> FeedKind {
+        self.kind
+    }
+
+    /// The name of the other file, where it is one of the two of a user feed.
+    pub fn other(&self) -> Option<String> {
+        match self.kind {
+            FeedKind::Header => Some(self.name.replacen("_header_", "_data_", 1)),
+            FeedKind::Users => Some(self.name.replacen("_data_", "_header_", 1)),
+            FeedKind::Events | FeedKind::Orders => None,
+        }
     }
 
     /// The name that the data file in it must have: this one without `.zip`.
@@ -90,16 +166,29 @@ pub fn glance(name: &str) -> Glance {
     if name.starts_with('.') || IN_PROGRESS.iter().any(|ending| ends_in(ending)) {
         return Glance::InProgress;
     }
-    match bytes.get(..BEGINNING.len()) {
-        Some(beginning) if beginning.eq_ignore_ascii_case(BEGINNING.as_bytes()) => Glance::Awaited,
-        _ => Glance::Other,
+    match begins(name, USER_FEED) || Form::of(name).is_some() {
+        true => Glance::Awaited,
+        false => Glance::Other,
     }
 }
 
-/// The time in the name of a feed's archive, UTC milliseconds; `None` if it is none.
+/// Whether a name that is no feed's is that of a user feed's file while somebody uploads it: `.user_feed_data_….json.part`.
+pub fn may_become_user_feed(name: &str) -> bool {
+    glance(name) == Glance::InProgress && begins(name.trim_start_matches('.'), USER_FEED)
+}
+
+/// Whose file it is, by what its name begins with. Of what is no feed's an event feed's, as ever.
+pub fn kind_of(name: &str) -> FeedKind {
+    match Form::of(name) {
+        Some(form) => form.kind,
+        None if begins(name, USER_FEED) => FeedKind::Users,
+        None => FeedKind::Events,
+    }
+}
+
+/// The time in the name of a feed's file, UTC milliseconds; `None` if it is none.
 pub fn named_at(name: &str) -> Option<i64> {
-    let form = FEED.captures(name)?;
-    time(&form[1]).ok()
+    time(digits(name)?).ok()
 }
 
 /// Says what a name in the root is.
@@ -110,19 +199,20 @@ pub fn classify(name: &str) -> NameClass {
         Glance::Awaited => {}
     }
     let lower = name.to_ascii_lowercase();
-    let Some(form) = FEED.captures(name) else {
+    let Some(digits) = digits(name) else {
         return missed(ViolationCode::NameMalformed, near_miss::explain(name, &lower));
     };
-    match time(&form[1]) {
+    match time(digits) {
         Ok(at) => NameClass::Feed(FeedName {
             at,
             name: name.to_owned(),
+            kind: kind_of(name),
         }),
         Err(wrong) => missed(
             ViolationCode::NameTimestamp,
             format!(
                 "`{}` in the name is no real UTC time: {wrong}; the digits are YYYYMMDDHHMMSS, as in `20191118170500`",
-                &form[1]
+                digits
             ),
         ),
     }

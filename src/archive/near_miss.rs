@@ -8,23 +8,32 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::escape::shown;
-use super::name::{BEGINNING, time};
-
-/// The form, in words.
-const FORM: &str = "event_history_YYYYMMDDHHMMSS.json.zip";
+use super::name::{Form, time};
 
 /// Explains a near miss, and names the right name where it can be guessed.
 pub(super) fn explain(name: &str, lower: &str) -> String {
     if let Some((ending, what)) = COMPANIONS.iter().find(|(ending, _)| lower.ends_with(ending)) {
         return format!(
-            "`{}` is {what} by its ending `{ending}`, and no zip: only archives are taken here",
+            "`{}` is {what} by its ending `{ending}`, and no feed: only the feeds themselves are taken here",
             shown(name)
         );
     }
-    let wrong = what_is_wrong(name, lower);
-    match guess(lower) {
+    let Some(form) = Form::of(name) else {
+        return format!(
+            "`{}` is neither of the two files of a user feed, `user_feed_header_YYYYMMDDHHMMSS.json` and \
+             `user_feed_data_YYYYMMDDHHMMSS.json`, with the same time in UTC",
+            shown(name)
+        );
+    };
+    let wrong = what_is_wrong(form, name, lower);
+    match guess(form, lower) {
         Some(right) => format!("`{}` {wrong}; name it `{right}`", shown(name)),
-        None => format!("`{}` {wrong}; the form is `{FORM}`, the time in UTC", shown(name)),
+        None => format!(
+            "`{}` {wrong}; the form is `{}_YYYYMMDDHHMMSS{}`, the time in UTC",
+            shown(name),
+            form.beginning,
+            form.ending
+        ),
     }
 }
 
@@ -60,8 +69,28 @@ const ENDINGS: [(&str, &str); 16] = [
     (".ndjson.zip", "ends in `.ndjson.zip` where `.json.zip` is wanted"),
 ];
 
+/// Endings of a user feed's files that were packed, which they should not be.
+const PLAIN_ENDINGS: [(&str, &str); 5] = [
+    (".json.zip", "is packed: the files of a user feed are plain JSON"),
+    (
+        ".json.gz",
+        "is packed with gzip: the files of a user feed are plain JSON",
+    ),
+    (
+        ".json.gzip",
+        "is packed with gzip: the files of a user feed are plain JSON",
+    ),
+    (".zip", "is packed: the files of a user feed are plain JSON"),
+    (".csv", "is a table: the files of a user feed are JSON"),
+];
+
 /// What is wrong with the name: the first thing to mend.
-fn what_is_wrong(name: &str, lower: &str) -> String {
+fn what_is_wrong(form: &Form, name: &str, lower: &str) -> String {
+    let Form {
+        beginning,
+        ending: wanted,
+        ..
+    } = form;
     if name.chars().any(char::is_control) {
         return "holds control characters".into();
     }
@@ -71,36 +100,40 @@ fn what_is_wrong(name: &str, lower: &str) -> String {
     if name.chars().any(char::is_whitespace) {
         return "holds blanks".into();
     }
-    if !name.starts_with(BEGINNING) {
-        return "does not begin with `event_history_` in lower case".into();
+    if !name.starts_with(beginning) {
+        return format!("does not begin with `{beginning}_` in lower case");
     }
-    let rest = &lower[BEGINNING.len()..];
+    let rest = &lower[beginning.len()..];
     let Some(rest) = rest.strip_prefix('_') else {
-        return "does not have `_` after `event_history`".into();
+        return format!("does not have `_` after `{beginning}`");
     };
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
     let ending = &rest[digits..];
-    if digits != 14 && joined(lower).is_some() {
+    if digits != 14 && joined(form, lower).is_some() {
         return "has other characters between or around its 14 digits".into();
     }
     if digits != 14 {
-        return format!("has {digits} digits after `event_history_` where 14 are needed");
+        return format!("has {digits} digits after `{beginning}_` where 14 are needed");
     }
-    if let Some((_, wrong)) = ENDINGS.iter().find(|(known, _)| *known == ending) {
+    let endings: &[(&str, &str)] = match *wanted {
+        ".json" => &PLAIN_ENDINGS,
+        _ => &ENDINGS,
+    };
+    if let Some((_, wrong)) = endings.iter().find(|(known, _)| *known == ending) {
         return (*wrong).into();
     }
     match ending {
-        ".json.zip" => "does not end in `.json.zip` in lower case".into(),
+        _ if ending == *wanted => format!("does not end in `{wanted}` in lower case"),
         ".zip" => "lacks `.json` before `.zip`".into(),
         "" => "has no ending".into(),
-        _ if ending.trim_end_matches('.') == ".json.zip" => "ends with a dot".into(),
+        _ if ending.trim_end_matches('.') == *wanted => "ends with a dot".into(),
         // Its right name with something behind it: some uploader's way to mark what is not whole yet.
-        _ if ending.starts_with(".json.zip") => format!(
-            "has `{}` after `.json.zip` (if that marks an upload in progress, use `.part` or a dot in front)",
-            shown(&ending[".json.zip".len()..])
+        _ if ending.starts_with(wanted) => format!(
+            "has `{}` after `{wanted}` (if that marks an upload in progress, use `.part` or a dot in front)",
+            shown(&ending[wanted.len()..])
         ),
         _ => format!(
-            "goes on with `{}` after its 14 digits where `.json.zip` is wanted",
+            "goes on with `{}` after its 14 digits where `{wanted}` is wanted",
             shown(ending)
         ),
     }
@@ -116,21 +149,21 @@ fn copy_mark(lower: &str) -> Option<&str> {
 }
 
 /// The right name, where the near miss holds exactly one time, in one piece or in several.
-fn guess(lower: &str) -> Option<String> {
-    let mut times = lower[BEGINNING.len()..]
+fn guess(form: &Form, lower: &str) -> Option<String> {
+    let mut times = lower[form.beginning.len()..]
         .split(|c: char| !c.is_ascii_digit())
         .filter(|digits| digits.len() == 14 && time(digits).is_ok());
     let digits = match (times.next(), times.next()) {
         (Some(digits), None) => digits.to_owned(),
-        (None, _) => joined(lower)?,
+        (None, _) => joined(form, lower)?,
         _ => return None,
     };
-    Some(format!("event_history_{digits}.json.zip"))
+    Some(format!("{}_{digits}{}", form.beginning, form.ending))
 }
 
 /// The digits before the first dot, if they are 14 and a time: `2019-11-18T17:05:00`.
-fn joined(lower: &str) -> Option<String> {
-    let stem = lower[BEGINNING.len()..].split('.').next()?;
+fn joined(form: &Form, lower: &str) -> Option<String> {
+    let stem = lower[form.beginning.len()..].split('.').next()?;
     let digits: String = stem.chars().filter(char::is_ascii_digit).take(15).collect();
     (digits.len() == 14 && time(&digits).is_ok()).then_some(digits)
 }

@@ -65,6 +65,10 @@ pub enum Command {
     Erase(EraseArgs),
     /// List what a destination did not take, and why; or give it up
     DeadLetters(DeadLettersArgs),
+    /// List, check and explain event definitions: what an event of a name must look like
+    Definitions(DefinitionsArgs),
+    /// Show who the events are about: somebody by id or e-mail address, what clashes, or how many there are
+    People(PeopleArgs),
     /// Show a server's host keys, and the line that goes into the configuration
     Keys(KeysArgs),
     /// Show it all on this machine alone: an SFTP server, archives good and bad, the daemon
@@ -247,6 +251,85 @@ pub struct DeadLettersArgs {
     #[arg(long, conflicts_with = "limit")]
     pub discard: bool,
     /// Print JSON, with the bodies
+    #[arg(long)]
+    pub json: bool,
+    /// With --json: show what a definition calls sensitive
+    #[arg(long, requires = "json")]
+    pub reveal: bool,
+}
+
+/// `definitions`
+#[derive(Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+pub struct DefinitionsArgs {
+    /// What to do with them [default: list]
+    #[command(subcommand)]
+    pub command: Option<DefinitionsCommand>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What can be done with definitions.
+#[derive(Debug, Subcommand)]
+pub enum DefinitionsCommand {
+    /// List those that are configured
+    List(DefinitionsListArgs),
+    /// Hold files against what the vendor checks, or without any: those that are configured
+    Check(DefinitionsCheckArgs),
+    /// Say what an entry must look like, with an example
+    Explain(DefinitionsExplainArgs),
+}
+
+/// `definitions list`
+#[derive(Debug, ClapArgs)]
+pub struct DefinitionsListArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `definitions check`
+#[derive(Debug, ClapArgs)]
+pub struct DefinitionsCheckArgs {
+    /// Files of definitions
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `definitions explain`
+#[derive(Debug, ClapArgs)]
+pub struct DefinitionsExplainArgs {
+    /// The event, by the definition's name for it or a feed's
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `people`
+#[derive(Debug, ClapArgs)]
+pub struct PeopleArgs {
+    /// Whom to look up; without it: how many people are known, and how far they have been read
+    #[arg(value_name = "ID|EMAIL")]
+    pub who: Option<String>,
+    /// Only whoever has the address in this business unit; "" is none
+    #[arg(long, value_name = "UNIT", requires = "who")]
+    pub unit: Option<String>,
+    /// Entries that take two people for one, or one for another
+    #[arg(long, conflicts_with = "who")]
+    pub clashes: bool,
+    /// How many clashes, the newest
+    #[arg(long, value_name = "N", default_value_t = 100, conflicts_with_all = ["who", "all"])]
+    pub limit: u64,
+    /// All clashes that are kept
+    #[arg(long, conflicts_with = "who")]
+    pub all: bool,
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
 }

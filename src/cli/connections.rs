@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How one of the things that the configuration names does.
 #[derive(Debug, Serialize)]
 struct Checked {
-    /// `source` or `destination`.
+    /// `definitions`, `source` or `destination`.
     what: &'static str,
     name: String,
     /// A destination's type.
@@ -74,7 +74,7 @@ pub async fn check(settings: &Settings, json: bool) -> anyhow::Result<Ending> {
     let destinations = join_all(settings.destinations.iter().map(try_destination));
     let (sources, destinations) = join(sources, destinations).await;
     let known = known(settings)?;
-    let mut checked = Vec::new();
+    let mut checked: Vec<Checked> = of_definitions(settings).into_iter().collect();
     for (source, result) in settings.sources.iter().zip(sources) {
         checked.push(of_source(source, result));
     }
@@ -101,6 +101,22 @@ pub async fn check(settings: &Settings, json: bool) -> anyhow::Result<Ending> {
         anyhow::bail!("checking the configuration: {failures} of what it names will not do");
     }
     Ok(Ending::Well)
+}
+
+/// The event definitions, which are sound: they were read with the configuration.
+fn of_definitions(settings: &Settings) -> Option<Checked> {
+    let definitions = settings.definitions.definitions.as_ref()?;
+    let names: Vec<&str> = definitions.iter().map(|one| one.event_name.as_str()).collect();
+    let odd: String = definitions.warnings().iter().map(|odd| format!("; {odd}")).collect();
+    let dir = settings.definitions.dir.as_deref().map(|dir| dir.display().to_string());
+    Some(Checked {
+        what: "definitions",
+        name: dir.unwrap_or_default(),
+        r#type: None,
+        well: true,
+        message: format!("well, {} of them: {}{odd}", names.len(), names.join(", ")),
+        to_come: None,
+    })
 }
 
 fn of_source(source: &SourceSettings, result: Result<usize, crate::source::SourceError>) -> Checked {

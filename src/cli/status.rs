@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::args::StatusArgs;
 use super::output::{Out, Table};
-use super::{Ending, destinations, one_import, requests, settings};
+use super::{Ending, destinations, one_import, people, requests, settings};
+use crate::ledger::people::PeopleReport;
 use crate::ledger::report::{DestinationReport, ImportReport, RequestReport, SourceReport, WaitingReport, Which};
 use crate::ledger::{Ledger, now};
 
@@ -26,6 +27,7 @@ struct Status {
     waiting: Vec<WaitingReport>,
     sources: Vec<SourceReport>,
     destinations: Vec<DestinationReport>,
+    people: Option<PeopleReport>,
     requests: Vec<RequestReport>,
 }
 
@@ -54,6 +56,7 @@ pub async fn run(config: Option<&Path>, args: &StatusArgs) -> anyhow::Result<End
         waiting: of_source(ledger.waiting().await?, args, |waiting| &waiting.source),
         sources: of_source(ledger.sources().await?, args, |source| &source.name),
         destinations: ledger.destinations(now()).await?,
+        people: ledger.people().await?,
         requests: ledger.requests((!args.all).then_some(args.limit)).await?,
     };
     let mut out = Out::new();
@@ -208,6 +211,10 @@ fn print(out: &mut Out, status: &Status, args: &StatusArgs) -> anyhow::Result<()
     if !status.destinations.is_empty() {
         out.line("")?;
         destinations::print_all(out, &status.destinations)?;
+    }
+    if let Some(of) = &status.people {
+        out.line("")?;
+        people::print_totals(out, of)?;
     }
     if !status.requests.is_empty() {
         out.line("")?;

@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use form::{Bytes, Count, Currency, Name, RelativeDir, SiteUuid, Strings, Text};
 use header::{HeaderName, HeaderValue, Status};
-use resolve::{After, MaxRejected, Packaging, Start, StatusMeaning, WithoutEmail};
+use resolve::{After, KeepPeople, MaxRejected, Packaging, Start, StatusMeaning, WithoutEmail};
 use section::{Section, section};
 use table::{EntryPlace, Label, Table, Tags};
 use url::Url;
@@ -43,7 +43,7 @@ use crate::definition::UnknownEvents;
 use crate::feed::DuplicateKeys;
 
 pub use definitions::read_file;
-pub use load::{load_state_dir, place};
+pub use load::{load_definition_files, load_state_dir, place};
 pub use problem::{ConfigError, Place, Problem};
 pub use section::Written;
 pub use web_url::is_this_machine;
@@ -74,6 +74,8 @@ section! {
         spool: Spool = Spool::default(),
         /// The import status log, `imports.jsonl` in `state_dir`.
         import_log: ImportLog = ImportLog::default(),
+        /// Who the events are about.
+        people: People = People::default(),
     }
 }
 
@@ -130,6 +132,12 @@ section! {
         /// More rejected entries than this and nothing of the archive is imported: a share (`"10%"`) or a count; no limit if
         /// not given.
         max_rejected: MaxRejected,
+        /// Whether each product of a `Completed Order` is delivered as an event `Ordered Item` of its own, behind the order.
+        ordered_items: bool = false,
+        /// Whether an order feed's `Completed Order` counts once only, by its business unit and `orderId`.
+        order_unique: bool = true,
+        /// How long an event or order feed may wait for a user feed that is there, whole or half; 0 turns waiting off.
+        user_feed_wait: Duration = 15 * MINUTE,
     }
 }
 
@@ -286,6 +294,15 @@ section! {
     }
 }
 
+section! {
+    /// Who the events are about: ids, e-mail addresses and business units, as feeds bring them together.
+    pub struct People in "people" {
+        /// Whether they are kept up to date while the daemon runs: `auto` (where a destination needs them, such as `bento`, or a
+        /// user feed was imported), `always`, or `never`. `feedgate people` reads on by itself where they are not.
+        keep: KeepPeople = KeepPeople::Auto,
+    }
+}
+
 /// Every section and the keys it knows, in the order they are documented: for the test that holds `example.toml` complete.
 pub fn keys() -> Vec<(&'static str, Vec<&'static str>)> {
     fn of<S: Section>() -> (&'static str, Vec<&'static str>) {
@@ -299,5 +316,6 @@ pub fn keys() -> Vec<(&'static str, Vec<&'static str>)> {
         of::<DefinitionRules>(),
         of::<Spool>(),
         of::<ImportLog>(),
+        of::<People>(),
     ]
 }

@@ -48,6 +48,8 @@ pub struct Settings {
     pub spool: SpoolSettings,
     /// The import status log.
     pub import_log: ImportLogSettings,
+    /// Whether people are kept.
+    pub people: KeepPeople,
 }
 
 /// What events must look like.
@@ -94,6 +96,12 @@ pub struct SourceSettings {
     pub duplicate_keys: DuplicateKeys,
     /// More rejects than this and nothing is imported.
     pub max_rejected: Option<MaxRejected>,
+    /// Whether each product of a completed order is an event of its own.
+    pub ordered_items: bool,
+    /// Whether an order feed's completed order counts once only.
+    pub order_unique: bool,
+    /// How long an archive may wait for a user feed that is there; zero: it does not.
+    pub user_feed_wait: Duration,
 }
 
 /// Where a source is.
@@ -434,6 +442,17 @@ impl DestinationKind {
             DestinationKind::Bento(_) => "bento",
         }
     }
+}
+
+/// Whether people are kept up to date while the daemon runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeepPeople {
+    /// Whether or not something needs them.
+    Always,
+    /// Where a destination needs them, or a user feed was imported.
+    Auto,
+    /// `feedgate people` alone reads them.
+    Never,
 }
 
 /// Where a new destination begins.

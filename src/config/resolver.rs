@@ -77,6 +77,7 @@ impl<'a> Resolver<'a> {
                 rotate_bytes: self.size("rotate", &import_log.rotate, 64 * KIB..=TIB),
                 keep: self.count("keep", &import_log.keep, 0..=10_000) as usize,
             },
+            people: file.people.value.keep.value,
             state_dir,
         }
     }

@@ -56,6 +56,9 @@ impl Resolver<'_> {
             default_business_unit: source.default_business_unit.as_ref().map(|unit| unit.value.0.clone()),
             duplicate_keys: source.duplicate_keys.value,
             max_rejected: source.max_rejected.as_ref().map(|limit| limit.value),
+            ordered_items: source.ordered_items.value,
+            order_unique: source.order_unique.value,
+            user_feed_wait: self.duration("user_feed_wait", &source.user_feed_wait, Duration::ZERO..=DAY),
         }
     }
 

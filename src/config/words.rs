@@ -1,7 +1,7 @@
 //! Values that are one word of a few: types, policies, formats. Each word stands here once, beside what it means.
 
 use super::form::digits;
-use super::resolve::{After, Packaging, Start, StatusMeaning, WithoutEmail};
+use super::resolve::{After, KeepPeople, Packaging, Start, StatusMeaning, WithoutEmail};
 use super::section::Scalar;
 use super::tree::{Node, Value};
 use crate::definition::UnknownEvents;
@@ -72,6 +72,19 @@ impl Scalar for UnknownEvents {
         one_of(
             node,
             &[("accept", UnknownEvents::Accept), ("reject", UnknownEvents::Reject)],
+        )
+    }
+}
+
+impl Scalar for KeepPeople {
+    fn read(node: &Node) -> Result<KeepPeople, String> {
+        one_of(
+            node,
+            &[
+                ("auto", KeepPeople::Auto),
+                ("always", KeepPeople::Always),
+                ("never", KeepPeople::Never),
+            ],
         )
     }
 }

@@ -26,7 +26,6 @@ impl World {
         Erasing {
             ledger: self.ledger.clone(),
             spool: self.spool.clone(),
-            unique: self.unique.clone(),
         }
     }
 
@@ -77,12 +76,12 @@ pub async fn clear_by_hand(state_dir: &Path, ledger: Ledger) -> anyhow::Result<(
     let opening = || format!("opening the spool `{}`", spool_dir.display());
     let (spool, _) = Spool::open(&spool_dir, &ledger.identity().await?).with_context(opening)?;
     spool.sweep_unfinished().with_context(opening)?;
+    let unique = Unique::new(state_dir, 0).context("starting the thread of the unique keys")?;
     let world = World {
         state_dir: state_dir.to_owned(),
         ledger,
         spool,
-        // Nothing is added to them here.
-        unique: Unique::new(state_dir, 0).context("starting the thread of the unique keys")?,
+        unique,
         committed: Arc::new(Notify::new()),
     };
     world.keep_what_is_forgotten().await.with_context(opening)?;

@@ -6,7 +6,8 @@
 //!
 //! | in reading order | |
 //! |---|---|
-//! | `form`, `attributes`, `problem` | the files; what is wrong with them, and where |
+//! | `form`, `attributes`, `twins` | the files, and what they must not say |
+//! | `reader`, `problem` | values with their places; what is wrong, and where |
 //! | `kind`, `path` | the vendor's words; where a field lies in an entry |
 //! | `tree`, `json` | the paths of a definition as one tree; an entry's text, passed along it |
 //! | `hold`, `value`, `date` | an entry against its definition: what breaks it, and the parts of its unique key |
@@ -26,7 +27,9 @@ mod json;
 mod kind;
 mod path;
 mod problem;
+mod reader;
 mod tree;
+mod twins;
 mod value;
 mod words;
 
@@ -91,7 +94,7 @@ pub struct Definition {
     pub fields: Vec<Field>,
     /// What it is called in feeds; if empty, whatever has the letters and digits of its name.
     pub feed_events: Vec<String>,
-    /// The files, one entry's place in them: where it was written, for messages.
+    /// The file that it was read from, for messages.
     pub file: String,
     tree: tree::Node,
 }
@@ -277,17 +280,31 @@ impl Definition {
         values
     }
 
+    /// The values of an entry's sensitive fields, as text.
+    pub fn sensitive_values(&self, entry: &str) -> Vec<String> {
+        let values = self.sensitive_places(entry).into_iter().map(|at| &entry[at]);
+        values.filter_map(|value| Some(text_of(value)?.into_owned())).collect()
+    }
+
+    /// Where they lie, also those that do not count since their key is there again.
+    fn sensitive_places(&self, entry: &str) -> Vec<Range<usize>> {
+        let mut places = Vec::new();
+        if entry.starts_with('{') && self.fields.iter().any(|field| field.sensitive) {
+            tree::every(&self.tree, entry.as_bytes(), 0..entry.len(), &mut |node, at| {
+                if node.fields.iter().any(|&field| self.fields[field].sensitive) {
+                    places.push(at);
+                }
+            });
+        }
+        places
+    }
+
     /// An entry with the values of its sensitive fields masked, and nothing else changed.
     pub fn masked<'e>(&self, entry: &'e str) -> Cow<'e, str> {
-        if !entry.starts_with('{') || !self.fields.iter().any(|field| field.sensitive) {
+        let hidden = self.sensitive_places(entry);
+        if hidden.is_empty() {
             return Cow::Borrowed(entry);
         }
-        let mut hidden: Vec<Range<usize>> = Vec::new();
-        tree::every(&self.tree, entry.as_bytes(), 0..entry.len(), &mut |node, at| {
-            if node.fields.iter().any(|&field| self.fields[field].sensitive) {
-                hidden.push(at);
-            }
-        });
         let mut masked = String::with_capacity(entry.len());
         let mut shown = 0;
         for at in hidden {
@@ -300,7 +317,8 @@ impl Definition {
     }
 }
 
-/// Text that may be shown: a value of JSON as people know it.
+/// The JSON text of a value as a text: a string without its quotation marks and escapes, everything else as it is written.
+/// `None` if half of a character is in it.
 pub fn text_of(value: &str) -> Option<Cow<'_, str>> {
     value::text_of(value)
 }

@@ -266,6 +266,8 @@ fn held(definitions: &Definitions, unknown: UnknownEvents, raw: &str) -> (String
         duplicate_keys: DuplicateKeys::Reject,
         entry_bytes_max: 1 << 20,
         depth_max: 128,
+        kind: crate::verdict::FeedKind::Events,
+        ordered_items: false,
     };
     let feed = format!("[{raw}]");
     let mut walk = Walk::new(feed.as_bytes(), &options).hiding(definitions.sensitive());

@@ -29,6 +29,7 @@ use stint::Worker;
 mod ahead; // reading ahead for a receiver
 mod courier; // a receiver at work
 mod desk; // the thread that its work is done on
+mod lookup; // what an entry lacks, and its receiver cannot do without
 mod narrow; // which events of a parcel are at fault
 mod open;
 pub mod pace;
@@ -39,6 +40,7 @@ mod receivers; // the turn of a destination that is sent events
 mod settling; // what follows from a call
 mod stint;
 mod stores; // the turn of a destination that keeps events
+mod unsaid; // what a receiver said, without what is sensitive
 
 /// Imports that are looked up at a time, and at most taken into one stint: small ones share a commit.
 const IMPORTS_MAX: usize = 256;

@@ -198,5 +198,6 @@ pub(super) fn flight(parcel: &Parcel) -> Flight {
         sent_at: None,
         unanswered: parcel.unanswered,
         not_before: None,
+        looked_up: parcel.looked_up.clone(),
     }
 }

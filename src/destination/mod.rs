@@ -22,7 +22,7 @@ pub mod receiver;
 mod sqlite;
 mod wire;
 
-pub use receiver::Receiver;
+pub use receiver::{Needs, Receiver};
 
 /// A destination that is open.
 pub enum Opened {
@@ -134,6 +134,14 @@ pub fn open(settings: &DestinationSettings) -> Result<Opened, Reply> {
         DestinationKind::Http(http) => Opened::Receiver(Box::new(http::Http::open(http)?)),
         DestinationKind::Bento(bento) => Opened::Receiver(Box::new(bento::Bento::open(bento)?)),
     })
+}
+
+/// What a destination cannot do without, of what an entry may lack: known before it is opened.
+pub fn needs(settings: &DestinationSettings) -> Needs {
+    match &settings.kind {
+        DestinationKind::Bento(_) => Needs::Email,
+        _ => Needs::Nothing,
+    }
 }
 
 /// Says whether a destination could be opened and is ours, or dials it, and changes nothing anywhere. `Err` is

@@ -21,6 +21,12 @@ pub trait Receiver: Send {
     /// Adds an event to the parcel, or says why it is not in it. The same event gives the same bytes whenever it is added.
     fn add(&mut self, event: &Event<'_>) -> Added;
 
+    /// What it cannot do without, of what an entry may lack: delivery looks it up among the people that are known, before it
+    /// adds an event. One that nothing is known for is added as it is.
+    fn needs(&self) -> Needs {
+        Needs::Nothing
+    }
+
     /// Bytes in the parcel so far, before compression.
     fn bytes(&self) -> usize;
 
@@ -43,6 +49,17 @@ pub trait Receiver: Send {
     fn make(&mut self, call: &Call) -> Answer;
 }
 
+/// What a receiver knows people by, and an entry may lack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// It takes entries as they are.
+    Nothing,
+    /// The e-mail address, where an entry has the id alone.
+    Email,
+    /// The id, where an entry has an e-mail address alone.
+    Id,
+}
+
 /// What came of adding an event to a parcel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Added {
@@ -50,7 +67,7 @@ pub enum Added {
     Taken,
     /// Nothing is sent for it, as configured; it is counted.
     Dropped,
-    /// It cannot be sent yet: it is set aside and tried again when somebody asks.
+    /// It cannot be sent yet: it is set aside and tried again when what it needs is known, or when somebody asks.
     Held {
         /// What is missing.
         reason: String,

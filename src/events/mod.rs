@@ -8,12 +8,14 @@ mod batch;
 mod beside;
 mod id;
 mod line;
+mod people;
 mod read;
 mod utc;
 
 pub use batch::{Batch, Event, Names};
 pub use id::{EventId, key};
 pub use line::{push_line, push_message};
+pub use people::{People, Person};
 pub use read::{Bounds, Events, EventsError, one};
 pub use utc::{push_date, push_utc};
 
@@ -48,6 +50,8 @@ pub(crate) fn an_import() -> std::sync::Arc<crate::ledger::Import> {
                 duplicate_keys: feed::DuplicateKeys::Reject,
                 entry_bytes_max: 16 * 1024 * 1024,
                 depth_max: 128,
+                kind: crate::verdict::FeedKind::Events,
+                ordered_items: false,
             },
             limits: archive::Limits {
                 unpacked_bytes: 1 << 34,

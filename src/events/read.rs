@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::archive;
 use crate::feed::{self, Stop, Walk};
-use crate::ledger::{Cursor, Import};
+use crate::ledger::{Cursor, Import, Stored};
 use crate::spool::Slice;
 use crate::verdict::Violation;
 
@@ -127,20 +127,7 @@ pub fn one(import: &Arc<Import>, index: u64, body: &str) -> Option<Batch> {
 impl Events {
     /// Opens an import for reading, from the entry number `from` on.
     pub fn open(import: Arc<Import>, spool_dir: &Path, from: u64) -> Result<Events, EventsError> {
-        let Some(stored) = &import.stored else {
-            return Err(EventsError::Pruned {
-                import: import.id,
-                archive: import.archive.clone(),
-            });
-        };
-        if import.reading.reader != feed::READER_VERSION {
-            return Err(EventsError::Reader {
-                import: import.id,
-                archive: import.archive.clone(),
-                found: import.reading.reader,
-                known: feed::READER_VERSION,
-            });
-        }
+        let stored = stored(&import)?;
         let path = spool_dir.join(&stored.file);
         let data = Slice::open(spool_dir, stored)
             .map_err(archive::Error::Io)
@@ -240,7 +227,26 @@ impl Events {
     }
 }
 
-fn of_stop(import: &Import, path: &Path, stop: Stop) -> EventsError {
+/// Where an import's bytes lie, if they still do and this program reads them as they were read.
+pub(super) fn stored(import: &Import) -> Result<&Stored, EventsError> {
+    let Some(stored) = &import.stored else {
+        return Err(EventsError::Pruned {
+            import: import.id,
+            archive: import.archive.clone(),
+        });
+    };
+    if import.reading.reader != feed::READER_VERSION {
+        return Err(EventsError::Reader {
+            import: import.id,
+            archive: import.archive.clone(),
+            found: import.reading.reader,
+            known: feed::READER_VERSION,
+        });
+    }
+    Ok(stored)
+}
+
+pub(super) fn of_stop(import: &Import, path: &Path, stop: Stop) -> EventsError {
     match stop {
         Stop::Fault(fault) => damaged(import, path, &fault),
         Stop::Read(error) => match archive::fault_in(&error) {
@@ -250,7 +256,7 @@ fn of_stop(import: &Import, path: &Path, stop: Stop) -> EventsError {
     }
 }
 
-fn of_io(import: &Import, path: &Path, error: io::Error) -> EventsError {
+pub(super) fn of_io(import: &Import, path: &Path, error: io::Error) -> EventsError {
     let detail = match error.kind() {
         io::ErrorKind::NotFound => "it is not there",
         io::ErrorKind::UnexpectedEof => "it is shorter than it was",

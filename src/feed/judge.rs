@@ -201,6 +201,8 @@ mod tests {
             duplicate_keys,
             entry_bytes_max: 1 << 20,
             depth_max: 128,
+            kind: crate::verdict::FeedKind::Events,
+            ordered_items: false,
         }
     }
 

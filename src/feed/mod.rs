@@ -36,7 +36,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::verdict::{Position, Reject, Violation, Warning};
+use crate::verdict::{FeedKind, Position, Reject, Violation, Warning};
 
 pub(crate) use fields::type_of;
 pub use judge::{Weighed, extract, judge, weigh};
@@ -60,6 +60,12 @@ pub struct Options {
     pub entry_bytes_max: u64,
     /// Most open containers, the root array included. Without a limit a parser overflows its stack.
     pub depth_max: u32,
+    /// Whose rules hold for its entries. What was imported before there was a choice is an event feed.
+    #[serde(default)]
+    pub kind: FeedKind,
+    /// Whether each product of a completed order is an event of its own, behind the order.
+    #[serde(default)]
+    pub ordered_items: bool,
 }
 
 /// Policy for a key that is there twice with different values.

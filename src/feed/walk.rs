@@ -341,6 +341,8 @@ mod tests {
             duplicate_keys: DuplicateKeys::Reject,
             entry_bytes_max,
             depth_max: 128,
+            kind: crate::verdict::FeedKind::Events,
+            ordered_items: false,
         }
     }
 

@@ -20,7 +20,7 @@ use crate::feed::{self, Options, READER_VERSION, Stop, Verdict, Walk};
 use crate::ledger::Reading;
 use crate::ledger::outcome::{Judged, REJECTS_KEPT, WARNINGS_KEPT};
 use crate::unique::{Collector, Spill};
-use crate::verdict::{Reject, RejectCode, Violation, ViolationCode, WarningCode};
+use crate::verdict::{FeedKind, Reject, RejectCode, Violation, ViolationCode, WarningCode};
 
 /// Bytes of reject details that are kept of one archive, beside the limit on their number: a feed may be wrong in long words.
 const REJECT_BYTES_KEPT: usize = 4 * 1024 * 1024;
@@ -61,6 +61,8 @@ impl Rules {
                 duplicate_keys: source.duplicate_keys,
                 entry_bytes_max: limits.entry_bytes,
                 depth_max: limits.depth,
+                kind: FeedKind::Events,
+                ordered_items: source.ordered_items,
             },
             definitions: definitions.definitions.clone(),
             unknown_events: definitions.unknown_events,

@@ -7,7 +7,7 @@
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::Serialize;
 
-use super::{Ledger, LedgerError, log, report};
+use super::{Ledger, LedgerError, history, log, report};
 
 /// An import that is to be delivered once more.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -254,13 +254,21 @@ pub(super) fn append(
     only_to: Option<&str>,
     now: i64,
 ) -> rusqlite::Result<i64> {
+    let (seq, past) = history::end(transaction)?;
     transaction.execute(
-        "INSERT INTO imports (seq, source, archive, named_at, size, mtime, sha256, data_sha256, data_bytes, kind, of_import,
+        "INSERT INTO imports (seq, history, source, archive, named_at, size, mtime, sha256, data_sha256, data_bytes, kind, of_import,
             only_to, onward, status, imported_at, reading, first_seen_at, claimed_at, closed_at, disposition, path)
-         SELECT (SELECT max(seq) + 1 FROM imports), source, archive, named_at, size, mtime, sha256, data_sha256, data_bytes,
+         SELECT ?5, ?6, source, archive, named_at, size, mtime, sha256, data_sha256, data_bytes,
             ?2, id, ?3, 1, 'processed', imported_at, reading, ?4, ?4, ?4, 'left', path
          FROM imports WHERE id = ?1",
-        params![target.id, kind, only_to, now],
+        params![
+            target.id,
+            kind,
+            only_to,
+            now,
+            seq,
+            past.and_then([kind, &target.id.to_string()], None)
+        ],
     )?;
     let request = transaction.last_insert_rowid();
     if kind == "replay" {

@@ -114,6 +114,28 @@ pub struct Ahead {
     pub imports: Vec<Import>,
     /// After the last import there is, wanted or not.
     pub end: Cursor,
+    /// Whether more is there, which is not to be looked at yet.
+    pub is_cut: bool,
+}
+
+impl Ahead {
+    /// As much of it as lies wholly before a cursor.
+    pub fn before(mut self, until: Cursor) -> Ahead {
+        let end = Cursor {
+            seq: until.seq,
+            index: 0,
+        };
+        if self.end <= end {
+            return self;
+        }
+        let all = self.imports.len();
+        self.imports.retain(|import| import.end() <= end);
+        Ahead {
+            is_cut: self.imports.len() < all,
+            imports: self.imports,
+            end,
+        }
+    }
 }
 
 /// Imports that a destination needs and that are no longer in the spool.
@@ -257,7 +279,32 @@ impl Ledger {
             Ok(Ahead {
                 imports: imports(&mut rows)?,
                 end: Cursor { seq: end, index: 0 },
+                is_cut: false,
             })
+        })
+        .await
+    }
+
+    /// The text of definitions that something was imported by, by its hash.
+    pub async fn definitions(&self, hash: &str) -> Result<Option<String>, LedgerError> {
+        let hash = hash.to_owned();
+        self.read("looking for definitions", move |ledger| {
+            ledger
+                .prepare_cached("SELECT text FROM definitions WHERE hash = ?1")?
+                .query_row([hash], |row| row.get(0))
+                .optional()
+        })
+        .await
+    }
+
+    /// The hash of the definitions that an import was read by; `None` if there were none, or there is no such import.
+    pub async fn definitions_of(&self, import: i64) -> Result<Option<String>, LedgerError> {
+        self.read("looking for an import's definitions", move |ledger| {
+            let hash = ledger
+                .prepare_cached("SELECT reading ->> 'definitions' FROM imports WHERE id = ?1")?
+                .query_row([import], |row| row.get(0))
+                .optional()?;
+            Ok(hash.flatten())
         })
         .await
     }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dropping::forget_in_letters;
 use super::import::{SELECT_IMPORT, import};
-use super::{DefaultUnit, Import, Ledger, LedgerError, Reading, Stored, Whom, log, report};
+use super::{DefaultUnit, Import, Ledger, LedgerError, Reading, Stored, Whom, history, log, report};
 use crate::archive::Member;
 
 /// What stands in place of a text about somebody who was erased.
@@ -89,12 +89,12 @@ impl Ledger {
                 false => defaults(transaction)?,
             };
             let whom = Whom { defaults, ..whom };
+            let (seq, past) = history::end(transaction)?;
             transaction.execute(
-                "INSERT INTO imports (seq, source, archive, size, mtime, kind, onward, status, imported_at, first_seen_at,
+                "INSERT INTO imports (seq, history, source, archive, size, mtime, kind, onward, status, imported_at, first_seen_at,
                     claimed_at, closed_at, disposition, path)
-                 VALUES ((SELECT coalesce(max(seq), 0) + 1 FROM imports), '', '', 0, 0, 'erase', 1, 'processed', ?1, ?1, ?1, ?1,
-                    'left', '')",
-                [now],
+                 VALUES (?2, ?3, '', '', 0, 0, 'erase', 1, 'processed', ?1, ?1, ?1, ?1, 'left', '')",
+                params![now, seq, past.and_then(["erase"], None)],
             )?;
             let request = transaction.last_insert_rowid();
             let letters = forget_in_letters(transaction, None, &whom)?;

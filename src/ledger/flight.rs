@@ -6,9 +6,10 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::dead_letters::{LetterKind, NewLetter, bury, put_back};
+use super::dead_letters::{KeptLetter, NewLetter, bury, put_back};
 use super::deliveries::note;
 use super::dropping::let_go;
+use super::people::LookedUp;
 use super::{Cursor, Ledger, LedgerError, Standing};
 
 /// An hour, in milliseconds.
@@ -44,6 +45,8 @@ pub struct Flight {
     pub unanswered: u32,
     /// The destination asked not to be called before this time, UTC milliseconds.
     pub not_before: Option<i64>,
+    /// What its entries lack, as it was known of people when it was composed: composed again, it is the same.
+    pub looked_up: LookedUp,
 }
 
 /// What calls are counted against. It belongs to a site, whoever calls.
@@ -98,8 +101,8 @@ pub struct Settlement {
     pub letters: Vec<NewLetter>,
     /// Dead letters that are none any more.
     pub letters_gone: Vec<i64>,
-    /// Dead letters that were not taken this time either: kind, reason, and when they are tried again by themselves.
-    pub letters_kept: Vec<(i64, LetterKind, String, Option<i64>)>,
+    /// Dead letters that were not taken this time either.
+    pub letters_kept: Vec<KeptLetter>,
     /// What is still on its way.
     pub flight: Option<Flight>,
     /// How the destination stands now; `None`: as before.
@@ -194,8 +197,8 @@ impl Ledger {
                     .prepare_cached("DELETE FROM dead_letters WHERE id = ?1")?
                     .execute([id])?;
             }
-            for (id, kind, reason, retry_at) in &settlement.letters_kept {
-                put_back(ledger, *id, *kind, reason, *retry_at, now)?;
+            for letter in &settlement.letters_kept {
+                put_back(ledger, letter, now)?;
             }
             if let Some((budget, until)) = &settlement.blocked {
                 ledger
@@ -280,10 +283,11 @@ fn flight(ledger: &Connection, name: &str) -> rusqlite::Result<Option<Flight>> {
     ledger
         .prepare_cached(
             "SELECT letters, seq, \"index\", end_seq, end_index, events, calls_before, narrowed, suspects, sent_at, unanswered,
-                not_before FROM in_flight WHERE destination = ?1",
+                not_before, looked_up FROM in_flight WHERE destination = ?1",
         )?
         .query_row([name], |row| {
             let letters: Option<String> = row.get(0)?;
+            let looked_up: Option<String> = row.get(12)?;
             Ok(Flight {
                 // Written by this program; what is no list is treated as an empty one: the letters themselves are due still.
                 letters: letters.map(|ids| serde_json::from_str(&ids).unwrap_or_default()),
@@ -302,6 +306,9 @@ fn flight(ledger: &Connection, name: &str) -> rusqlite::Result<Option<Flight>> {
                 sent_at: row.get(9)?,
                 unanswered: row.get(10)?,
                 not_before: row.get(11)?,
+                looked_up: looked_up
+                    .and_then(|json| serde_json::from_str(&json).ok())
+                    .unwrap_or_default(),
             })
         })
         .optional()
@@ -315,11 +322,12 @@ fn put_flight(ledger: &Connection, name: &str, flight: Option<&Flight>) -> rusql
         return Ok(());
     };
     let letters = flight.letters.as_ref().map(|ids| serde_json::json!(ids).to_string());
+    let looked_up = (!flight.looked_up.is_empty()).then(|| serde_json::json!(flight.looked_up).to_string());
     ledger
         .prepare_cached(
             "INSERT OR REPLACE INTO in_flight (destination, letters, seq, \"index\", end_seq, end_index, events, calls_before,
-                narrowed, suspects, sent_at, unanswered, not_before)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                narrowed, suspects, sent_at, unanswered, not_before, looked_up)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?
         .execute(params![
             name,
@@ -334,7 +342,8 @@ fn put_flight(ledger: &Connection, name: &str, flight: Option<&Flight>) -> rusql
             flight.suspects,
             flight.sent_at,
             flight.unanswered,
-            flight.not_before
+            flight.not_before,
+            looked_up
         ])?;
     Ok(())
 }
@@ -427,6 +436,11 @@ mod tests {
     #[tokio::test]
     async fn what_is_in_flight_is_read_back() {
         let (ledger, _dir) = ledger();
+        let known = crate::ledger::people::Known {
+            user_id: Some("u1".to_owned()),
+            email: Some("ada@example.com".to_owned()),
+            unit: "DE".to_owned(),
+        };
         let flight = Flight {
             letters: Some(vec![3, 5]),
             begin: Cursor { seq: 2, index: 7 },
@@ -438,6 +452,7 @@ mod tests {
             sent_at: None,
             unanswered: 1,
             not_before: None,
+            looked_up: [("id u1".to_owned(), known)].into(),
         };
         let sending = Sending {
             flight: flight.clone(),

@@ -246,7 +246,13 @@ impl Counted {
         let settlement = Settlement {
             name: "far".to_owned(),
             letters_gone: vec![due[0].id],
-            letters_kept: vec![(due[1].id, LetterKind::Refused, "no".to_owned(), None)],
+            letters_kept: vec![KeptLetter {
+                id: due[1].id,
+                kind: LetterKind::Refused,
+                reason: "no".to_owned(),
+                retry_at: None,
+                waits_for: None,
+            }],
             ..Settlement::default()
         };
         ledger.settle(settlement, NOW).await.unwrap();

@@ -12,8 +12,9 @@ use super::{Asks, Import, Reading, Stored};
 /// Selects what an import is read from: for [`imports`].
 pub(super) const SELECT_IMPORT: &str =
     "SELECT coalesce(of_import, id), seq, source, archive, sha256, imported_at, entries, accepted - duplicates, reading,
-    spool_file, spool_offset, spool_len, pruned_at, rejected_set, duplicate_set, erased_set, history, kind,
-    CASE kind WHEN 'erase' THEN (SELECT who FROM requests WHERE import = imports.id) END FROM imports";
+    spool_file, spool_offset, spool_len, pruned_at, rejected_set, duplicate_set, erased_set, kind,
+    CASE kind WHEN 'erase' THEN (SELECT who FROM requests WHERE import = imports.id) END,
+    history FROM imports";
 
 /// Where the sets of entries are in it that are no events.
 const SETS: RangeInclusive<usize> = 13..=15;
@@ -74,22 +75,7 @@ pub(super) fn import(row: &Row<'_>) -> rusqlite::Result<Import> {
         left_out: left_out(row, SETS)?,
         stored,
         pruned_at: row.get(12)?,
-        history: row.get(16)?,
-    })
-}
-
-/// What a row asks of whoever comes to it.
-fn asks(row: &Row<'_>) -> rusqlite::Result<Asks> {
-    let kind: String = row.get(17)?;
-    Ok(match kind.as_str() {
-        "replay" => Asks::DeliverAgain,
-        "undo" => Asks::TakeBack,
-        "erase" => {
-            let whom: Option<String> = row.get(18)?;
-            let whom = whom.map(|whom| serde_json::from_str(&whom)).transpose();
-            Asks::Forget(whom.map_err(|error| damaged(18, Type::Text, error))?.map(Arc::new))
-        }
-        _ => Asks::Deliver,
+        history: row.get(18)?,
     })
 }
 
@@ -102,6 +88,21 @@ pub(super) fn left_out(row: &Row<'_>, sets: RangeInclusive<usize>) -> rusqlite::
         }
     }
     Ok(left_out)
+}
+
+/// What a row asks of whoever comes to it.
+fn asks(row: &Row<'_>) -> rusqlite::Result<Asks> {
+    let kind: String = row.get(16)?;
+    Ok(match kind.as_str() {
+        "replay" => Asks::DeliverAgain,
+        "undo" => Asks::TakeBack,
+        "erase" => {
+            let whom: Option<String> = row.get(17)?;
+            let whom = whom.map(|whom| serde_json::from_str(&whom)).transpose();
+            Asks::Forget(whom.map_err(|error| damaged(17, Type::Text, error))?.map(Arc::new))
+        }
+        _ => Asks::Deliver,
+    })
 }
 
 /// A column that does not hold what this program writes there.

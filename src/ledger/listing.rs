@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::{Ledger, LedgerError, WAIT_MAX_MS};
+use crate::archive::kind_of;
 
 /// A feed's file as it was just listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,13 +140,23 @@ impl Ledger {
         let source = source.to_owned();
         self.write("claiming archives", move |transaction| {
             let mut insert = transaction.prepare_cached(
-                "INSERT INTO imports (source, archive, named_at, size, mtime, status, first_seen_at, claimed_at, path, retry_of)
-                 VALUES (?1, ?2, ?3, ?4, ?5, 'importing', ?6, ?7, ?2, ?8)",
+                "INSERT INTO imports (source, archive, named_at, size, mtime, status, first_seen_at, claimed_at, path, retry_of, kind)
+                 VALUES (?1, ?2, ?3, ?4, ?5, 'importing', ?6, ?7, ?2, ?8, ?9)",
             )?;
             let mut ids = Vec::with_capacity(claims.len());
             for claim in &claims {
                 let Seen { name, size, mtime } = &claim.seen;
-                insert.execute(params![source, name, claim.named_at, size, mtime, claim.first_seen_at, now, claim.retry_of])?;
+                insert.execute(params![
+                    source,
+                    name,
+                    claim.named_at,
+                    size,
+                    mtime,
+                    claim.first_seen_at,
+                    now,
+                    claim.retry_of,
+                    kind_of(name).as_str(),
+                ])?;
                 ids.push(transaction.last_insert_rowid());
             }
             Ok(ids)

@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::archive::{Limits, Member};
 use crate::feed::Options;
+use crate::verdict::FeedKind;
 
 mod again;
 mod close;
@@ -32,6 +33,7 @@ mod log;
 pub mod moves;
 mod open;
 pub mod outcome;
+pub mod people;
 pub mod report;
 pub mod retention;
 pub mod retry;
@@ -42,7 +44,7 @@ mod whom;
 
 pub use again::{Asked, Refused, Replay};
 pub use close::Closed;
-pub use dead_letters::{DueLetter, LetterEntry, LetterKind, LetterRange, NewLetter};
+pub use dead_letters::{DueLetter, KeptLetter, LetterEntry, LetterKind, LetterRange, NewLetter};
 pub use deliveries::{Ahead, DestinationRow, DestinationState, Gap, Registration, Standing, Wanted};
 pub use erase::{Cleared, Erasure, Rewritten, Slot, Spooled};
 pub use flight::{Budget, Flight, Leave, Sending, Settlement};
@@ -96,6 +98,8 @@ impl Reading {
                 duplicate_keys: crate::feed::DuplicateKeys::Reject,
                 entry_bytes_max: 0,
                 depth_max: 0,
+                kind: FeedKind::Events,
+                ordered_items: false,
             },
             limits: Limits {
                 unpacked_bytes: 0,

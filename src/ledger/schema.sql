@@ -23,7 +23,7 @@ CREATE TABLE imports (
     size            INTEGER NOT NULL,                  -- bytes, as listed when it was claimed
     mtime           INTEGER NOT NULL,                  -- likewise
     sha256          BLOB    CHECK (length(sha256) = 32),      -- of the archive; NULL where it was never downloaded (its name or its size was enough)
-    data_sha256     BLOB    CHECK (length(data_sha256) = 32), -- of the data file; NULL where it could not be read whole
+    data_sha256     BLOB    CHECK (length(data_sha256) = 32), -- of the data file; NULL where it could not be read whole. Users, header: of both files
     data_bytes      INTEGER,                           -- size of the data file
 
     kind            TEXT    NOT NULL DEFAULT 'events' CHECK (kind IN (
@@ -42,7 +42,9 @@ CREATE TABLE imports (
     rejected        INTEGER NOT NULL DEFAULT 0,        -- of these, the others
     duplicates      INTEGER NOT NULL DEFAULT 0,        -- of the accepted, those that are not delivered: seen before, by a unique key
 
-    late            INTEGER NOT NULL DEFAULT 0 CHECK (late IN (0, 1)), -- a newer one of its source had been imported before it
+    late            INTEGER NOT NULL DEFAULT 0 CHECK (late IN (0, 1)), -- a newer one of its source and kind had been imported before it
+    superseded      INTEGER NOT NULL DEFAULT 0 CHECK (superseded IN (0, 1)), -- users, header: not read, for a newer user feed is there
+    user_feed_pending INTEGER NOT NULL DEFAULT 0 CHECK (user_feed_pending IN (0, 1)), -- it had waited for a user feed for as long as it may
     duplicate_of    INTEGER REFERENCES imports (id),   -- same name, same bytes as this earlier import
     repacked_of     INTEGER REFERENCES imports (id),   -- same name, same data in other packaging
     name_reused     INTEGER REFERENCES imports (id),   -- same name, other data
@@ -83,7 +85,7 @@ CREATE TABLE imports (
 CREATE INDEX imports_by_name    ON imports (source, archive, seq);
 CREATE INDEX imports_by_source  ON imports (source, id);
 CREATE INDEX imports_by_data    ON imports (source, data_sha256, seq) WHERE imported = 1;
-CREATE INDEX imports_by_time    ON imports (source, named_at) WHERE imported = 1;
+CREATE INDEX imports_by_time    ON imports (source, kind, named_at) WHERE imported = 1;
 CREATE INDEX imports_onward     ON imports (seq, accepted, duplicates, source, only_to) WHERE onward = 1; -- what lies ahead of a destination
 CREATE INDEX imports_unmoved    ON imports (source) WHERE disposition = 'pending' OR recheck = 1;
 CREATE INDEX imports_claimed    ON imports (id) WHERE status = 'importing';
@@ -154,6 +156,7 @@ CREATE TABLE listed (
     attempts        INTEGER NOT NULL DEFAULT 0,        -- looks or reads in vain
     look_at         INTEGER,                           -- not before
     waiting         TEXT,                              -- what it waits for, in words; NULL: for nothing any more
+    held            INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)), -- it was read, and needs what a user feed that waits will say
     PRIMARY KEY (source, name)
 ) STRICT, WITHOUT ROWID;
 
@@ -206,7 +209,8 @@ CREATE TABLE in_flight (
     suspects        INTEGER,                           -- so many of its first events hold one at fault; NULL: none is known to
     sent_at         INTEGER,                           -- a call was sent then, and no answer is written down; NULL: none is in hand
     unanswered      INTEGER NOT NULL DEFAULT 0,        -- times that no answer came
-    not_before      INTEGER                            -- the destination asked not to be called before this
+    not_before      INTEGER,                           -- the destination asked not to be called before this
+    looked_up       TEXT                               -- JSON: what its entries lack, as it was known of people when it was composed
 ) STRICT, WITHOUT ROWID;
 
 -- Calls of the last hour, by what they count against, so that a restart does not forget them.
@@ -251,7 +255,8 @@ CREATE TABLE dead_letters (
     attempts        INTEGER NOT NULL DEFAULT 1,
     history         TEXT    NOT NULL DEFAULT '[]',     -- JSON: the last attempts, [{"at", "reason"}], times as text (RFC 3339)
     refused_at      INTEGER NOT NULL,                  -- first
-    retry_at        INTEGER                            -- to be delivered again from then on; NULL: when somebody asks
+    retry_at        INTEGER,                           -- to be delivered again from then on; NULL: when somebody asks
+    waits_for       TEXT                               -- held: the person it cannot go without, by id or by address and unit
 ) STRICT;
 
 CREATE INDEX dead_letters_of    ON dead_letters (destination, id, kind); -- with the kind, to be counted without reading the letters
@@ -272,6 +277,70 @@ CREATE TABLE definitions (
     hash            TEXT    PRIMARY KEY,               -- SHA-256 of the text, in hex
     text            TEXT    NOT NULL                   -- JSON: an array of them, as the files have them, in the order of their names
 ) STRICT, WITHOUT ROWID;
+
+-- Who the events are about, as far as somebody needs to know: see people_reading. A user has an id; a lead is known by e-mail
+-- address and business unit alone, until somebody says which id these belong to.
+CREATE TABLE people (
+    person          INTEGER PRIMARY KEY,               -- a number of ours
+    user_id         TEXT,                              -- the id that the partner gives; NULL: a lead
+    email           TEXT,                              -- as given last; NULL: not known
+    email_folded    TEXT,                              -- in lower case (Unicode's), as addresses are compared
+    unit            TEXT    NOT NULL DEFAULT '',       -- business unit; '': none, whether it was absent, null or blank
+    first_import    INTEGER NOT NULL, first_index INTEGER NOT NULL, first_at INTEGER NOT NULL, -- the entry that spoke of them first
+    last_import     INTEGER NOT NULL, last_index  INTEGER NOT NULL, last_at  INTEGER NOT NULL, -- and last
+    upgraded_import INTEGER, upgraded_index INTEGER, upgraded_at INTEGER, -- the entry that gave a lead an id; NULL: none did
+    merged          INTEGER NOT NULL DEFAULT 0 CHECK (merged IN (0, 1))   -- and the id was known by then: two became one
+) STRICT;
+
+CREATE UNIQUE INDEX people_by_id    ON people (user_id) WHERE user_id IS NOT NULL;
+CREATE UNIQUE INDEX people_by_email ON people (email_folded, unit) WHERE email_folded IS NOT NULL;
+
+-- Entries that say of two people that they are one, or of one that he is another: nothing was changed by them. The first 10,000
+-- of an import; people_reading counts them all.
+CREATE TABLE clashes (
+    import          INTEGER NOT NULL,
+    "index"         INTEGER NOT NULL,
+    at              INTEGER NOT NULL,                  -- when it was imported
+    what            TEXT    NOT NULL CHECK (what IN (
+                        'new_id_for_a_user',           -- an id that nobody has, with the address of a user who has another
+                        'address_of_another_user',     -- the id of one user, with the address of another
+                        'address_of_a_lead')),         -- the id of a user who has another address, with that of a lead
+    user_id         TEXT    NOT NULL,                  -- as the entry gives it
+    email           TEXT    NOT NULL,                  -- likewise
+    unit            TEXT    NOT NULL,                  -- likewise
+    person          INTEGER,                           -- whose id it is; NULL: nobody's
+    other           INTEGER NOT NULL,                  -- whose address it is
+    PRIMARY KEY (import, "index")
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX clashes_of_person ON clashes (person) WHERE person IS NOT NULL;
+CREATE INDEX clashes_of_other  ON clashes (other);
+
+-- How far the people have been read from what was imported, in the order of commit: one row.
+CREATE TABLE people_reading (
+    one             INTEGER PRIMARY KEY CHECK (one = 1),
+    keep            TEXT    NOT NULL CHECK (keep IN (
+                        'always',                      -- by the configuration, or since a destination needs them
+                        'auto',                        -- once a user feed was imported
+                        'never')),
+    seq             INTEGER NOT NULL DEFAULT 0,        -- the next entry to read
+    "index"         INTEGER NOT NULL DEFAULT 0,
+    changes         INTEGER NOT NULL DEFAULT 0,        -- transactions that changed people: who read before one, reads again
+    users           INTEGER NOT NULL DEFAULT 0,        -- people with an id
+    leads           INTEGER NOT NULL DEFAULT 0,        -- people without
+    upgraded        INTEGER NOT NULL DEFAULT 0,        -- leads that became users, ever
+    clashes         INTEGER NOT NULL DEFAULT 0,        -- ever
+    gap_imports     INTEGER NOT NULL DEFAULT 0,        -- imports that could not be read any more: nobody knows whom they spoke of
+    gap_entries     INTEGER NOT NULL DEFAULT 0,        -- entries in these
+    gap_first       INTEGER,                           -- the first and the last of these imports
+    gap_last        INTEGER,
+    trouble         TEXT                               -- why reading does not go on; NULL: it does
+) STRICT;
+INSERT INTO people_reading (one, keep) VALUES (1, 'never');
+
+CREATE INDEX imports_of_users ON imports (seq) WHERE kind = 'users' AND imported = 1; -- whether there ever was a user feed
+
+CREATE INDEX dead_letters_waiting ON dead_letters (waits_for) WHERE waits_for IS NOT NULL; -- letters that a person's address frees
 
 -- What somebody asked of all who read on in the log (imports.kind: replay, undo, erase), apart from what its row there says.
 CREATE TABLE requests (

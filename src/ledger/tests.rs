@@ -157,6 +157,8 @@ pub(super) fn reading() -> Reading {
             duplicate_keys: crate::feed::DuplicateKeys::Reject,
             entry_bytes_max: 1,
             depth_max: 1,
+            kind: crate::verdict::FeedKind::Events,
+            ordered_items: false,
         },
         limits: Limits {
             unpacked_bytes: 1,

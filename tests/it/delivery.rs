@@ -63,6 +63,8 @@ impl World {
                 duplicate_keys: DuplicateKeys::Reject,
                 entry_bytes_max: 16 << 20,
                 depth_max: 128,
+                kind: feedgate::verdict::FeedKind::Events,
+                ordered_items: false,
             },
             definitions: None,
             unknown_events: Default::default(),
@@ -906,6 +908,7 @@ async fn events_prints_what_was_asked_for() {
         let query = Query {
             wanted,
             event: event.map(str::to_owned),
+            reveal: false,
         };
         let expect: Vec<String> = expect.iter().map(|line| all[*line].clone()).collect();
         let world = &world;
@@ -958,6 +961,7 @@ async fn events_prints_what_was_asked_for() {
             ..Wanted::default()
         },
         event: None,
+        reveal: false,
     };
     assert_eq!(
         world.printed(&of_failed).await.1,
@@ -969,6 +973,7 @@ async fn events_prints_what_was_asked_for() {
             ..Wanted::default()
         },
         event: None,
+        reveal: false,
     };
     let error = events(&world.ledger, &world.path("spool"), &of_none, &mut Vec::new())
         .await

@@ -35,7 +35,7 @@ use self::mapping::Mapping;
 use self::people::People;
 use self::site::Site;
 use super::Reply;
-use super::receiver::{Added, Answer, Budget, Call, Receiver};
+use super::receiver::{Added, Answer, Budget, Call, Needs, Receiver};
 use crate::config::resolve::BentoSettings;
 use crate::events::{Bounds, Event};
 
@@ -108,6 +108,10 @@ impl Receiver for Bento {
             }
             Err(added) => added,
         }
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::Email
     }
 
     fn bytes(&self) -> usize {

@@ -357,7 +357,9 @@ fn what_the_files_hold_is_part_of_the_settings() {
         file(dir.path(), "value", "x"),
     );
     let text = format!(
-        "{HTTP}ca_file='{roots}'\nbearer_file='{token}'\nsigning_key_file='{key}'\nheader_files={{ X-A = '{value}' }}"
+        "{HTTP}ca_file='{roots}'\nbearer_file='{token}'\nsigning_key_file='{key}'\nheader_files={{ X-A = '{value}' }}\n\
+         [definitions]\ndir='{}' # unless named, it lies beside each of the files that are loaded",
+        dir.path().display()
     );
     let changes = [
         (&roots, CERTIFICATE.replace("MIIB", "MIIC")),

@@ -105,7 +105,8 @@ fn the_example_shows_every_key_and_no_other() {
 }
 
 /// Keys that have no default show an example instead.
-const WITHOUT_DEFAULT: [&str; 30] = [
+const WITHOUT_DEFAULT: [&str; 31] = [
+    "dir",
     "private_key_file",
     "private_key_passphrase_file",
     "private_key_passphrase_env",

@@ -172,6 +172,8 @@ impl World {
                 duplicate_keys: DuplicateKeys::Reject,
                 entry_bytes_max: 16 << 20,
                 depth_max: 128,
+                kind: feedgate::verdict::FeedKind::Events,
+                ordered_items: false,
             },
             definitions: None,
             unknown_events: Default::default(),

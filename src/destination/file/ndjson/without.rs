@@ -15,6 +15,7 @@ use super::WRITE_BYTES;
 use crate::feed::{self, DuplicateKeys, Options, Walk};
 use crate::large;
 use crate::ledger::Whom;
+use crate::verdict::FeedKind;
 
 /// Level for a compressed file where the configuration says plain by now.
 const ZSTD_LEVEL: i32 = 3;
@@ -94,6 +95,8 @@ fn is_of(line: &[u8], whom: &Whom) -> bool {
         duplicate_keys: DuplicateKeys::Last,
         entry_bytes_max: u64::MAX,
         depth_max: u32::MAX,
+        kind: FeedKind::Events,
+        ordered_items: false,
     };
     let array = b"[".chain(body.get().as_bytes()).chain(&b"]"[..]);
     let mut walk = Walk::new(array, &options);

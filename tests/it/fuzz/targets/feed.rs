@@ -18,12 +18,16 @@ pub fn run(feed: &[u8]) {
         duplicate_keys: DuplicateKeys::Reject,
         entry_bytes_max: 16 << 20,
         depth_max: 128,
+        kind: feedgate::verdict::FeedKind::Events,
+        ordered_items: false,
     };
     let narrow = Options {
         default_business_unit: Some("DE".to_owned()),
         duplicate_keys: DuplicateKeys::Last,
         entry_bytes_max: 64,
         depth_max: 3,
+        kind: feedgate::verdict::FeedKind::Events,
+        ordered_items: false,
     };
     for options in [wide, narrow] {
         let whole = reading(feed, options.clone());

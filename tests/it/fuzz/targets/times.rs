@@ -34,6 +34,8 @@ fn read(text: &str) {
         duplicate_keys: DuplicateKeys::Reject,
         entry_bytes_max: 1 << 24,
         depth_max: 8,
+        kind: feedgate::verdict::FeedKind::Events,
+        ordered_items: false,
     };
     let mut walk = Walk::new(feed.as_bytes(), &options);
     let entry = walk.next().expect("it is JSON").expect("there is an entry");
