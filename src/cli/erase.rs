@@ -13,8 +13,9 @@ use super::output::Out;
 use super::{Ending, consent, requests, settings};
 use crate::daemon::{LockError, clear_by_hand};
 use crate::erasure::{self, Found};
+use crate::ledger::people::{self, Who};
 use crate::ledger::report::{DestinationReport, RequestReport};
-use crate::ledger::{self, Ledger, Whom};
+use crate::ledger::{self, Address, Ledger, Whom};
 
 /// Time between two looks at what the daemon has done.
 const LOOK: Duration = Duration::from_millis(200);
@@ -51,7 +52,7 @@ struct OutOfReach {
 pub async fn run(config: Option<&Path>, args: &EraseArgs) -> anyhow::Result<Ending> {
     let state_dir = settings::state_dir(config)?;
     let ledger = Ledger::open_beside(&state_dir.join("ledger.db"))?;
-    let whom = whom(args)?;
+    let whom = known_otherwise(&ledger, whom(args)?).await?;
     let out_of_reach = out_of_reach(&ledger).await?;
     let mut found = None;
     if !args.yes {
@@ -101,6 +102,24 @@ fn whom(args: &EraseArgs) -> anyhow::Result<Whom> {
         Some(id) => Whom::by_id(id),
         None => Whom::by_address(given, args.unit.as_deref().unwrap_or_default()),
     })
+}
+
+/// With the other identities of the same person, where people are kept: the id that an address belongs to, the address of an id.
+async fn known_otherwise(ledger: &Ledger, mut whom: Whom) -> anyhow::Result<Whom> {
+    let by_id = whom.ids.iter().cloned().map(Who::Id);
+    let by_address = whom.addresses.iter();
+    let by_address = by_address.map(|address| Who::Pair(people::folded(&address.email), address.unit.clone()));
+    let known = ledger.concerned(by_id.chain(by_address).collect()).await?;
+    for person in known.people {
+        let pair = person.pair();
+        whom.ids.extend(person.user_id.filter(|id| !whom.ids.contains(id)));
+        if let Some((email, unit)) = pair
+            && !whom.is(None, Some(&email), Some(&unit))
+        {
+            whom.addresses.push(Address { email, unit });
+        }
+    }
+    Ok(whom)
 }
 
 fn plan(out: &mut Out, whom: &Whom, found: &Found, destinations: &[DestinationReport]) -> anyhow::Result<()> {

@@ -47,8 +47,8 @@ pub fn print_one(out: &mut Out, request: &RequestReport) -> anyhow::Result<()> {
         facts.push((
             "ledger",
             format!(
-                "{} dead letters and {} texts erased",
-                cleared.dead_letters, cleared.texts
+                "{} people, {} dead letters and {} texts erased",
+                cleared.people, cleared.dead_letters, cleared.texts
             ),
         ));
         for (import, why) in &cleared.unreadable {

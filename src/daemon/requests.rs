@@ -26,6 +26,7 @@ impl World {
         Erasing {
             ledger: self.ledger.clone(),
             spool: self.spool.clone(),
+            unique: self.unique.clone(),
         }
     }
 

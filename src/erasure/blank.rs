@@ -7,9 +7,10 @@ use roaring::RoaringTreemap;
 use zip::CompressionMethod;
 use zip::write::SimpleFileOptions;
 
+use super::ErasureError;
 use super::search::{Unread, each_entry};
-use super::{ErasureError, Import};
 use crate::archive::{Limits, Member};
+use crate::ledger::{Import, Spooled};
 use crate::spool::{Scratch, Spool};
 
 /// What stands in a blank entry's place.
@@ -42,11 +43,14 @@ impl Read for Bytes {
 /// Writes an archive anew, with these entries blank, so that it may be read within all these limits.
 pub(super) fn archive(
     spool: &Spool,
-    import: &Import,
+    archive: &Spooled,
     blank: &RoaringTreemap,
     limits: impl Iterator<Item = Limits> + Clone,
 ) -> Result<Blanked, ErasureError> {
-    let packed = written(spool, import, blank, CompressionMethod::Deflated)?;
+    if archive.is_plain {
+        return plain(spool, archive, blank);
+    }
+    let packed = written(spool, archive, blank, CompressionMethod::Deflated)?;
     let Member {
         size, compressed_size, ..
     } = packed.member;
@@ -54,25 +58,48 @@ pub(super) fn archive(
     let is_within = |limits: Limits| size <= compressed_size.saturating_mul(limits.ratio / 2);
     match limits.clone().all(is_within) {
         true => Ok(packed),
-        false => written(spool, import, blank, CompressionMethod::Stored),
+        false => written(spool, archive, blank, CompressionMethod::Stored),
+    }
+}
+
+/// The same of a data file that lies in the spool as it came, in no archive.
+fn plain(spool: &Spool, archive: &Spooled, blank: &RoaringTreemap) -> Result<Blanked, ErasureError> {
+    let scratch = spool.scratch()?;
+    let mut file = scratch.file()?;
+    let written = entries(spool, archive, blank, &file).and_then(|()| file.seek(SeekFrom::Start(0)));
+    written.map_err(disk(archive))?;
+    Ok(Blanked {
+        bytes: Bytes {
+            file,
+            _scratch: scratch,
+        },
+        member: archive.import.reading.member.clone(),
+    })
+}
+
+fn disk(archive: &Spooled) -> impl Fn(io::Error) -> ErasureError + use<> {
+    let doing = format!(
+        "writing import {} (`{}`) anew in the spool",
+        archive.import.id, archive.import.archive
+    );
+    move |source| ErasureError::Disk {
+        doing: doing.clone(),
+        source,
     }
 }
 
 fn written(
     spool: &Spool,
-    import: &Import,
+    archive: &Spooled,
     blank: &RoaringTreemap,
     method: CompressionMethod,
 ) -> Result<Blanked, ErasureError> {
     let scratch = spool.scratch()?;
     let mut file = scratch.file()?;
-    let disk = |source| ErasureError::Disk {
-        doing: format!("writing import {} (`{}`) anew in the spool", import.id, import.archive),
-        source,
-    };
-    write(spool, import, blank, method, &file).map_err(disk)?;
-    let member = member(&file, import).map_err(disk)?;
-    file.seek(SeekFrom::Start(0)).map_err(disk)?;
+    let disk = disk(archive);
+    write(spool, archive, blank, method, &file).map_err(&disk)?;
+    let member = member(&file, &archive.import).map_err(&disk)?;
+    file.seek(SeekFrom::Start(0)).map_err(&disk)?;
     Ok(Blanked {
         bytes: Bytes {
             file,
@@ -84,19 +111,26 @@ fn written(
 
 fn write(
     spool: &Spool,
-    import: &Import,
+    archive: &Spooled,
     blank: &RoaringTreemap,
     method: CompressionMethod,
     file: &File,
 ) -> io::Result<()> {
+    let import = &archive.import;
     let options = SimpleFileOptions::default()
         .compression_method(method)
         .large_file(import.reading.member.size >= ZIP64_FROM_BYTES);
     let mut out = zip::ZipWriter::new(BufWriter::with_capacity(WRITE_BYTES, file));
     out.start_file(name(import), options)?;
-    let mut text = BufWriter::with_capacity(WRITE_BYTES, &mut out);
+    entries(spool, archive, blank, &mut out)?;
+    out.finish()?.flush()
+}
+
+/// Writes the array: blank entries in the place of some, the others as they are.
+fn entries(spool: &Spool, archive: &Spooled, blank: &RoaringTreemap, out: impl Write) -> io::Result<()> {
+    let mut text = BufWriter::with_capacity(WRITE_BYTES, out);
     text.write_all(b"[")?;
-    let read = each_entry(spool.dir(), import, |entry| {
+    let read = each_entry(spool.dir(), archive, |entry| {
         if entry.index > 0 {
             text.write_all(b",")?;
         }
@@ -108,9 +142,7 @@ fn write(
     // It was read a moment ago.
     read.map_err(|Unread(why)| io::Error::other(why))?;
     text.write_all(b"]")?;
-    text.flush()?;
-    drop(text);
-    out.finish()?.flush()
+    text.flush()
 }
 
 /// The member's name: another's in other letters than ASCII's would be written otherwise.

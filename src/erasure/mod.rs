@@ -7,14 +7,19 @@
 //!
 //! Those who keep events come to the request in their own order; this room has not heard of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::sync::Arc;
 
 use roaring::RoaringTreemap;
 use tokio_util::sync::CancellationToken;
 
-use crate::ledger::{self, Erasure, Import, Ledger, LedgerError, Rewritten, Slot, Spooled, Stored, Whom};
-use crate::spool::{Spool, SpoolError};
+use crate::definition::{Definitions, Holder, UnknownEvents};
+use crate::events;
+use crate::intake::key_of;
+use crate::ledger::{self, Erasure, Ledger, LedgerError, Rewritten, Slot, Spooled, Stored, Whom};
+use crate::spool::{Pin, Spool, SpoolError};
+use crate::unique::{Key, Unique, UniqueError};
 
 mod blank; // an archive written anew
 mod search; // whose entries are where
@@ -30,7 +35,10 @@ pub enum ErasureError {
     /// The disk did not take a new spool file, or did not give an old one.
     #[error(transparent)]
     Spool(#[from] SpoolError),
-    /// Likewise.
+    /// The unique keys' trouble.
+    #[error(transparent)]
+    Unique(#[from] UniqueError),
+    /// The disk's, again.
     #[error("{doing}: {source}")]
     Disk {
         /// What was being done.
@@ -52,13 +60,25 @@ pub struct Erasing {
     pub ledger: Ledger,
     /// The spool, whose directory the caller has locked.
     pub spool: Spool,
+    /// The unique keys.
+    pub unique: Unique,
 }
 
 /// What became of one spool file.
 enum Looked {
     Nothing,
     Unread(Vec<(i64, String)>),
-    Rewritten(Rewritten, crate::spool::Pin, Vec<(i64, String)>),
+    Rewritten(Box<New>),
+}
+
+/// A spool file that was written anew.
+struct New {
+    rewritten: Rewritten,
+    /// Keeps it from being swept until the ledger has heard of it.
+    pin: Pin,
+    unread: Vec<(i64, String)>,
+    /// The unique keys of the entries that are blank in it.
+    keys: Vec<Key>,
 }
 
 impl Erasing {
@@ -98,18 +118,30 @@ impl Erasing {
     async fn clear_file(&self, erasure: &Erasure, file: &str, archives: Vec<Spooled>) -> Result<bool, ErasureError> {
         let (spool, whom, old) = (self.spool.clone(), erasure.whom.clone(), file.to_owned());
         let seq = erasure.seq;
-        let looked = tokio::task::spawn_blocking(move || rewrite(&spool, &old, &archives, &whom, seq)).await;
-        let (rewritten, _pin, unread) = match looked.map_err(|_| ErasureError::BrokeOff)?? {
+        let definitions = self.definitions(&archives).await?;
+        let work = move || rewrite(&spool, &old, &archives, &whom, seq, &definitions);
+        let looked = tokio::task::spawn_blocking(work).await;
+        let new = match looked.map_err(|_| ErasureError::BrokeOff)?? {
             Looked::Nothing => return Ok(true),
             Looked::Unread(unread) => {
                 self.note_unread(erasure, unread).await?;
                 return Ok(true);
             }
-            Looked::Rewritten(rewritten, pin, unread) => (rewritten, pin, unread),
+            Looked::Rewritten(new) => *new,
         };
+        let New {
+            rewritten,
+            pin,
+            unread,
+            keys,
+        } = new;
         self.note_unread(erasure, unread).await?;
+        // First: afterwards nobody knows any more what they were.
+        self.unique.forget(keys).await?;
         let question = self.spool.ask();
-        if !self.ledger.spool_rewritten(erasure.request, rewritten).await? {
+        let is_whole = self.ledger.spool_rewritten(erasure.request, rewritten).await?;
+        drop(pin);
+        if !is_whole {
             return Ok(false);
         }
         for unused in self.ledger.unused(vec![file.to_owned()]).await? {
@@ -121,6 +153,22 @@ impl Erasing {
                 })?;
         }
         Ok(true)
+    }
+
+    /// The event definitions that archives were read by, by their hash.
+    async fn definitions(&self, archives: &[Spooled]) -> Result<HashMap<String, String>, LedgerError> {
+        let mut texts = HashMap::new();
+        let hashes = archives
+            .iter()
+            .filter_map(|archive| archive.import.reading.definitions.clone());
+        for hash in hashes {
+            if !texts.contains_key(&hash)
+                && let Some(text) = self.ledger.frozen_definitions(&hash).await?
+            {
+                texts.insert(hash, text);
+            }
+        }
+        Ok(texts)
     }
 
     async fn note_unread(&self, erasure: &Erasure, unread: Vec<(i64, String)>) -> Result<(), LedgerError> {
@@ -158,7 +206,7 @@ pub async fn search(ledger: &Ledger, spool_dir: &std::path::Path, whom: &Whom) -
         let (spool_dir, whom) = (spool_dir.to_owned(), whom.clone());
         let work = move || {
             for archive in slots(&archives).into_values().filter_map(|of| of.first().copied()) {
-                search::count(&spool_dir, &archive.import, &whom, &mut found)?;
+                search::count(&spool_dir, archive, &whom, &mut found)?;
             }
             Ok::<_, io::Error>(found)
         };
@@ -186,19 +234,33 @@ fn slots(archives: &[Spooled]) -> BTreeMap<(u64, u64), Vec<&Spooled>> {
 }
 
 /// Looks for a person's entries in a spool file, and writes it anew if there are any.
-fn rewrite(spool: &Spool, old: &str, archives: &[Spooled], whom: &Whom, before: i64) -> Result<Looked, ErasureError> {
+fn rewrite(
+    spool: &Spool,
+    old: &str,
+    archives: &[Spooled],
+    whom: &Whom,
+    before: i64,
+    definitions: &HashMap<String, String>,
+) -> Result<Looked, ErasureError> {
     let disk = |source| ErasureError::Disk {
         doing: format!("reading `{old}` in the spool"),
         source,
     };
     let slots = slots(archives);
-    let mut unread = Vec::new();
+    let (mut unread, mut keys) = (Vec::new(), Vec::new());
     let mut theirs: BTreeMap<(u64, u64), RoaringTreemap> = BTreeMap::new();
     for (place, of_it) in &slots {
         let mut entries = RoaringTreemap::new();
         for archive in of_it.iter().filter(|archive| archive.import.seq < before) {
-            match search::entries_of(spool.dir(), &archive.import, whom).map_err(disk)? {
-                Ok(found) => entries |= found,
+            match search::entries_of(spool.dir(), archive, whom).map_err(disk)? {
+                Ok(found) => {
+                    let hash = archive.import.reading.definitions.as_ref();
+                    let text = hash.and_then(|hash| definitions.get(hash));
+                    if let Some(text) = text.filter(|_| !found.is_empty()) {
+                        keys.extend(keys_of(spool, archive, &found, text).map_err(disk)?);
+                    }
+                    entries |= found;
+                }
                 Err(Unread(why)) => unread.push((archive.import.id, why)),
             }
         }
@@ -219,7 +281,7 @@ fn rewrite(spool: &Spool, old: &str, archives: &[Spooled], whom: &Whom, before: 
         let slot = match theirs.remove(place) {
             Some(entries) => {
                 let limits = of_it.iter().map(|archive| archive.import.reading.limits);
-                let blanked = blank::archive(spool, &first.import, &entries, limits)?;
+                let blanked = blank::archive(spool, first, &entries, limits)?;
                 Slot {
                     stored: new.append(blanked.bytes)?,
                     blanked: Some((blanked.member, entries)),
@@ -237,7 +299,32 @@ fn rewrite(spool: &Spool, old: &str, archives: &[Spooled], whom: &Whom, before: 
         old: old.to_owned(),
         slots: moved,
     };
-    Ok(Looked::Rewritten(rewritten, pin, unread))
+    Ok(Looked::Rewritten(Box::new(New {
+        rewritten,
+        pin,
+        unread,
+        keys,
+    })))
+}
+
+/// The unique keys of some entries, by the definitions that they were read by.
+fn keys_of(spool: &Spool, archive: &Spooled, entries: &RoaringTreemap, definitions: &str) -> io::Result<Vec<Key>> {
+    let Ok(definitions) = Definitions::frozen(definitions) else {
+        return Ok(Vec::new());
+    };
+    let mut holder = Holder::new(&definitions, UnknownEvents::Accept);
+    let (mut keys, import) = (Vec::new(), Arc::new(archive.import.clone()));
+    let read = search::each_entry(spool.dir(), archive, |entry| {
+        if entries.contains(entry.index)
+            && let Some(batch) = events::one(&import, entry.index, entry.raw)
+            && let Some(event) = batch.get(0)
+        {
+            keys.extend(key_of(&mut holder, &event));
+        }
+        Ok(())
+    })?;
+    // It was read a moment ago; if it is not there any more, nor are the entries.
+    Ok(read.map_or_else(|_| Vec::new(), |()| keys))
 }
 
 fn stored(archive: &Spooled, old: &str, (offset, len): (u64, u64)) -> Stored {

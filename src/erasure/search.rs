@@ -8,7 +8,7 @@ use roaring::RoaringTreemap;
 
 use crate::archive;
 use crate::feed::{self, Entry, RawEntry, Stop, Walk};
-use crate::ledger::{Import, Whom};
+use crate::ledger::{Import, Spooled, Whom};
 use crate::spool::Slice;
 
 /// Buffer for the zip's small records, in bytes.
@@ -36,10 +36,14 @@ pub struct Found {
 pub struct Unread(pub String);
 
 /// The entries of an archive that are a person's, and are not blank yet.
-pub(super) fn entries_of(spool_dir: &Path, import: &Import, whom: &Whom) -> io::Result<Result<RoaringTreemap, Unread>> {
+pub(super) fn entries_of(
+    spool_dir: &Path,
+    archive: &Spooled,
+    whom: &Whom,
+) -> io::Result<Result<RoaringTreemap, Unread>> {
     let mut theirs = RoaringTreemap::new();
-    let read = each_entry(spool_dir, import, |entry| {
-        if is_of(&keys(entry, import), whom) {
+    let read = each_entry(spool_dir, archive, |entry| {
+        if is_of(&keys(entry, &archive.import), whom) {
             theirs.insert(entry.index);
         }
         Ok(())
@@ -48,10 +52,10 @@ pub(super) fn entries_of(spool_dir: &Path, import: &Import, whom: &Whom) -> io::
 }
 
 /// Adds what there is of a person in an archive.
-pub(super) fn count(spool_dir: &Path, import: &Import, whom: &Whom, found: &mut Found) -> io::Result<()> {
+pub(super) fn count(spool_dir: &Path, archive: &Spooled, whom: &Whom, found: &mut Found) -> io::Result<()> {
     let mut entries = 0;
-    let read = each_entry(spool_dir, import, |entry| {
-        let keys = keys(entry, import);
+    let read = each_entry(spool_dir, archive, |entry| {
+        let keys = keys(entry, &archive.import);
         if is_of(&keys, whom) {
             entries += 1;
         } else if let Some(email) = &keys.email
@@ -74,9 +78,10 @@ pub(super) fn count(spool_dir: &Path, import: &Import, whom: &Whom, found: &mut 
 /// Hands out every element of an archive's array, in order. An error of `take` ends it.
 pub(super) fn each_entry(
     spool_dir: &Path,
-    import: &Import,
+    archive: &Spooled,
     mut take: impl FnMut(&RawEntry<'_>) -> io::Result<()>,
 ) -> io::Result<Result<(), Unread>> {
+    let import = &archive.import;
     let Some(stored) = &import.stored else {
         return Ok(Err(Unread("it has left the spool".to_owned())));
     };
@@ -84,13 +89,16 @@ pub(super) fn each_entry(
         Ok(slice) => BufReader::with_capacity(RECORDS_BYTES, slice),
         Err(error) => return damage(error),
     };
-    let data = match archive::open(slice, &import.reading.member, &import.reading.limits) {
-        Ok(data) => data,
-        Err(archive::Error::Io(error)) => return damage(error),
-        Err(archive::Error::Fault(fault)) => return Ok(Err(Unread(fault.detail))),
+    let member = &import.reading.member;
+    let (size, data): (u64, Box<dyn Read + Send>) = match archive.is_plain {
+        true => (stored.len, Box::new(slice)),
+        false => match archive::open(slice, member, &import.reading.limits) {
+            Ok(data) => (member.size, data),
+            Err(archive::Error::Io(error)) => return damage(error),
+            Err(archive::Error::Fault(fault)) => return Ok(Err(Unread(fault.detail))),
+        },
     };
-    let mut walk: Walk<Box<dyn Read + Send>> =
-        Walk::expecting(import.reading.member.size, data, &import.reading.options);
+    let mut walk = Walk::expecting(size, data, &import.reading.options);
     loop {
         match walk.next() {
             Ok(Some(entry)) => take(&entry)?,

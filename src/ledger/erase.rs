@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dropping::forget_in_letters;
 use super::import::{SELECT_IMPORT, import};
+use super::people::{self, Who};
 use super::{DefaultUnit, Import, Ledger, LedgerError, Reading, Stored, Whom, history, log, report};
 use crate::archive::Member;
 
@@ -37,6 +38,9 @@ pub struct Cleared {
     pub archives: u64,
     /// Entries in these.
     pub entries: u64,
+    /// People of whom the ledger kept who they are.
+    #[serde(default)]
+    pub people: u64,
     /// Dead letters that were dropped or thinned out.
     pub dead_letters: u64,
     /// Texts of rejects, warnings and violations that were blanked.
@@ -52,6 +56,8 @@ pub struct Spooled {
     pub row: i64,
     /// The import.
     pub import: Import,
+    /// Whether its data file lies there as it came, in no archive: that of a user feed.
+    pub is_plain: bool,
 }
 
 /// A spool file that was written anew under another name.
@@ -97,9 +103,11 @@ impl Ledger {
                 params![now, seq, past.and_then(["erase"], None)],
             )?;
             let request = transaction.last_insert_rowid();
+            let people = people::forget(transaction, &who(&whom))?;
             let letters = forget_in_letters(transaction, None, &whom)?;
             let report = Cleared {
                 dead_letters: letters as u64,
+                people: people.len() as u64,
                 ..Cleared::default()
             };
             transaction.execute(
@@ -210,6 +218,8 @@ impl Ledger {
         self.write("erasing somebody from the ledger's texts", move |transaction| {
             let mut cleared = cleared(transaction, request)?;
             cleared.texts += blank_texts_about(transaction, &whom)?;
+            // What was read for the people before the spool was cleared may have been written down since.
+            people::forget(transaction, &who(&whom))?;
             cleared.dead_letters += forget_in_letters(transaction, None, &whom)? as u64;
             note_cleared(transaction, request, &cleared)?;
             transaction
@@ -254,6 +264,14 @@ impl Ledger {
 const ALL_PAST: &str = "who IS NOT NULL AND cleared_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM destinations
     WHERE state <> 'removed' AND seq <= (SELECT imports.seq FROM imports WHERE imports.id = requests.import))";
 
+/// The same person, as people are looked up.
+fn who(whom: &Whom) -> Vec<Who> {
+    let ids = whom.ids.iter().cloned().map(Who::Id);
+    let addresses = whom.addresses.iter();
+    let pairs = addresses.map(|address| Who::Pair(people::folded(&address.email), address.unit.clone()));
+    ids.chain(pairs).collect()
+}
+
 /// In which imports entries without a business unit got which.
 fn defaults(ledger: &Connection) -> rusqlite::Result<Vec<DefaultUnit>> {
     let mut select = ledger.prepare(
@@ -279,13 +297,18 @@ fn defaults(ledger: &Connection) -> rusqlite::Result<Vec<DefaultUnit>> {
 }
 
 fn archives_in(ledger: &Connection, file: &str) -> rusqlite::Result<Vec<Spooled>> {
-    let mut select = ledger.prepare_cached("SELECT id FROM imports WHERE spool_file = ?1 ORDER BY spool_offset, id")?;
-    let ids: Vec<i64> = select.query_map([file], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let mut select = ledger.prepare_cached(
+        "SELECT id, kind IN ('users', 'header') FROM imports WHERE spool_file = ?1 ORDER BY spool_offset, id",
+    )?;
+    let ids: Vec<(i64, bool)> = select
+        .query_map([file], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
     let mut select = ledger.prepare_cached(&format!("{SELECT_IMPORT} WHERE id = ?1"))?;
     ids.into_iter()
-        .map(|row| {
+        .map(|(row, is_plain)| {
             Ok(Spooled {
                 row,
+                is_plain,
                 import: select.query_row([row], import)?,
             })
         })

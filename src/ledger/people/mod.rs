@@ -27,6 +27,7 @@ pub use reading::{Concerned, PeopleAhead, PeopleGap, PeopleReading};
 pub use report::{ClashReport, MentionReport, PeopleReport, PersonReport};
 
 pub(super) use directory::is_known;
+pub(super) use forget::forget;
 pub(super) use reading::held_by_people;
 
 /// An address as addresses are compared: all of it in lower case, as Unicode has it. The part before the `@` may tell case by
