@@ -302,7 +302,11 @@ impl Ledger {
     /// Whether an import lies where it did, and is to be delivered as before: it may have been written anew without somebody's
     /// entries since, or undone.
     pub async fn is_as_before(&self, import: &Import) -> Result<bool, LedgerError> {
-        let before = import.clone();
+        // What was looked up for it is not the ledger's.
+        let before = Import {
+            definitions: None,
+            ..import.clone()
+        };
         self.read("looking at an import again", move |ledger| {
             let now: Option<Import> = ledger
                 .prepare_cached(&format!("{SELECT_IMPORT} WHERE onward = 1 AND seq = ?1"))?
