@@ -20,6 +20,8 @@
 //! | [`spool`] | downloaded archives on the local disk, by content, synced | SQL, JSON |
 //! | [`archive`] | the zip: its name, its end, its rules, its one data file | SFTP, SQL, configuration, the clock |
 //! | [`feed`] | the JSON array: streaming reader, entries, rejects | zip, SFTP, SQL, configuration, the clock |
+//! | [`definition`] | what an event of a name must look like, and entries held against it | zip, SFTP, SQL, configuration, the clock |
+//! | [`unique`] | unique keys: which events came before | archives, feeds, SFTP, the ledger's SQL |
 //! | [`ledger`] | SQLite: imports, exceptions, cursors, reports | SFTP, wire formats |
 //! | [`intake`] | the flow from a source to the ledger and back | destinations |
 //! | [`events`] | an import read again, less its exceptions | sources, destinations |
@@ -38,6 +40,8 @@
 //! | settled | a listed file that has stopped changing and is whole |
 //! | entry, event, reject | an element of the array; an accepted one; one that is not, with reasons |
 //! | violation | an archive rule not observed |
+//! | unique key, duplicate | what makes two events the same; the second of them: kept, not delivered |
+//! | run, block, staged, settled | keys sorted and written once; some hundred of them; before and after the ledger has their import |
 //! | claim, outcome, receipt | leave to import a file; what reading it came to; what the partner is told |
 //! | status | processed, failed, duplicate: an archive *fails*, an entry is *rejected*, a destination *refuses* |
 //! | put away | write the receipt, rename into the processed directory, then note it |
@@ -58,6 +62,7 @@ mod blocks;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod definition;
 pub mod delivery;
 #[cfg(feature = "demo")]
 pub mod demo;
@@ -76,4 +81,5 @@ pub mod receipt;
 pub mod source;
 pub mod spool;
 pub mod telemetry;
+pub mod unique;
 pub mod verdict;

@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use crate::ledger::report::{Count, ImportInFull, RejectReport};
-use crate::verdict::{Class, RejectCode, Violation, ViolationCode, Warning, WarningCode};
+use crate::verdict::{Class, FeedKind, RejectCode, Violation, ViolationCode, Warning, WarningCode};
 
 /// Rejects shown in a receipt.
 pub const REJECTS_SHOWN: usize = 100;
@@ -19,6 +19,8 @@ pub struct Receipt {
     pub note: Option<String>,
     /// The archive's file name.
     pub archive: String,
+    /// `events` or `orders`; `users` and `header` for the two files of a user feed.
+    pub kind: String,
     /// `processed`, `failed` or `duplicate`.
     pub status: String,
     /// What happened, in a sentence.
@@ -31,6 +33,8 @@ pub struct Receipt {
     pub entries: u64,
     /// Events taken in.
     pub accepted: u64,
+    /// Of these, events that came before, by their unique keys: kept, and not delivered again.
+    pub duplicates: u64,
     /// Entries that were not accepted.
     pub rejected: u64,
     /// SHA-256 of the archive in hex.
@@ -104,20 +108,25 @@ impl Receipt {
         };
         let note = match (import.status.as_str(), taken_in) {
             // Word for word as documented, whatever the number: partners' scripts look for it.
-            ("failed", Some(events)) if stored => Some(format!("{events} events are imported; do not send them again")),
+            ("failed", Some(events)) if stored => Some(format!(
+                "{events} {}s are imported; do not send them again",
+                noun(&import.kind)
+            )),
             _ => None,
         };
         Receipt {
             note,
             summary: summary(
+                noun(&import.kind),
                 &import.status,
                 import.imported,
                 stored,
                 taken_in,
-                import.rejected,
+                (import.duplicates, import.rejected),
                 &import.violations,
             ),
             import: stored.then_some(import.id),
+            kind: import.kind,
             rejects_not_shown: import.rejected.saturating_sub(full.rejects.len() as u64),
             violations: import
                 .violations
@@ -132,6 +141,7 @@ impl Receipt {
             imported: import.imported,
             entries: import.entries,
             accepted: import.accepted,
+            duplicates: import.duplicates,
             rejected: import.rejected,
             sha256: import.sha256,
             data_sha256: import.data_sha256,
@@ -167,13 +177,23 @@ fn are(count: u64, noun: &str) -> String {
     }
 }
 
+/// What an import's entries are called.
+fn noun(kind: &str) -> &'static str {
+    match FeedKind::parse(kind) {
+        Some(FeedKind::Header) => "column",
+        Some(FeedKind::Users) => "user",
+        _ => "event",
+    }
+}
+
 /// What happened, in a sentence.
 fn summary(
+    noun: &str,
     status: &str,
     imported: bool,
     stored: bool,
     taken_in: Option<u64>,
-    rejected: u64,
+    (duplicates, rejected): (u64, u64),
     violations: &[Violation],
 ) -> String {
     let codes = || {
@@ -184,22 +204,33 @@ fn summary(
             .join(", ")
     };
     let are = |events: u64| match stored {
-        true => format!("{} imported", are(events, "event")),
-        false if events == 1 => "1 event would be imported".to_owned(),
-        false => format!("{events} events would be imported"),
+        true => format!("{} imported", are(events, noun)),
+        false if events == 1 => format!("1 {noun} would be imported"),
+        false => format!("{events} {noun}s would be imported"),
     };
-    let but = match rejected {
+    let mut but = match duplicates {
+        0 => String::new(),
+        1 => ", of which 1 came before and is not delivered again".to_owned(),
+        _ => format!(", of which {duplicates} came before and are not delivered again"),
+    };
+    but += &match rejected {
         0 => String::new(),
         1 => "; 1 entry was rejected".to_owned(),
         _ => format!("; {rejected} entries were rejected"),
     };
-    let stays = "the archive is marked as failed";
+    let stays = match noun {
+        "event" => "the archive is marked as failed",
+        _ => "the file is marked as failed",
+    };
     match (status, imported, taken_in) {
         ("processed", _, events) => format!("{}{but}", are(events.unwrap_or_default())),
         ("failed", true, Some(events)) => format!("{}{but}, but {stays}: {}", are(events), codes()),
         ("failed", false, Some(_)) => format!("nothing new is imported, and {stays}: {}", codes()),
         ("failed", _, _) => format!("nothing is imported, and {stays}: {}", codes()),
         ("duplicate", _, Some(events)) => format!("nothing new is imported: {} already", are(events)),
+        ("duplicate", _, None) => {
+            "nothing is imported: a newer user feed was taken in, and only the newest one counts".to_owned()
+        }
         _ => "nothing is imported yet".to_owned(),
     }
 }
@@ -209,7 +240,7 @@ pub fn fix_violation(code: ViolationCode) -> &'static str {
     use ViolationCode::*;
     match code {
         NameMalformed => {
-            "Name the archive event_history_YYYYMMDDHHMMSS.json.zip, with the time in UTC, all in lower case, and upload it under that name. `feedgate pack FEED.json` makes such an archive."
+            "Name the archive event_history_YYYYMMDDHHMMSS.json.zip, with the time in UTC, all in lower case, and upload it under that name. `feedgate pack FEED.json` makes such an archive. An order feed is named order_history_ and so on; the two files of a user feed are user_feed_header_YYYYMMDDHHMMSS.json and user_feed_data_YYYYMMDDHHMMSS.json, and not packed."
         }
         NameTimestamp => {
             "The 14 digits are year, month, day, hour, minute and second, in UTC, of a time that exists (hours 00 to 23, seconds 00 to 59). Rename the data file and the archive alike."
@@ -294,6 +325,18 @@ pub fn fix_reject(code: RejectCode) -> &'static str {
         UserValueTooLong => "Shorten the text: 16 KiB is the most.",
         UserTooLarge => "Make the user smaller: 1 MiB is the most.",
         UserNesting => "Flatten the value: two levels of nesting and 30 nested fields are the most.",
+        DefinitionFieldMissing => {
+            "Give the entry the field that is named; null and blank count as absent. Ask the operator for the definition of the event: `feedgate definitions explain NAME` prints it, with an example."
+        }
+        DefinitionFieldType => {
+            "Write the value in the type that is named: numbers and true or false without quotation marks, texts within them."
+        }
+        DefinitionValue => {
+            "Send one of the values, or the form, that the message names; or ask the operator to allow yours."
+        }
+        DefinitionUnknownEvent => {
+            "This feed takes only events that were agreed on. Check the spelling of \"event\", or ask the operator for a definition of it."
+        }
     }
 }
 
@@ -306,5 +349,8 @@ pub fn fix_warning(code: WarningCode) -> &'static str {
         WarningCode::DuplicateKey => "The key is there twice in one entry. Keep one.",
         WarningCode::OrderIdNumber => "\"orderId\" is taken as text; write it as a string, so that leading zeros survive.",
         WarningCode::TotalDiffers => "\"total\" and \"cart.total\" are different amounts. Both are kept as given.",
+        WarningCode::DuplicateEvent => {
+            "The same event came before: its name, its customer and the fields that tell such events apart are the same. It is kept and not delivered again. If it is another event, one of these fields must differ."
+        }
     }
 }

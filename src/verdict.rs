@@ -253,6 +253,14 @@ codes! {
         UserTooLarge = "user_too_large",
         /// Values nested more than two levels deep, or more than 30 nested fields.
         UserNesting = "user_nesting",
+        /// A field that the event's definition requires is absent, null or blank.
+        DefinitionFieldMissing = "definition_field_missing",
+        /// A field is of another type than the definition says.
+        DefinitionFieldType = "definition_field_type",
+        /// A field's value is not one that the definition allows.
+        DefinitionValue = "definition_value",
+        /// No definition is for this event, and the operator wants one for each.
+        DefinitionUnknownEvent = "definition_unknown_event",
     }
 }
 
@@ -298,6 +306,8 @@ codes! {
         OrderIdNumber = "order_id_number",
         /// `total` is another amount than `cart.total`.
         TotalDiffers = "total_differs",
+        /// The same event was seen before, by its unique key: it is kept, and not delivered.
+        DuplicateEvent = "duplicate_event",
     }
 }
 

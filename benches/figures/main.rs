@@ -21,6 +21,7 @@ mod run;
 mod server;
 mod small;
 mod table;
+mod unique;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -61,6 +62,13 @@ struct Options {
     /// Inflate an archive's first member and throw it away: the yardstick, as a process
     #[arg(long, hide = true)]
     inflate: Option<PathBuf>,
+
+    /// Stage so many new unique keys in the store of this directory, as a process
+    #[arg(long, hide = true, requires = "keys")]
+    unique: Option<PathBuf>,
+
+    #[arg(long, hide = true)]
+    keys: Option<usize>,
 
     /// What cargo says to every benchmark
     #[arg(long, hide = true)]
@@ -138,6 +146,12 @@ const FIGURES: &[Figure] = &[
         measure: growth::start,
     },
     Figure {
+        name: "unique",
+        about: "a million events with unique keys, against ten million known ones",
+        prepare: unique::prepare,
+        measure: unique::unique,
+    },
+    Figure {
         name: "deliver",
         about: "a million events to `file` and `http`",
         prepare: big::prepare_million,
@@ -148,11 +162,13 @@ const FIGURES: &[Figure] = &[
 #[expect(clippy::print_stdout, reason = "the table is what it is for")]
 fn main() -> ExitCode {
     let options = Options::parse();
-    if let Some(archive) = &options.inflate {
-        return match inflate::inflate(archive) {
-            Ok(_) => ExitCode::SUCCESS,
-            Err(error) => fail(&error),
-        };
+    let as_a_process = match (&options.inflate, &options.unique) {
+        (Some(archive), _) => Some(inflate::inflate(archive).map(drop)),
+        (None, Some(dir)) => Some(unique::stage(dir, options.keys.unwrap_or_default())),
+        (None, None) => None,
+    };
+    if let Some(done) = as_a_process {
+        return done.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS);
     }
     if options.list {
         for figure in FIGURES {

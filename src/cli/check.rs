@@ -2,6 +2,7 @@
 //! ([`connections`]). It changes nothing.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::args::CheckArgs;
 use super::output::Out;
@@ -11,6 +12,7 @@ use crate::config::ConfigError;
 use crate::config::resolve::LimitSettings;
 use crate::intake::Rules;
 use crate::receipt::Receipt;
+use crate::unique::Spill;
 
 /// Vets archives, or everything else.
 pub async fn run(config: Option<&Path>, args: CheckArgs) -> anyhow::Result<Ending> {
@@ -77,14 +79,28 @@ fn rules(config: Option<&Path>, source: Option<&str>) -> anyhow::Result<(Rules, 
         (None, [only]) => only.clone(),
         (None, _) => settings::default_source()?,
     };
-    Ok((Rules::of(&found, &settings.limits), settings.limits))
+    // Many unique keys are sorted on the disk: where temporary files go, or, in a container that has no such place, where the
+    // state is.
+    let places = [std::env::temp_dir(), settings.state_dir.clone()];
+    let keys_to = places.iter().map(|dir| Spill::new(dir)).find(Spill::is_usable);
+    let rules = Rules {
+        keys_to: keys_to.map(Arc::new),
+        ..Rules::of(&found, &settings.limits, &settings.definitions)
+    };
+    Ok((rules, settings.limits))
 }
 
-/// The rules where nobody configured anything.
-pub(super) fn defaults() -> anyhow::Result<(Rules, LimitSettings)> {
+/// The rules where nobody configured anything, but for event definitions: those of the configuration, if there is a sound one.
+pub(super) fn defaults(config: Option<&Path>) -> anyhow::Result<(Rules, LimitSettings)> {
     let settings = settings::defaults()?;
+    let definitions = match settings::load(config) {
+        Ok(settings) => settings.definitions,
+        // Who names one wants it to count.
+        Err(error) if config.is_some() => return Err(error.into()),
+        Err(_) => settings.definitions.clone(),
+    };
     Ok((
-        Rules::of(&settings::default_source()?, &settings.limits),
+        Rules::of(&settings::default_source()?, &settings.limits, &definitions),
         settings.limits,
     ))
 }

@@ -1,5 +1,7 @@
 //! `pack`: the archive a partner should have sent, and what the importer would say of it.
 
+use std::path::Path;
+
 use anyhow::Context;
 
 use super::Ending;
@@ -10,9 +12,9 @@ use super::pack::pack;
 use super::vet::{Vetted, vet};
 
 /// Packs, and vets what was packed: a well-packed feed may still be full of bad entries.
-pub fn run(args: &PackArgs) -> anyhow::Result<Ending> {
+pub fn run(config: Option<&Path>, args: &PackArgs) -> anyhow::Result<Ending> {
     let packed = pack(&args.feed, args.dir.as_deref(), crate::ledger::now())?;
-    let (rules, limits) = defaults()?;
+    let (rules, limits) = defaults(config)?;
     let mut out = Out::new();
     let mut ending = Ending::Well;
     if let Vetted::Archive(receipt) = vet(&packed.path, &rules, limits.archive_bytes)? {

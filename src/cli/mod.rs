@@ -86,7 +86,7 @@ fn carry_out(args: Args) -> anyhow::Result<Ending> {
         Command::Run => on_runtime(run::run(config)),
         Command::Once => on_runtime(run::once(config)),
         Command::Check(args) => on_runtime(check::run(config, args)),
-        Command::Pack(args) => make_archive::run(&args),
+        Command::Pack(args) => make_archive::run(config, &args),
         Command::Status(args) if args.health => health::run(config, &args),
         Command::Status(args) => on_runtime(status::run(config, &args)),
         Command::Keys(args) => on_runtime(async move { show_keys::run(&args).await }),

@@ -68,6 +68,15 @@ fn facts(import: &ImportReport) -> Vec<(&'static str, String)> {
             format!("{} bytes, now {}: {}", import.size, whereabouts(import), import.path),
         ),
     ];
+    if import.duplicates > 0 {
+        facts.push((
+            "duplicates",
+            format!(
+                "{} of the accepted came before: kept, and not delivered again",
+                import.duplicates
+            ),
+        ));
+    }
     facts.extend(import.sha256.clone().map(|sha256| ("sha256", sha256)));
     facts.extend(import.data_bytes.map(|bytes| ("data", format!("{bytes} bytes"))));
     if !import.flags.is_empty() {

@@ -248,6 +248,14 @@ fn remarks(import: &ImportReport) -> String {
             .filter(|flag| **flag != import.status)
             .map(|flag| (*flag).to_owned()),
     );
+    if import.duplicates > 0 {
+        let noun = if import.duplicates == 1 {
+            "duplicate event"
+        } else {
+            "duplicate events"
+        };
+        remarks.push(format!("{} {noun}", import.duplicates));
+    }
     if import.status == "failed" && import.imported {
         remarks.push("imported all the same".to_owned());
     }

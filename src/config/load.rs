@@ -36,20 +36,20 @@ impl Settings {
         let environment: Environment = environment.into_iter().collect();
         let path = place(path, &environment)?;
         let text = text_of(path.as_deref())?;
-        settings(&text, &environment).map_err(|problems| wrong(path, problems))
+        settings(&text, path.as_deref(), &environment).map_err(|problems| wrong(path, problems))
     }
 
     /// Reads a text as if it were the file, with nothing laid over it.
     pub fn parse(text: &str) -> Result<Settings, ConfigError> {
-        settings(text, &Environment::new()).map_err(|problems| wrong(None, problems))
+        settings(text, None, &Environment::new()).map_err(|problems| wrong(None, problems))
     }
 }
 
-fn settings(text: &str, environment: &Environment) -> Result<Settings, Vec<Problem>> {
+fn settings(text: &str, path: Option<&Path>, environment: &Environment) -> Result<Settings, Vec<Problem>> {
     let mut root = tree::parse(text)?;
     let mut problems = tree::overlay(&mut root, environment);
     let file: super::File = read(&root, &mut problems);
-    let settings = Resolver::new(environment, &mut problems).settings(&file);
+    let settings = Resolver::new(environment, &mut problems).settings(&file, path);
     if problems.is_empty() {
         Ok(settings)
     } else {

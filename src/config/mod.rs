@@ -10,6 +10,7 @@
 pub mod resolve;
 
 mod bento; // what a destination at Bento needs
+mod definitions; // what events must look like
 mod destinations; // each destination, and that none is in another's way
 mod form; // durations, sizes, names: a value becomes what it means, or says what is wanted
 mod header; // the headers of requests, the statuses of answers
@@ -38,8 +39,10 @@ use url::Url;
 use web_url::WebUrl;
 use words::{Compression, Format, Kind, Partition};
 
+use crate::definition::UnknownEvents;
 use crate::feed::DuplicateKeys;
 
+pub use definitions::read_file;
 pub use load::{load_state_dir, place};
 pub use problem::{ConfigError, Place, Problem};
 pub use section::Written;
@@ -65,6 +68,8 @@ section! {
         destination: Vec<Destination> = Vec::new(),
         /// Bounds on archives and on work.
         limits: Limits = Limits::default(),
+        /// What events must look like.
+        definitions: DefinitionRules = DefinitionRules::default(),
         /// How long archives stay on the local disk.
         spool: Spool = Spool::default(),
         /// The import status log, `imports.jsonl` in `state_dir`.
@@ -253,6 +258,17 @@ section! {
 }
 
 section! {
+    /// Event definitions: what an event of a name must look like. An entry that breaks its definition is rejected.
+    pub struct DefinitionRules in "definitions" {
+        /// Where they lie: a directory of `.json` files in the form of the vendor's create-event call. If not given: `events`
+        /// beside the configuration file, if there is such a directory.
+        dir: PathBuf,
+        /// What becomes of an event that has no definition: `accept` or `reject`.
+        unknown_events: UnknownEvents = UnknownEvents::Accept,
+    }
+}
+
+section! {
     /// How long archives stay in the spool, the local store that deliveries and `feedgate events` read.
     pub struct Spool in "spool" {
         /// At least this long after import, and until every destination is past it.
@@ -286,6 +302,7 @@ pub fn keys() -> Vec<(&'static str, Vec<&'static str>)> {
         of::<Source>(),
         of::<Destination>(),
         of::<Limits>(),
+        of::<DefinitionRules>(),
         of::<Spool>(),
         of::<ImportLog>(),
     ]

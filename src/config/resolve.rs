@@ -1,10 +1,12 @@
 //! What the program uses: defaults filled in, addresses parsed, secrets read.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::url::Url;
 use super::web_url::without_query;
+use crate::definition::{Definitions, UnknownEvents};
 use crate::feed::DuplicateKeys;
 
 /// Text that prints nothing: passwords, passphrases.
@@ -40,10 +42,23 @@ pub struct Settings {
     pub destinations: Vec<DestinationSettings>,
     /// Bounds on archives and on work.
     pub limits: LimitSettings,
+    /// What events must look like.
+    pub definitions: DefinitionSettings,
     /// How long archives stay in the spool.
     pub spool: SpoolSettings,
     /// The import status log.
     pub import_log: ImportLogSettings,
+}
+
+/// What events must look like.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DefinitionSettings {
+    /// Where the definitions lie, or would; `None` where there is no configuration file to lie beside.
+    pub dir: Option<PathBuf>,
+    /// What becomes of an event that has none.
+    pub unknown_events: UnknownEvents,
+    /// The definitions, if there are any.
+    pub definitions: Option<Arc<Definitions>>,
 }
 
 /// One source.

@@ -4,7 +4,7 @@
 
 use std::fmt::Debug;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::form::{Bytes, Count, Name};
@@ -29,7 +29,13 @@ impl<'a> Resolver<'a> {
         self.problems.push(Problem::new(place.clone(), message));
     }
 
-    pub(super) fn settings(&mut self, file: &File) -> Settings {
+    /// Whether nothing is wrong so far.
+    pub(super) fn is_well(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    /// What the file says, which lies at `path`, if it is one.
+    pub(super) fn settings(&mut self, file: &File, path: Option<&Path>) -> Settings {
         let state_dir = self.absolute(&file.state_dir);
         self.refuse_twins(
             "source",
@@ -58,6 +64,8 @@ impl<'a> Resolver<'a> {
             sources,
             destinations,
             limits: self.limits(&file.limits.value),
+            // Of the actions, destinations list none yet.
+            definitions: self.definitions(&file.definitions, path, &[]),
             spool: SpoolSettings {
                 retention: spool.retention.value,
                 max_lag: spool.max_lag.value,

@@ -4,6 +4,7 @@ use super::form::digits;
 use super::resolve::{After, Packaging, Start, StatusMeaning, WithoutEmail};
 use super::section::Scalar;
 use super::tree::{Node, Value};
+use crate::definition::UnknownEvents;
 use crate::feed::DuplicateKeys;
 
 /// The type of a destination.
@@ -63,6 +64,15 @@ impl Scalar for Kind {
 impl Scalar for Packaging {
     fn read(node: &Node) -> Result<Packaging, String> {
         one_of(node, &[("lenient", Packaging::Lenient), ("strict", Packaging::Strict)])
+    }
+}
+
+impl Scalar for UnknownEvents {
+    fn read(node: &Node) -> Result<UnknownEvents, String> {
+        one_of(
+            node,
+            &[("accept", UnknownEvents::Accept), ("reject", UnknownEvents::Reject)],
+        )
     }
 }
 

@@ -179,6 +179,7 @@ fn say_import(value: &Value, source: &str) {
                 import = number("id"),
                 entries = number("entries"),
                 accepted = number("accepted"),
+                duplicates = number("duplicates"),
                 rejected = number("rejected"),
                 violations = codes("violations"),
                 flags = codes("flags"),

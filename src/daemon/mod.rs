@@ -20,6 +20,7 @@ use crate::intake::{Intake, Readers, Trouble, backoff};
 use crate::ledger::{Ledger, LedgerError, now};
 use crate::source::{LocalSource, SftpSource, Source};
 use crate::spool::Spool;
+use crate::unique::{Spill, Unique};
 
 mod elapsing; // how much time has passed, whatever the clock says
 mod heartbeat; // how others see that the daemon is alive
@@ -63,6 +64,7 @@ struct World {
     state_dir: PathBuf,
     ledger: Ledger,
     spool: Spool,
+    unique: Unique,
     committed: Arc<Notify>,
 }
 
@@ -81,10 +83,14 @@ impl World {
         }
         ledger.unclaim_all().await?;
         spool.sweep_unfinished().with_context(opening)?;
+        Spill::sweep(&state_dir).context("sweeping the state directory")?;
+        let unique =
+            Unique::new(&state_dir, settings.spool.free_bytes_min).context("starting the thread of the unique keys")?;
         let world = World {
             state_dir,
             ledger,
             spool,
+            unique,
             committed: Arc::new(Notify::new()),
         };
         world.keep_what_is_forgotten().await.with_context(opening)?;
@@ -114,8 +120,10 @@ impl World {
             source: open_source(source),
             settings: source.clone(),
             limits: settings.limits,
+            definitions: settings.definitions.clone(),
             ledger: self.ledger.clone(),
             spool: self.spool.clone(),
+            unique: self.unique.clone(),
             state_dir: (self.state_dir.clone(), settings.spool.free_bytes_min),
             readers: readers.clone(),
             committed: self.committed.clone(),
@@ -171,9 +179,11 @@ pub async fn run(mut settings: Settings, mut reload: Reload, stop: CancellationT
         version = env!("CARGO_PKG_VERSION"),
         state_dir = %settings.state_dir.display(),
         sources = settings.sources.len(),
+        definitions = settings.definitions.definitions.as_ref().map_or(0, |all| all.iter().count()),
         destinations = settings.destinations.len(),
         "feedgate is running"
     );
+    warn_of_oddities(&settings);
     let mut log = world.start_log(settings.import_log);
     let mut readers = Readers::new(settings.limits.concurrent_imports);
     let mut sources = HashMap::new();
@@ -214,6 +224,10 @@ pub async fn run(mut settings: Settings, mut reload: Reload, stop: CancellationT
                     readers = Readers::new(changed.limits.concurrent_imports);
                     end_all(&mut sources).await;
                 }
+                if changed.definitions != settings.definitions {
+                    warn_of_oddities(&changed);
+                    end_all(&mut sources).await;
+                }
                 if changed.import_log != log.settings {
                     log.end(LOG_END_MAX).await;
                     log = world.start_log(changed.import_log);
@@ -230,6 +244,13 @@ pub async fn run(mut settings: Settings, mut reload: Reload, stop: CancellationT
     log.end(LOG_END_MAX).await;
     heartbeat.end();
     Ok(())
+}
+
+/// Says what is odd about the event definitions, when they come into force.
+fn warn_of_oddities(settings: &Settings) {
+    for odd in settings.definitions.definitions.iter().flat_map(|all| all.warnings()) {
+        tracing::warn!("{odd}");
+    }
 }
 
 /// Ends the tasks whose settings are gone or have changed, and starts those that are new.

@@ -46,6 +46,7 @@ pub async fn once(settings: &Settings, stop: CancellationToken) -> anyhow::Resul
         opened = World::open(settings) => opened?,
         () = stop.cancelled() => return Ok(Once { stopped: true, ..Once::default() }),
     };
+    super::warn_of_oddities(settings);
     let mut elapsing = world.elapsing();
     // Tasks that were told to stop are waited for until then.
     let too_late = CancellationToken::new();

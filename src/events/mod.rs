@@ -51,6 +51,7 @@ pub(crate) fn an_import() -> std::sync::Arc<crate::ledger::Import> {
                 depth_max: 128,
                 kind: crate::verdict::FeedKind::Events,
                 ordered_items: false,
+                order_unique: false,
             },
             limits: archive::Limits {
                 unpacked_bytes: 1 << 34,

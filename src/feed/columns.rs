@@ -123,7 +123,7 @@ impl Columns {
                 faults.push(Violation {
                     at: Some(entry.position_of(offset)),
                     entry: Some(entry.index),
-                    excerpt: Some(excerpt::of_entry(entry.raw)),
+                    excerpt: Some(excerpt::of_entry(entry.raw, entry.sensitive)),
                     ..of_header(detail)
                 });
             }
@@ -250,6 +250,7 @@ mod tests {
             depth_max: 128,
             kind: crate::verdict::FeedKind::Header,
             ordered_items: false,
+            order_unique: false,
         };
         Columns::read(header.as_bytes(), &options).map_err(|faults| {
             let told = faults.into_iter().map(|fault| {

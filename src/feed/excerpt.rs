@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::mask::{MASK, may_hold_sensitive, shown};
+use super::mask::{MASK, Sensitive, may_hold_sensitive, shown};
 use super::text::inner;
 use super::window::LOOK_AHEAD;
 use crate::hidden::is_hidden;
@@ -17,39 +17,43 @@ const ENTRY_CHARS: usize = 120;
 const SIDE_CHARS: usize = 40;
 
 /// The beginning of an entry, masked, at most about 120 characters.
-pub(super) fn of_entry(raw: &str) -> String {
+pub(super) fn of_entry(raw: &str, sensitive: &Sensitive) -> String {
     let text = raw.as_bytes();
     // Masking may shorten it: twice as much text is enough to fill the excerpt in all but odd cases.
     let window = 0..whole_character(text, 2 * ENTRY_CHARS);
     let cut = window.end < text.len();
-    head(&shown(text, window, text.len()), ENTRY_CHARS, cut)
+    head(&shown(text, window, text.len(), sensitive), ENTRY_CHARS, cut)
 }
 
 /// A value in a message: masked within, at most about 40 characters.
 ///
 /// A whole value, from valid JSON: a text in it is shown, but for one that may hold what belongs under another name.
-pub(super) fn of_value(value: &[u8]) -> String {
+pub(super) fn of_value(value: &[u8], sensitive: &Sensitive) -> String {
     if let Some(inner) = inner(value) {
-        return match may_hold_sensitive(inner) {
+        return match may_hold_sensitive(inner, sensitive) {
             true => MASK.to_owned(),
             false => quoted(value),
         };
     }
     let end = whole_character(value, 4 * SIDE_CHARS);
-    head(&shown(value, 0..end, value.len()), SIDE_CHARS, end < value.len())
+    head(
+        &shown(value, 0..end, value.len(), sensitive),
+        SIDE_CHARS,
+        end < value.len(),
+    )
 }
 
 /// The text around a fault. `text` begins where a token does; the place is `at`.
 ///
 /// What follows the place is shown up to the next colon only: behind it stands a value, of a name that may be garbled.
-pub(super) fn around(text: &[u8], at: usize) -> String {
+pub(super) fn around(text: &[u8], at: usize, sensitive: &Sensitive) -> String {
     let from = whole_character(text, at.saturating_sub(4 * SIDE_CHARS));
     let mut to = whole_character(text, at + LOOK_AHEAD);
     if let Some(colon) = memchr::memchr(b':', &text[at..to]) {
         to = at + colon + 1;
     }
-    let before = tail(&shown(text, from..at, at), SIDE_CHARS, from > 0);
-    let after = head(&shown(text, at..to, at), SIDE_CHARS, to < text.len());
+    let before = tail(&shown(text, from..at, at, sensitive), SIDE_CHARS, from > 0);
+    let after = head(&shown(text, at..to, at, sensitive), SIDE_CHARS, to < text.len());
     (before + &after).trim().to_owned()
 }
 
@@ -116,7 +120,7 @@ mod tests {
 
     #[test]
     fn emails_and_ids_are_masked_at_any_depth() {
-        let check = |raw: &str, expect: &str| assert_eq!(of_entry(raw), expect, "{raw}");
+        let check = |raw: &str, expect: &str| assert_eq!(of_entry(raw, &Sensitive::default()), expect, "{raw}");
         check(
             r#"{"id":"7","email":"ada@example.com"}"#,
             r#"{"id":"***","email":"***"}"#,
@@ -140,17 +144,19 @@ mod tests {
     #[test]
     fn a_cut_never_shows_what_it_cuts() {
         let long = format!(r#"{{"a":"{}","email":"ada@example.com"}}"#, "ü".repeat(300));
-        let excerpt = of_entry(&long);
+        let excerpt = of_entry(&long, &Sensitive::default());
         assert_eq!(excerpt.chars().count(), ENTRY_CHARS + 1);
         assert!(excerpt.ends_with("ü…"), "{excerpt}");
 
         let long = format!(r#"{{"email":"{}"}}"#, "ada@example.com".repeat(100));
-        assert_eq!(of_entry(&long), r#"{"email":"***"…"#);
+        assert_eq!(of_entry(&long, &Sensitive::default()), r#"{"email":"***"…"#);
     }
 
     #[test]
     fn a_text_in_a_message_is_shown_unless_it_may_be_an_email_or_id() {
-        let check = |value: &str, expect: &str| assert_eq!(of_value(value.as_bytes()), expect, "{value}");
+        let check = |value: &str, expect: &str| {
+            assert_eq!(of_value(value.as_bytes(), &Sensitive::default()), expect, "{value}")
+        };
         check("\"2020-01-01T24:00:00Z\"", "\"2020-01-01T24:00:00Z\"");
         check("\"Mon, 06 Jan 2020 10:00:00 GMT\"", "\"Mon, 06 Jan 2020 10:00:00 GMT\"");
         check("\"middle: idle\"", "\"middle: idle\"");

@@ -2,6 +2,7 @@
 
 use super::excerpt;
 use super::explain;
+use super::mask::Sensitive;
 use super::position::Places;
 use super::scan::{Wanted, is_blank};
 use super::window::{LOOK_AHEAD, LOOK_BACK};
@@ -66,11 +67,12 @@ impl Fault<'_> {
         }
     }
 
-    pub fn build(self) -> Violation {
+    /// The violation, with an excerpt in which these are masked.
+    pub fn build(self, sensitive: &Sensitive) -> Violation {
         let Place {
             places, from, at, to, ..
         } = self.place;
-        let around = || excerpt::around(&places.data[from..to], at - from);
+        let around = || excerpt::around(&places.data[from..to], at - from, sensitive);
         Violation {
             at: Some(places.at(at)),
             entry: self.entry,

@@ -32,6 +32,15 @@ impl<T> Field<T> {
     }
 }
 
+impl Field<Cow<'_, str>> {
+    pub fn as_good(&self) -> Option<&str> {
+        match self {
+            Field::Good(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
 /// What is wrong with a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Bad {
@@ -122,7 +131,7 @@ impl<T> Field<T> {
 }
 
 /// The JSON type of a value, as a noun.
-pub(super) fn type_of(value: &str) -> &'static str {
+pub(crate) fn type_of(value: &str) -> &'static str {
     match value.as_bytes().first() {
         Some(b'"') => "a string",
         Some(b'{') => "an object",

@@ -143,6 +143,30 @@ impl<'e, 'a> Weighed<'e, 'a> {
         self.reasons.first().map(|(code, _)| *code)
     }
 
+    /// The name of its event, if it is accepted.
+    pub fn event(&self) -> Option<&str> {
+        match &self.fields {
+            Some(Fields {
+                event: Field::Good(event),
+                ..
+            }) if self.reasons.is_empty() => Some(event),
+            _ => None,
+        }
+    }
+
+    /// Whose it is, as [`extract`] would say: id, e-mail address and business unit, the default one included.
+    pub fn identity(&self) -> [Option<&str>; 3] {
+        let Some(fields) = &self.fields else { return [None; 3] };
+        let default = fields
+            .takes_default_unit()
+            .then_some(self.options.default_business_unit.as_deref());
+        [
+            fields.id.as_good(),
+            fields.email.as_good(),
+            fields.business_unit.as_good().or(default.flatten()),
+        ]
+    }
+
     /// What is odd about it, if it is accepted.
     pub fn warnings(&self) -> impl Iterator<Item = WarningCode> {
         let accepted = self.reasons.is_empty();
@@ -160,13 +184,14 @@ impl<'e, 'a> Weighed<'e, 'a> {
         Verdict::Accepted(event.unwrap_or_default(), warnings)
     }
 
-    /// The unit, or none, and the `orderId` of a completed order in an order feed: with them it counts once only.
-    pub fn completed_order(&self) -> Option<(Option<&str>, &str)> {
-        let unit = match &self.fields.as_ref()?.business_unit {
-            Field::Good(unit) => Some(&**unit),
-            _ => self.options.default_business_unit.as_deref(),
-        };
-        Some((unit, self.order_id.as_deref()?))
+    /// `orderId` of a completed order in an order feed: with its unit it counts once only.
+    pub fn completed_order(&self) -> Option<&str> {
+        self.order_id.as_deref()
+    }
+
+    /// Whether an order of its feed counts once only.
+    pub fn counts_once(&self) -> bool {
+        self.options.counts_orders_once()
     }
 
     /// Whether an event is of somebody whom it does not name in both ways: by an e-mail address and a unit.
@@ -255,6 +280,7 @@ mod tests {
             depth_max: 128,
             kind: crate::verdict::FeedKind::Events,
             ordered_items: false,
+            order_unique: false,
         }
     }
 
@@ -270,6 +296,8 @@ mod tests {
         match judge(&entry, options) {
             Verdict::Accepted(event, warnings) => {
                 assert_eq!(extract(&entry, options), event, "{raw}");
+                let whose = [&event.id, &event.email, &event.business_unit].map(Option::as_deref);
+                assert_eq!(weigh(&entry, options).identity(), whose, "{raw}");
                 let codes: Vec<_> = warnings.iter().map(|warning| warning.code).collect();
                 assert_eq!((rejected, warned), (None, codes), "without words: {raw}");
                 let warnings = warnings

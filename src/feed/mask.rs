@@ -1,4 +1,4 @@
-//! What of a feed may be shown: everything but the values of `email` and `id`.
+//! What of a feed may be shown: everything but the values of `email` and `id`, and of what definitions call sensitive.
 //!
 //! They are covered at whatever depth, and also where the text around a fault is no JSON any more: quotation marks may be
 //! missing, curly or single, a colon forgotten. So this reads tokens, not grammar: a word or text that spells a sensitive
@@ -6,6 +6,7 @@
 //! of its bytes, and looks for the values in whatever is said of it.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::excerpt::escape;
 use super::scan::{is_blank, skip_blanks};
@@ -14,9 +15,42 @@ use super::text::unescaped;
 /// What stands in place of a value.
 pub(super) const MASK: &str = "\"***\"";
 
+/// Names whose values are never shown, at whatever depth they stand: `email`, `id`, and those that are given here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sensitive {
+    names: Arc<[String]>,
+}
+
+impl Sensitive {
+    /// `email`, `id` and these.
+    pub fn of<'n>(names: impl Iterator<Item = &'n str>) -> Sensitive {
+        let mut all: Vec<String> = Vec::new();
+        for name in names {
+            // Where quotation marks are lost, a name of several words is read as these, and the last stands before the value.
+            let last_word =
+                name.rsplit(|letter: char| letter.is_ascii() && !letter.is_ascii_alphanumeric() && letter != '_');
+            for name in [Some(name), last_word.into_iter().next()].into_iter().flatten() {
+                if !name.is_empty() && !all.iter().any(|known| known == name) {
+                    all.push(name.to_owned());
+                }
+            }
+        }
+        Sensitive { names: all.into() }
+    }
+
+    /// Whether the values of this name are not shown.
+    pub fn covers(&self, name: &str) -> bool {
+        self.all().any(|one| one.eq_ignore_ascii_case(name))
+    }
+
+    fn all(&self) -> impl Iterator<Item = &str> {
+        ["email", "id"].into_iter().chain(self.names.iter().map(String::as_str))
+    }
+}
+
 /// What of `text[window]` may be shown. Tokens are told apart from the beginning of `text` on; from `broken` on they are
 /// no JSON, and a value may be more than one of them.
-pub(super) fn shown(text: &[u8], window: Range<usize>, broken: usize) -> String {
+pub(super) fn shown(text: &[u8], window: Range<usize>, broken: usize, sensitive: &Sensitive) -> String {
     let mut out = String::new();
     let mut state = State::Elsewhere;
     let mut at = 0;
@@ -73,14 +107,14 @@ pub(super) fn shown(text: &[u8], window: Range<usize>, broken: usize) -> String 
                 true
             }
             (_, Token::Quoted(_)) => {
-                state = if is_sensitive(&text[at..end]) {
+                state = if is_sensitive(&text[at..end], sensitive) {
                     State::Awaited
                 } else {
                     State::Elsewhere
                 };
                 false
             }
-            (State::Elsewhere, Token::Word(_)) if is_sensitive(&text[at..end]) => {
+            (State::Elsewhere, Token::Word(_)) if is_sensitive(&text[at..end], sensitive) => {
                 // A name without quotation marks: nothing up to the next comma can be trusted.
                 emit(&mut out, text, at..end, &window);
                 at = end;
@@ -213,24 +247,38 @@ fn stretch_end(text: &[u8], from: usize) -> usize {
 }
 
 /// Whether a word, or a string with its marks, spells a name whose value may not be shown.
-fn is_sensitive(token: &[u8]) -> bool {
+fn is_sensitive(token: &[u8], sensitive: &Sensitive) -> bool {
     let is_mark = |byte: &u8| matches!(byte, b'"' | b'\'' | b':' | b' ' | 0x80..);
     let Some(from) = token.iter().position(|byte| !is_mark(byte)) else {
-        return false;
+        // Not a letter that is no mark: a name in another script, or none at all.
+        return sensitive.all().any(|name| !name.is_ascii());
     };
     // An escape that is read as a mark (`\"`) belongs to a mark that came too early.
     let same = |name: &[u8]| {
         let mut spelt = unescaped(&token[from..]).map(|byte| byte.to_ascii_lowercase());
         name.iter().all(|&letter| spelt.next() == Some(letter)) && spelt.all(|byte| is_mark(&byte))
     };
-    same(b"email") || same(b"id")
+    // Likewise of the name, whose first letter may be no ASCII.
+    let bare = |name: &str| {
+        name.bytes()
+            .skip_while(is_mark)
+            .map(|byte| byte.to_ascii_lowercase())
+            .collect::<Vec<_>>()
+    };
+    sensitive.all().any(|name| same(&bare(name)))
 }
 
 /// Whether a text, from what stands between its quotation marks, may hold an address, or the value of a sensitive name.
-pub(super) fn may_hold_sensitive(inner: &[u8]) -> bool {
+pub(super) fn may_hold_sensitive(inner: &[u8], sensitive: &Sensitive) -> bool {
     let spelt: Vec<u8> = unescaped(inner).collect();
     let mut words = spelt.split(|byte| !byte.is_ascii_alphanumeric());
-    spelt.contains(&b'@') || words.any(|word| word.eq_ignore_ascii_case(b"email") || word.eq_ignore_ascii_case(b"id"))
+    let is_within = |name: &String| {
+        let mut places = spelt.windows(name.len());
+        places.any(|place| place.eq_ignore_ascii_case(name.as_bytes()))
+    };
+    spelt.contains(&b'@')
+        || words.any(|word| word.eq_ignore_ascii_case(b"email") || word.eq_ignore_ascii_case(b"id"))
+        || sensitive.names.iter().any(is_within)
 }
 
 /// Appends what of a token lies in the window.
@@ -251,14 +299,14 @@ mod tests {
         let check = |text: &str, expect: &str| {
             for at in 0..=text.len() {
                 if text.is_char_boundary(at) {
-                    let excerpt = around(text.as_bytes(), at);
+                    let excerpt = around(text.as_bytes(), at, &Sensitive::default());
                     assert!(
                         !excerpt.contains("ada") && !excerpt.contains("4711"),
                         "{text} at {at}: {excerpt}"
                     );
                 }
             }
-            let shown = shown(text.as_bytes(), 0..text.len(), 0);
+            let shown = shown(text.as_bytes(), 0..text.len(), 0, &Sensitive::default());
             assert_eq!(shown, expect, "{text}");
         };
         check(
@@ -286,7 +334,7 @@ mod tests {
         let check = |text: &str, expect: &str| {
             let at = text.find('|').expect("a bar");
             let text = text.replacen('|', "", 1);
-            assert_eq!(around(text.as_bytes(), at), expect, "{text}");
+            assert_eq!(around(text.as_bytes(), at, &Sensitive::default()), expect, "{text}");
         };
         check(r#"[{"id":"x" |"4711"}]"#, r#"[{"id":"***" "***"}]"#);
         check(r#"[{"id":"x"|; '4711' , 1}]"#, r#"[{"id":"***"; "***", "***"}]"#);
@@ -295,5 +343,36 @@ mod tests {
         check(r#"[{"id":"x" |"ada"#, r#"[{"id":"***" "***""#);
         check(r#"[{"id":7 |"event":"a"}]"#, r#"[{"id":"***" "event":…"#);
         check(r#"[{"id":7 |"email" "ada"}]"#, r#"[{"id":"***" "***"}]"#);
+    }
+
+    #[test]
+    fn names_that_are_given_are_covered_like_those_that_are_known() {
+        let sensitive = Sensitive::of(["age", "geburts_Name", "date of birth", "größe", "éa"].into_iter());
+        let check = |text: &str, expect: &str| {
+            assert_eq!(
+                shown(text.as_bytes(), 0..text.len(), text.len(), &sensitive),
+                expect,
+                "{text}"
+            );
+        };
+        check(
+            r#"{"age":47,"page":8,"AGE":"x"}"#,
+            r#"{"age":"***","page":8,"AGE":"***"}"#,
+        );
+        check(r#"{"geburts_name":{"a":1}}"#, r#"{"geburts_name":"***"}"#);
+        check(
+            r#"{"date of birth":"x","birth":1}"#,
+            r#"{"date of birth":"***","birth":"***"}"#,
+        );
+        check(
+            r#"{"größe":1,"gr\u00f6ße":2,"éa":3}"#,
+            r#"{"größe":"***","gr\u00f6ße":"***","éa":"***"}"#,
+        );
+        let broken = |text: &str, expect: &str| {
+            assert_eq!(shown(text.as_bytes(), 0..text.len(), 0, &sensitive), expect, "{text}");
+        };
+        broken("{date of birth: 1990, age: 47}", "{date of birth\"***\", age\"***\"}");
+        assert!(may_hold_sensitive(b"my Age: 47", &sensitive));
+        assert!(!may_hold_sensitive(b"47", &sensitive));
     }
 }

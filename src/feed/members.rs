@@ -21,11 +21,6 @@ impl Key {
         super::KEYS[self as usize]
     }
 
-    /// Whether its value may not be shown.
-    pub fn is_sensitive(self) -> bool {
-        matches!(self, Key::Id | Key::Email)
-    }
-
     /// The key that a name, given with its quotation marks, stands for.
     pub fn of(quoted: &[u8]) -> Option<Key> {
         Key::plain(quoted).or_else(|| {

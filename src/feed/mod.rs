@@ -44,11 +44,17 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::verdict::{FeedKind, Reject, Violation, Warning};
+use crate::verdict::{FeedKind, Position, Reject, Violation, Warning};
 
 pub use columns::{Columns, HEADER_BYTES_MAX};
+pub(crate) use fields::type_of;
 pub use items::{ORDERED_ITEM, items};
 pub use judge::{Weighed, extract, judge, weigh, weigh_user};
+pub use mask::Sensitive;
+pub use order::{COMPLETED, order_id};
+pub use reasons::{rejected, shown_value};
+pub(crate) use text::unescaped;
+pub(crate) use timestamp::parse as parse_time;
 pub use walk::{RawEntry, Walk};
 
 /// Version of the reading: it is frozen with each import, and raised when the same bytes would be read otherwise.
@@ -71,6 +77,16 @@ pub struct Options {
     /// Whether each product of a completed order is an event of its own, behind the order.
     #[serde(default)]
     pub ordered_items: bool,
+    /// Whether a completed order of an order feed counts once only.
+    #[serde(default)]
+    pub order_unique: bool,
+}
+
+impl Options {
+    /// Whether its orders have a key of their own, by which they count once only.
+    pub fn counts_orders_once(&self) -> bool {
+        self.order_unique && self.kind == FeedKind::Orders
+    }
 }
 
 /// Policy for a key that is there twice with different values.
@@ -86,6 +102,11 @@ pub enum DuplicateKeys {
 
 /// The five keys that are looked at.
 pub const KEYS: [&str; 5] = ["event", "id", "email", "businessUnit", "timestamp"];
+
+/// The place of a byte in a text that is read whole.
+pub(crate) fn place_in(text: &str, byte: usize) -> Position {
+    position::after(position::BEGINNING, &text.as_bytes()[..byte])
+}
 
 /// What an entry says of itself: its keys, unescaped. Strings borrow from the entry where nothing had to be unescaped.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

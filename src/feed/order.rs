@@ -15,7 +15,7 @@ use super::{DuplicateKeys, Options, RawEntry};
 use crate::verdict::{FeedKind, RejectCode, WarningCode};
 
 /// What an entry of an order feed is that names no event.
-pub(super) const COMPLETED: &str = "Completed Order";
+pub const COMPLETED: &str = "Completed Order";
 
 /// The event that tells what became of an order.
 const CHANGED: &str = "Changed Order Status";
@@ -224,6 +224,15 @@ impl<'a> Order<'a> {
     }
 }
 
+/// `orderId` of an entry that was accepted as an order, an integer as its text: what [`look`] gave for it.
+pub fn order_id(raw: &str) -> Option<Cow<'_, str>> {
+    let part = member(raw, OrderKey::OrderId.name())?;
+    match is_integer(part.value) {
+        true => Some(Cow::Borrowed(part.value)),
+        false => string(Some(part.value), part.value.contains('\\')).good(),
+    }
+}
+
 /// Whether a value is a JSON number.
 pub(super) fn is_number(value: &str) -> bool {
     matches!(value.as_bytes().first(), Some(b'-' | b'0'..=b'9'))
@@ -240,8 +249,8 @@ pub(super) fn message(entry: &RawEntry<'_>, why: OrderWhy, policy: DuplicateKeys
     };
     let shown = || {
         let value = why.at.and_then(|at| members(entry.raw).find(|part| part.from == at));
-        value.map_or(String::new(), |part| {
-            format!(" ({})", excerpt::of_value(part.value.as_bytes()))
+        value.filter(|_| !entry.sensitive.covers(name)).map_or(String::new(), |part| {
+            format!(" ({})", excerpt::of_value(part.value.as_bytes(), entry.sensitive))
         })
     };
     match why.found {

@@ -5,6 +5,7 @@
 use super::excerpt;
 use super::fields::{Bad, CHARS_MAX, EMAIL_BYTES_MAX, type_of};
 use super::judge::Why;
+use super::mask::Sensitive;
 use super::members::{Key, Repeat};
 use super::order::OrderWhy;
 use super::user::UserWhy;
@@ -30,12 +31,22 @@ pub(super) fn reject(
         },
         at: place_of(entry, why),
     };
+    rejected(entry, found.iter().map(reason).collect())
+}
+
+/// An entry that is not accepted, for these reasons, whoever found them.
+pub fn rejected(entry: &RawEntry<'_>, reasons: Vec<Reason>) -> Reject {
     Reject {
         index: entry.index,
         at: entry.position(),
-        reasons: found.iter().map(reason).collect(),
-        excerpt: excerpt::of_entry(entry.raw),
+        reasons,
+        excerpt: excerpt::of_entry(entry.raw, entry.sensitive),
     }
+}
+
+/// A value, the text of valid JSON, in a message: short, escaped, masked within.
+pub fn shown_value(value: &str, sensitive: &Sensitive) -> String {
+    excerpt::of_value(value.as_bytes(), sensitive)
 }
 
 /// Something odd about an entry that is accepted.
@@ -122,8 +133,11 @@ fn describe(entry: &RawEntry<'_>, key: Key, bad: Bad) -> String {
         Key::Timestamp => timestamp::WANTED.to_owned(),
     };
     let shown = match entry.members.get(key) {
-        Some(member) if !key.is_sensitive() => {
-            format!(" ({})", excerpt::of_value(member.last.of(entry.raw.as_bytes())))
+        Some(member) if !entry.sensitive.covers(name) => {
+            format!(
+                " ({})",
+                excerpt::of_value(member.last.of(entry.raw.as_bytes()), entry.sensitive)
+            )
         }
         _ => String::new(),
     };
@@ -153,9 +167,13 @@ fn repeated(entry: &RawEntry<'_>, key: Key, repeat: Repeat, policy: DuplicateKey
     }
     let text = entry.raw.as_bytes();
     let values = match entry.members.get(key) {
-        Some(member) if !key.is_sensitive() => {
+        Some(member) if !entry.sensitive.covers(name) => {
             let (one, other) = (member.first.of(text), repeat.value.of(text));
-            format!(" ({} and {})", excerpt::of_value(one), excerpt::of_value(other))
+            format!(
+                " ({} and {})",
+                excerpt::of_value(one, entry.sensitive),
+                excerpt::of_value(other, entry.sensitive)
+            )
         }
         _ => String::new(),
     };

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 /// The bytes of a JSON string, escapes taken out. Takes what stands between the quotation marks.
-pub(super) struct Unescaped<'a> {
+pub(crate) struct Unescaped<'a> {
     rest: &'a [u8],
     /// Bytes of the last escape that are still to come, from the back.
     pending: [u8; 4],
@@ -14,7 +14,7 @@ pub(super) struct Unescaped<'a> {
 }
 
 /// Reads what stands between the quotation marks of a string.
-pub(super) fn unescaped(inner: &[u8]) -> Unescaped<'_> {
+pub(crate) fn unescaped(inner: &[u8]) -> Unescaped<'_> {
     Unescaped {
         rest: inner,
         pending: [0; 4],

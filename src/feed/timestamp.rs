@@ -22,7 +22,7 @@ const YEARS_MS: Range<i64> = days_since_1970(0, 1, 1) * DAY_MS..days_since_1970(
 ///
 /// A text in no known form is told apart from one that is well-formed and names a time that there is not: the one is
 /// mended in the program that writes it, the other in the data.
-pub(super) fn parse(text: &str) -> Result<i64, &'static str> {
+pub(crate) fn parse(text: &str) -> Result<i64, &'static str> {
     match common(text.as_bytes()) {
         Some(utc_ms) => Ok(utc_ms),
         None => parse_any(text),

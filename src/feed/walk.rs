@@ -9,6 +9,7 @@
 use std::cell::OnceCell;
 use std::io::Read;
 
+use super::mask::Sensitive;
 use super::members::Members;
 use super::position::Places;
 use super::root::Root;
@@ -29,6 +30,8 @@ pub struct Walk<R> {
     index: u64,
     /// The fault that ended it: asked again, the walk gives it again.
     stopped: OnceCell<Violation>,
+    /// What is not shown of it.
+    sensitive: Sensitive,
 }
 
 /// Where the walk is between two tokens of the root.
@@ -54,6 +57,8 @@ pub struct RawEntry<'a> {
     /// The entry's text as it stands in the data file.
     pub raw: &'a str,
     pub(super) members: &'a Members,
+    /// What is not shown of it.
+    pub(super) sensitive: &'a Sensitive,
     places: Places<'a>,
     from: usize,
 }
@@ -89,6 +94,15 @@ impl<R: Read> Walk<R> {
             state: State::Beginning,
             index: 0,
             stopped: OnceCell::new(),
+            sensitive: Sensitive::default(),
+        }
+    }
+
+    /// The same, and whatever is shown of the data leaves out the values of these names.
+    pub fn hiding(self, sensitive: &Sensitive) -> Walk<R> {
+        Walk {
+            sensitive: sensitive.clone(),
+            ..self
         }
     }
 
@@ -118,13 +132,14 @@ impl<R: Read> Walk<R> {
                 index,
                 raw,
                 members: &walk.scanner.members,
+                sensitive: &walk.sensitive,
                 places,
                 from,
             })),
             Err(_) => {
                 let violation = fault::encoding(places, from, to).map(|violation| violation.within(index));
                 let violation = violation.expect("what is not UTF-8 has a first byte that is wrong");
-                Err(walk.stop(violation.build()))
+                Err(walk.stop(violation.build(&walk.sensitive)))
             }
         }
     }
@@ -171,7 +186,7 @@ impl<R: Read> Walk<R> {
         if self.window.is_fresh() {
             if let Some((code, detail)) = root::foreign(self.window.ahead()) {
                 let place = fault::Place::at(self.window.places(), self.window.start());
-                return Err(self.stop(place.without_excerpt().violation(code, detail).build()));
+                return Err(self.stop(place.without_excerpt().violation(code, detail).build(&self.sensitive)));
             }
             if self.window.ahead().starts_with(root::BYTE_ORDER_MARK) {
                 self.window.consume_mark(root::BYTE_ORDER_MARK.len());
@@ -197,7 +212,7 @@ impl<R: Read> Walk<R> {
                     place
                         .without_excerpt()
                         .violation(ViolationCode::JsonSyntax, detail)
-                        .build(),
+                        .build(&self.sensitive),
                 ))
             }
         }
@@ -268,7 +283,7 @@ impl<R: Read> Walk<R> {
         self.look_ahead(at)?;
         let from = self.window.start();
         let found = fault::wrong(self.window.places(), from, from + at, wanted, self.depth_max);
-        Ok(self.stop(found.within(entry).build()))
+        Ok(self.stop(found.within(entry).build(&self.sensitive)))
     }
 
     /// Fault: the entry that begins here is over the limit.
@@ -279,7 +294,7 @@ impl<R: Read> Walk<R> {
         let to = places.data.len().min(from + self.entry_bytes_max + 1);
         let found = fault::encoding(places, from, to)
             .unwrap_or_else(|| fault::too_large(places, from, self.entry_bytes_max as u64));
-        Ok(self.stop(found.within(self.index).build()))
+        Ok(self.stop(found.within(self.index).build(&self.sensitive)))
     }
 
     /// Fault: the data ends here.
@@ -288,14 +303,14 @@ impl<R: Read> Walk<R> {
         let places = self.window.places();
         let found = fault::encoding(places, from, places.data.len())
             .unwrap_or_else(|| fault::cut_short(places, from, wanted, self.index));
-        self.stop(found.within(entry).build())
+        self.stop(found.within(entry).build(&self.sensitive))
     }
 
     /// Fault: something follows the array.
     fn trailing(&mut self) -> Result<Stop, Stop> {
         self.look_ahead(0)?;
         let found = fault::trailing(self.window.places(), self.window.start());
-        Ok(self.stop(found.build()))
+        Ok(self.stop(found.build(&self.sensitive)))
     }
 
     /// Fault: the data does not begin with an array.
@@ -307,7 +322,7 @@ impl<R: Read> Walk<R> {
             Root::Value(detail) => fault::Place::at(places, from).violation(ViolationCode::NotAnArray, detail),
             Root::NotJson => fault::not_json(places, from),
         };
-        Ok(self.stop(found.build()))
+        Ok(self.stop(found.build(&self.sensitive)))
     }
 
     fn stop(&self, violation: Violation) -> Stop {
@@ -328,6 +343,7 @@ mod tests {
             depth_max: 128,
             kind: crate::verdict::FeedKind::Events,
             ordered_items: false,
+            order_unique: false,
         }
     }
 

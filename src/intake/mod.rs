@@ -12,16 +12,18 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::resolve::{After, LimitSettings, SourceSettings};
+use crate::config::resolve::{After, DefinitionSettings, LimitSettings, SourceSettings};
 use crate::ledger::listing::{Claim, Postponed};
 use crate::ledger::outcome::{Action, Disposal, Outcome};
 use crate::ledger::{Ledger, LedgerError, now};
 use crate::source::{Source, SourceError};
 use crate::spool::{Known, Spool, Spooled};
+use crate::unique::{Unique, UniqueError};
 
 mod doubt; // when a look proves less than it seems
 mod ends; // is the upload whole? the end of each zip, read first
 mod flow; // the stages of a turn, side by side
+mod keys_again; // unique keys that were lost, read again from the spool
 mod look; // the listing: what is there, what has settled, in which order
 mod meanwhile; // a large archive, read while it arrives
 mod pairs; // the two files of a user feed, and which are read
@@ -30,11 +32,13 @@ mod read; // network → disk → what the archives come to
 mod rejected_set; // which entries were rejected, kept small
 pub mod take_in; // reading an archive: what it comes to
 pub mod take_in_users; // reading a user feed's two files
+mod unique; // what came before is found out before an import is closed
 mod unpacking; // the data file, unpacked and hashed by threads beside its reader
 mod user_feed; // the user feed runs first
 
 pub use meanwhile::Readers;
 pub use take_in::{Rules, take_in};
+pub use unique::{key_of, order_key_of, seen_within};
 use user_feed::Turn;
 
 /// Files whose requests are in flight at a time, at each stage; the line bounds what they may have in flight together. At
@@ -61,10 +65,14 @@ pub struct Intake {
     pub settings: SourceSettings,
     /// Bounds on archives and on work.
     pub limits: LimitSettings,
+    /// What events must look like.
+    pub definitions: DefinitionSettings,
     /// The ledger.
     pub ledger: Ledger,
     /// The spool.
     pub spool: Spool,
+    /// The unique keys of everything imported.
+    pub unique: Unique,
     /// The directory whose disk must have room, and how many bytes of it.
     pub state_dir: (PathBuf, u64),
     /// Archives that are read at a time, over all sources.
@@ -97,6 +105,9 @@ pub enum Trouble {
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// The unique keys.
+    #[error(transparent)]
+    Unique(#[from] UniqueError),
     /// The local disk.
     #[error("{doing}: {source}")]
     Disk {
@@ -161,7 +172,10 @@ impl Intake {
             .flatten()
             .map(|spooled| spooled.stored.file.clone())
             .collect();
-        let closed = self.ledger.close(self.source.name(), outcomes, now()).await?;
+        let closed = match outcomes.iter().all(|outcome| outcome.judged.keys.is_empty()) {
+            true => self.ledger.close(self.source.name(), outcomes, now()).await?,
+            false => self.close_by_keys(outcomes).await?,
+        };
         if let Err(error) = self.spool.belongs_to(closed.seq) {
             // It says less than it could, until the next one: no reason to leave what is committed.
             tracing::warn!(%error, "it cannot be noted beside the spool how far the ledger has got");

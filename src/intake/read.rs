@@ -6,6 +6,7 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 
@@ -19,6 +20,7 @@ use crate::ledger::outcome::{Disposal, Judged, Outcome};
 use crate::ledger::{Stored, now};
 use crate::source::{SourceError, Stat};
 use crate::spool::{Known, Slice, SpoolError, Spooled, Wanted};
+use crate::unique::Spill;
 
 /// A claimed file: downloaded, unless its name, size or end said enough.
 struct Fetched {
@@ -94,8 +96,11 @@ impl Intake {
     }
 
     async fn fetch_and_judge(&self, ids: &[i64], mut batch: Vec<Ready>, claimed_at: i64) -> Result<Read, Trouble> {
-        let rules = Rules::of(&self.settings, &self.limits);
         let of_pair = is_pair(&batch);
+        let rules = Rules {
+            keys_to: Some(Arc::new(Spill::new(&self.state_dir.0))),
+            ..Rules::of(&self.settings, &self.limits, &self.definitions)
+        };
         let meanwhile = self.readers.begin(&mut batch, &rules);
         let (mut fetched, mut postponed) = self.fetch(ids, batch, claimed_at).await?;
         if of_pair && fetched.len() < 2 {

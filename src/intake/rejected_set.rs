@@ -1,4 +1,4 @@
-//! Which entries were rejected: one bit for each, kept small while they come.
+//! Which entries were rejected, or were seen before: one bit for each, kept small while they come.
 //!
 //! A feed of `[1,1,1,…]` has half a billion rejects to the gigabyte. In runs they take next to nothing, but only once they are
 //! made into runs: until then each takes its bit. Rejects that lie scattered take their bits for good.
@@ -39,6 +39,11 @@ impl RejectedSet {
         }
         self.recent.insert(index);
         Ok(())
+    }
+
+    /// How many there are of those that were made small.
+    pub fn len(&self) -> u64 {
+        self.settled.len()
     }
 
     /// All of them.

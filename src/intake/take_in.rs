@@ -5,17 +5,21 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use super::rejected_set::RejectedSet;
+use super::unique;
 use super::unpacking::unpack;
 use crate::archive::{self, FeedName, Limits};
 use crate::blocks::INLINE_BYTES_MAX;
-use crate::config::resolve::{LimitSettings, MaxRejected, Packaging, SourceSettings};
+use crate::config::resolve::{DefinitionSettings, LimitSettings, MaxRejected, Packaging, SourceSettings};
+use crate::definition::{Definitions, Held, Holder, UnknownEvents};
 use crate::feed::{self, Columns, Options, READER_VERSION, Stop, Verdict, Walk};
 use crate::ledger::Reading;
 use crate::ledger::outcome::{Judged, REJECTS_KEPT, WARNINGS_KEPT};
+use crate::unique::{Collector, Spill};
 use crate::verdict::{FeedKind, Reject, RejectCode, Violation, ViolationCode, WarningCode};
 
 /// Bytes of reject details that are kept of one archive, beside the limit on their number: a feed may be wrong in long words.
@@ -30,6 +34,12 @@ pub struct Rules {
     pub limits: Limits,
     /// How the feed is read.
     pub options: Options,
+    /// What events must look like, if anything is said of it.
+    pub definitions: Option<Arc<Definitions>>,
+    /// What becomes of an event that has no definition, if there are any.
+    pub unknown_events: UnknownEvents,
+    /// Where unique keys go that memory has no room for; `None`: nobody wants them.
+    pub keys_to: Option<Arc<Spill>>,
     /// More rejects than this and nothing is imported.
     pub max_rejected: Option<MaxRejected>,
     /// Whether the data file's SHA-256 is wanted, by which one import is told from another. It costs nearly half as much as
@@ -39,7 +49,7 @@ pub struct Rules {
 
 impl Rules {
     /// The rules of a source.
-    pub fn of(source: &SourceSettings, limits: &LimitSettings) -> Rules {
+    pub fn of(source: &SourceSettings, limits: &LimitSettings, definitions: &DefinitionSettings) -> Rules {
         Rules {
             packaging: source.packaging,
             limits: Limits {
@@ -53,10 +63,21 @@ impl Rules {
                 depth_max: limits.depth,
                 kind: FeedKind::Events,
                 ordered_items: source.ordered_items,
+                order_unique: source.order_unique,
             },
+            definitions: definitions.definitions.clone(),
+            unknown_events: definitions.unknown_events,
+            keys_to: None,
             max_rejected: source.max_rejected,
             hash_data: true,
         }
+    }
+
+    /// The same for a feed of this kind.
+    pub(super) fn for_kind(&self, kind: FeedKind) -> Rules {
+        let mut rules = self.clone();
+        rules.options.kind = kind;
+        rules
     }
 }
 
@@ -73,6 +94,7 @@ pub fn take_in<R: Read + Seek + Send>(
 ) -> io::Result<Judged> {
     let mut judged = Judged {
         lenient: rules.packaging == Packaging::Lenient,
+        definitions: rules.definitions.clone(),
         ..Judged::default()
     };
     let contents = match archive::inspect(&mut archive, size, name, &rules.limits) {
@@ -96,21 +118,21 @@ pub fn take_in<R: Read + Seek + Send>(
         }
         Err(archive::Error::Io(error)) => return Err(error),
     };
-    let options = Options {
-        kind: name.kind(),
-        ..rules.options.clone()
-    };
+    let rules = &rules.for_kind(name.kind());
     judged.reading = Some(Reading {
         reader: READER_VERSION,
         member,
-        options: options.clone(),
+        options: rules.options.clone(),
         limits: rules.limits,
-        definitions: None,
+        definitions: rules
+            .definitions
+            .as_ref()
+            .map(|definitions| definitions.hash().to_owned()),
     });
     let mut tell = |bytes| progress(bytes, expected);
     let (read, data_sha256) = match expected <= INLINE_BYTES_MAX {
-        true => read_inline(data, expected, &options, rules.hash_data, &mut judged, &mut tell),
-        false => read_beside(data, expected, &options, rules.hash_data, &mut judged, &mut tell),
+        true => read_inline(data, expected, rules, &mut judged, &mut tell),
+        false => read_beside(data, expected, rules, &mut judged, &mut tell),
     };
     judged.data_sha256 = data_sha256;
     match read {
@@ -128,16 +150,15 @@ pub fn take_in<R: Read + Seek + Send>(
 fn read_inline<'a>(
     data: Box<dyn Read + Send + 'a>,
     expected: u64,
-    options: &Options,
-    hashed: bool,
+    rules: &Rules,
     judged: &mut Judged,
     progress: &mut dyn FnMut(u64) -> bool,
 ) -> (Result<(), Stop>, Option<[u8; 32]>) {
     let mut data = Hashed {
         data,
-        hash: hashed.then(Sha256::new),
+        hash: rules.hash_data.then(Sha256::new),
     };
-    let mut read = read_feed(&mut data, expected, options, None, judged, progress);
+    let mut read = read_feed(&mut data, expected, rules, None, judged, progress);
     if matches!(read, Err(Stop::Fault(_))) {
         // Damage to the zip is the better explanation for JSON that stops making sense: the rest is unpacked for that.
         read = io::copy(&mut data, &mut io::sink()).map_err(Stop::Read).and(read);
@@ -151,14 +172,13 @@ fn read_inline<'a>(
 fn read_beside<'a>(
     data: Box<dyn Read + Send + 'a>,
     expected: u64,
-    options: &Options,
-    hashed: bool,
+    rules: &Rules,
     judged: &mut Judged,
     progress: &mut dyn FnMut(u64) -> bool,
 ) -> (Result<(), Stop>, Option<[u8; 32]>) {
     std::thread::scope(|scope| {
-        let (mut blocks, unpacking) = unpack(scope, data, hashed);
-        let mut read = read_feed(&mut blocks, expected, options, None, judged, progress);
+        let (mut blocks, unpacking) = unpack(scope, data, rules.hash_data);
+        let mut read = read_feed(&mut blocks, expected, rules, None, judged, progress);
         if matches!(read, Err(Stop::Fault(_))) {
             read = io::copy(&mut blocks, &mut io::sink()).map_err(Stop::Read).and(read);
         }
@@ -187,12 +207,26 @@ impl<R: Read> Read for Hashed<R> {
 pub(super) fn read_feed(
     data: &mut impl Read,
     expected: u64,
-    options: &Options,
+    rules: &Rules,
     columns: Option<&Columns>,
     judged: &mut Judged,
     progress: &mut dyn FnMut(u64) -> bool,
 ) -> Result<(), Stop> {
-    let mut walk = Walk::expecting(expected, data, options);
+    let mut walk = Walk::expecting(expected, data, &rules.options);
+    let mut holder = None;
+    let mut keys = None;
+    let mut has_keys = rules.options.counts_orders_once();
+    if let Some(definitions) = &rules.definitions {
+        walk = walk.hiding(definitions.sensitive());
+        // What is sensitive of an event is so of a person; what an event must look like says nothing of people.
+        if columns.is_none() {
+            holder = Some(Holder::new(definitions, rules.unknown_events));
+            has_keys |= definitions.have_unique_keys();
+        }
+    }
+    if has_keys {
+        keys = rules.keys_to.clone().map(Collector::new);
+    }
     let mut reject_counts = BTreeMap::<RejectCode, u64>::new();
     let mut warning_counts = BTreeMap::<WarningCode, u64>::new();
     let mut rejected_set = RejectedSet::default();
@@ -206,11 +240,16 @@ pub(super) fn read_feed(
         };
         judged.entries += 1;
         let weighed = match columns {
-            None => feed::weigh(&entry, options),
-            Some(columns) => feed::weigh_user(&entry, options, columns),
+            None => feed::weigh(&entry, &rules.options),
+            Some(columns) => feed::weigh_user(&entry, &rules.options, columns),
         };
+        let held = match &mut holder {
+            Some(holder) => weighed.event().map(|event| holder.hold(entry.raw, event)),
+            None => None,
+        };
+        let broken = held.as_ref().and_then(Held::broken);
         // Words cost many times what judging does: they are found only for what is kept.
-        let wordy = match weighed.rejected() {
+        let wordy = match weighed.rejected().or(broken) {
             Some(first) => {
                 judged.rejected += 1;
                 *reject_counts.entry(first).or_default() += 1;
@@ -222,6 +261,12 @@ pub(super) fn read_feed(
             None => {
                 judged.valid += 1;
                 judged.needs_user_feed |= weighed.needs_user_feed();
+                if let Some(keys) = &mut keys
+                    && let Some(key) = unique::key_of_entry(held.as_ref(), &weighed)
+                    && let Err(error) = keys.push(key, entry.index, entry.position())
+                {
+                    break Err(Stop::Read(error));
+                }
                 weighed.warnings().fold(false, |_, code| {
                     *warning_counts.entry(code).or_default() += 1;
                     judged.warnings.len() < WARNINGS_KEPT
@@ -229,7 +274,11 @@ pub(super) fn read_feed(
             }
         };
         if wordy {
-            match weighed.in_words() {
+            let verdict = match held {
+                Some(held) if broken.is_some() => Verdict::Rejected(feed::rejected(&entry, held.reasons(&entry))),
+                _ => weighed.in_words(),
+            };
+            match verdict {
                 Verdict::Accepted(_, warnings) => {
                     let room = WARNINGS_KEPT - judged.warnings.len();
                     judged.warnings.extend(warnings.into_iter().take(room));
@@ -248,6 +297,9 @@ pub(super) fn read_feed(
             }
         }
     };
+    if let Some(keys) = keys {
+        judged.keys = keys.finish().map_err(Stop::Read)?;
+    }
     judged.data_bytes = walk.bytes();
     judged.rejected_set = rejected_set.finish();
     judged.reject_counts = reject_counts.into_iter().collect();

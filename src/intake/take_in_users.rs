@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::Rules;
 use super::take_in::{hold_to_budget, read_feed};
 use crate::archive::Member;
-use crate::feed::{Columns, HEADER_BYTES_MAX, Options, READER_VERSION, Stop};
+use crate::feed::{Columns, HEADER_BYTES_MAX, READER_VERSION, Stop};
 use crate::ledger::Reading;
 use crate::ledger::outcome::Judged;
 use crate::verdict::{FeedKind, Violation, ViolationCode};
@@ -79,19 +79,11 @@ fn begun<R>(file: &PlainFile<'_, R>, kind: FeedKind, both: [u8; 32], rules: &Rul
                 size: file.size,
                 crc32: 0,
             },
-            options: options(kind, rules),
+            options: rules.for_kind(kind).options,
             limits: rules.limits,
             definitions: None,
         }),
         ..Judged::default()
-    }
-}
-
-fn options(kind: FeedKind, rules: &Rules) -> Options {
-    Options {
-        kind,
-        ordered_items: false,
-        ..rules.options.clone()
     }
 }
 
@@ -106,7 +98,7 @@ fn columns<R: Read>(header: PlainFile<'_, R>, rules: &Rules) -> io::Result<Resul
     }
     let mut text = Vec::new();
     header.data.take(HEADER_BYTES_MAX).read_to_end(&mut text)?;
-    Ok(Columns::read(&text, &options(FeedKind::Header, rules)))
+    Ok(Columns::read(&text, &rules.for_kind(FeedKind::Header).options))
 }
 
 fn read_users<R: Read>(
@@ -115,8 +107,8 @@ fn read_users<R: Read>(
     rules: &Rules,
     judged: &mut Judged,
 ) -> io::Result<()> {
-    let options = options(FeedKind::Users, rules);
-    match read_feed(&mut users.data, users.size, &options, Some(columns), judged, &mut |_| true) {
+    let rules = &rules.for_kind(FeedKind::Users);
+    match read_feed(&mut users.data, users.size, rules, Some(columns), judged, &mut |_| true) {
         Ok(()) => hold_to_budget(judged, rules.max_rejected),
         Err(Stop::Fault(fault)) => judged.violations.push(fault),
         Err(Stop::Read(error)) => return Err(error),

@@ -2,11 +2,12 @@
 //!
 //! Identity is decided here, in the transaction that records it, so that no two imports can both think they were first.
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use roaring::RoaringTreemap;
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::outcome::{Action, Judged, Outcome, Unmoved};
 use super::{Ledger, LedgerError};
-use crate::verdict::FeedKind;
+use crate::verdict::{FeedKind, WarningCode};
 
 /// What closing a batch came to.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -24,17 +25,33 @@ impl Ledger {
     pub async fn close(&self, source: &str, outcomes: Vec<Outcome>, now: i64) -> Result<Closed, LedgerError> {
         let source = source.to_owned();
         self.write("closing imports", move |transaction| {
-            let mut closed = Closed::default();
-            for outcome in &outcomes {
-                let unmoved = close_one(transaction, &source, outcome, now)?;
-                closed.failed += usize::from(unmoved.failed);
-                closed.seq = unmoved.seq;
-                closed.unmoved.push(unmoved.unmoved);
-            }
-            Ok(closed)
+            close_all(transaction, &source, &outcomes, now)
         })
         .await
     }
+}
+
+pub(super) fn close_all(
+    transaction: &Transaction<'_>,
+    source: &str,
+    outcomes: &[Outcome],
+    now: i64,
+) -> rusqlite::Result<Closed> {
+    let mut closed = Closed::default();
+    for outcome in outcomes {
+        let unmoved = close_one(transaction, source, outcome, now)?;
+        closed.failed += usize::from(unmoved.failed);
+        closed.seq = unmoved.seq;
+        closed.unmoved.push(unmoved.unmoved);
+    }
+    Ok(closed)
+}
+
+/// Whether an outcome that is closed now takes its events in.
+pub(super) fn will_take_in(connection: &Connection, source: &str, outcome: &Outcome) -> rusqlite::Result<bool> {
+    let claimed = claimed(connection, outcome.id)?;
+    let before = before(connection, source, &claimed, outcome)?;
+    Ok(takes_in(&outcome.judged, &before))
 }
 
 /// What the ledger says of the same name and the same content before.
@@ -54,6 +71,10 @@ impl Before {
     }
 }
 
+fn takes_in(judged: &Judged, before: &Before) -> bool {
+    judged.importable() && !before.taken_in() && before.same_failure.is_none()
+}
+
 struct ClosedOne {
     seq: i64,
     unmoved: Unmoved,
@@ -64,12 +85,11 @@ fn close_one(transaction: &Transaction<'_>, source: &str, outcome: &Outcome, now
     let claimed = claimed(transaction, outcome.id)?;
     let judged = &outcome.judged;
     let before = before(transaction, source, &claimed, outcome)?;
-    let imported = judged.importable() && !before.taken_in() && before.same_failure.is_none();
+    let imported = takes_in(judged, &before);
     let status = match judged.superseded {
         true => "duplicate",
         false => status(judged, &before, claimed.retry_of.is_some()),
     };
-    let imported = imported && !judged.superseded;
     let is_user_feed = claimed.kind.is_user_feed();
     // Of user feeds only the newest counts, and an older one is not read at all.
     let late = imported && !is_user_feed && is_late(transaction, source, &claimed)?;
@@ -95,7 +115,8 @@ fn close_one(transaction: &Transaction<'_>, source: &str, outcome: &Outcome, now
                 duplicate_of = ?12, repacked_of = ?13, name_reused = ?14, same_content = ?15, same_failure = ?16,
                 reading = ?17, rejected_set = ?18, spool_file = ?19, spool_offset = ?20, spool_len = ?21,
                 imported_at = ?22, closed_at = ?23, elapsed_ms = max(0, ?23 - claimed_at),
-                action = ?24, target = ?25, receipt = ?26, onward = ?27, superseded = ?28, user_feed_pending = ?29
+                action = ?24, target = ?25, receipt = ?26, onward = ?30,
+                duplicates = ?27, duplicate_set = ?28, unique_keys = ?29, superseded = ?31, user_feed_pending = ?32
              WHERE id = ?1 AND status = 'importing'",
         )?
         .execute(params![
@@ -116,7 +137,7 @@ fn close_one(transaction: &Transaction<'_>, source: &str, outcome: &Outcome, now
             before.same_content,
             before.same_failure,
             reading,
-            rejected_set(judged).filter(|_| imported),
+            set(&judged.rejected_set).filter(|_| imported),
             stored.map(|stored| &stored.file),
             stored.map(|stored| stored.offset),
             stored.map(|stored| stored.len),
@@ -125,11 +146,20 @@ fn close_one(transaction: &Transaction<'_>, source: &str, outcome: &Outcome, now
             action_name,
             target,
             outcome.disposal.receipt.then_some("due"),
+            judged.seen_before.set.len(),
+            set(&judged.seen_before.set),
+            judged.seen_before.keys,
             // People are for whoever asks who somebody is, and for no destination.
             imported && !is_user_feed,
             judged.superseded,
             judged.user_feed_pending,
         ])?;
+    if let Some(definitions) = judged.definitions.as_ref().filter(|_| imported) {
+        // What it was read by must be known as long as it is: it is frozen beside it.
+        transaction
+            .prepare_cached("INSERT OR IGNORE INTO definitions (hash, text) VALUES (?1, ?2)")?
+            .execute([definitions.hash(), definitions.canonical()])?;
+    }
     match before.same_failure {
         Some(earlier) => copy_verdict(transaction, earlier, outcome.id)?,
         None => exceptions(transaction, outcome.id, judged)?,
@@ -193,7 +223,7 @@ struct Claimed {
     kind: FeedKind,
 }
 
-fn claimed(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<Claimed> {
+fn claimed(transaction: &Connection, id: i64) -> rusqlite::Result<Claimed> {
     transaction
         .prepare_cached(
             "SELECT archive, size, mtime, named_at, first_seen_at, claimed_at, retry_of, kind FROM imports
@@ -214,12 +244,7 @@ fn claimed(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<Claimed> 
 }
 
 /// Looks for earlier imports of the same name and of the same content.
-fn before(
-    transaction: &Transaction<'_>,
-    source: &str,
-    claimed: &Claimed,
-    outcome: &Outcome,
-) -> rusqlite::Result<Before> {
+fn before(transaction: &Connection, source: &str, claimed: &Claimed, outcome: &Outcome) -> rusqlite::Result<Before> {
     let mut before = Before::default();
     let one = |sql: &str, parameters: &[&dyn rusqlite::ToSql]| -> rusqlite::Result<Option<i64>> {
         transaction
@@ -361,7 +386,8 @@ fn exceptions(transaction: &Transaction<'_>, import: i64, judged: &Judged) -> ru
         "INSERT INTO warnings (import, n, \"index\", line, \"column\", byte, code, pointer, message)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?;
-    for (n, warning) in judged.warnings.iter().enumerate() {
+    let warnings = judged.warnings.iter().chain(&judged.seen_before.warnings);
+    for (n, warning) in warnings.enumerate() {
         insert.execute(params![
             import,
             n as i64,
@@ -379,8 +405,11 @@ fn exceptions(transaction: &Transaction<'_>, import: i64, judged: &Judged) -> ru
     for (code, count) in &judged.reject_counts {
         insert.execute(params![import, "reject", code.as_str(), count])?;
     }
-    for (code, count) in &judged.warning_counts {
-        insert.execute(params![import, "warning", code.as_str(), count])?;
+    let seen_before = (WarningCode::DuplicateEvent, judged.seen_before.set.len());
+    for (code, count) in judged.warning_counts.iter().chain([&seen_before]) {
+        if *count > 0 {
+            insert.execute(params![import, "warning", code.as_str(), count])?;
+        }
     }
     Ok(())
 }
@@ -402,13 +431,14 @@ fn copy_verdict(transaction: &Transaction<'_>, from: i64, to: i64) -> rusqlite::
     Ok(())
 }
 
-fn rejected_set(judged: &Judged) -> Option<Vec<u8>> {
-    if judged.rejected_set.is_empty() {
+/// A set as its column has it; none is NULL.
+fn set(indices: &RoaringTreemap) -> Option<Vec<u8>> {
+    if indices.is_empty() {
         return None;
     }
-    let mut bytes = Vec::with_capacity(judged.rejected_set.serialized_size());
+    let mut bytes = Vec::with_capacity(indices.serialized_size());
     // Writing to memory does not fail.
-    judged.rejected_set.serialize_into(&mut bytes).ok()?;
+    indices.serialize_into(&mut bytes).ok()?;
     Some(bytes)
 }
 

@@ -21,6 +21,7 @@ mod flight;
 #[cfg(test)]
 mod growth_tests;
 mod import;
+mod keyed;
 pub mod letters;
 pub mod listing;
 mod log;
@@ -37,6 +38,7 @@ pub use close::Closed;
 pub use dead_letters::{DueLetter, LetterEntry, LetterKind, LetterRange, NewLetter};
 pub use deliveries::{Ahead, DestinationRow, DestinationState, Gap, Registration, Standing, Wanted};
 pub use flight::{Budget, Flight, Leave, Sending, Settlement};
+pub use keyed::{AsForetold, Keyed, KeyedImport};
 pub use log::LogLine;
 pub use open::SCHEMA_VERSION;
 

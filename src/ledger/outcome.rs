@@ -1,8 +1,12 @@
 //! What goes into the ledger when an import is closed, and what comes out.
 
+use std::sync::Arc;
+
 use roaring::RoaringTreemap;
 
 use super::{Reading, Stored};
+use crate::definition::Definitions;
+use crate::unique::Keys;
 use crate::verdict::{Class, Reject, RejectCode, Violation, Warning, WarningCode};
 
 /// Most rejects of one import whose details are kept.
@@ -18,6 +22,8 @@ pub struct Judged {
     pub violations: Vec<Violation>,
     /// The frozen reading; `None` where there was nothing to read.
     pub reading: Option<Reading>,
+    /// The event definitions that its entries were held against; the reading names them.
+    pub definitions: Option<Arc<Definitions>>,
     /// SHA-256 of the data file, if it was read whole.
     pub data_sha256: Option<[u8; 32]>,
     /// Bytes of the data file that were read.
@@ -40,12 +46,27 @@ pub struct Judged {
     pub warning_counts: Vec<(WarningCode, u64)>,
     /// Whether packaging violations are let pass.
     pub lenient: bool,
+    /// Unique keys of its events: carried along, for whoever closes it, to their own store.
+    pub keys: Keys,
+    /// What was found there.
+    pub seen_before: SeenBefore,
     /// Whether any event is of somebody whom it does not name in both ways, so that it matters which user feeds came before.
     pub needs_user_feed: bool,
     /// Whether it had waited for a user feed that is still not whole, and waits no longer.
     pub user_feed_pending: bool,
     /// Whether it is of a user feed that was not read, for a newer one is there.
     pub superseded: bool,
+}
+
+/// Events that were seen before, in the same archive or an earlier one, by their unique keys.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SeenBefore {
+    /// Their indices.
+    pub set: RoaringTreemap,
+    /// The first [`WARNINGS_KEPT`] of them, in words.
+    pub warnings: Vec<Warning>,
+    /// How many unique keys were not seen before.
+    pub keys: u64,
 }
 
 impl Judged {

@@ -36,6 +36,8 @@ pub struct ImportReport {
     pub entries: u64,
     /// Events taken in.
     pub accepted: u64,
+    /// Of these, events that came before, by their unique keys: kept, and not delivered again.
+    pub duplicates: u64,
     /// Entries that were not accepted.
     pub rejected: u64,
     /// Warnings about accepted entries.

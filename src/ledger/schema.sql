@@ -73,7 +73,9 @@ CREATE TABLE imports (
     receipt         TEXT    CHECK (receipt IN ('due', 'written', 'refused')), -- NULL: no receipts wanted
     attempts        INTEGER NOT NULL DEFAULT 0,        -- of putting away, that failed
     retry_at        INTEGER,                           -- not before
-    error           TEXT                               -- why putting away (or writing the receipt) failed last
+    error           TEXT,                              -- why putting away (or writing the receipt) failed last
+
+    unique_keys     INTEGER NOT NULL DEFAULT 0         -- keys that this import brought to unique.db
 ) STRICT;
 
 -- Each answers one question with a few steps, however many imports there are: with `seq` where the first or the last is asked
@@ -86,6 +88,8 @@ CREATE INDEX imports_onward     ON imports (seq, accepted, duplicates, source) W
 CREATE INDEX imports_unmoved    ON imports (source) WHERE disposition = 'pending' OR recheck = 1;
 CREATE INDEX imports_claimed    ON imports (id) WHERE status = 'importing';
 CREATE INDEX imports_failed     ON imports (id) WHERE status = 'failed';
+CREATE INDEX imports_keyed      ON imports (seq) WHERE unique_keys > 0; -- in which order unique keys came
+CREATE INDEX imports_undone     ON imports (id) WHERE undone_by IS NOT NULL;
 CREATE INDEX imports_spooled    ON imports (spool_file) WHERE spool_file IS NOT NULL;
 CREATE INDEX imports_by_age     ON imports (closed_at, seq, spool_len) WHERE spool_file IS NOT NULL; -- what may leave the spool
 CREATE INDEX imports_pruned     ON imports (seq, accepted, duplicates, source)
@@ -116,7 +120,7 @@ CREATE TABLE rejects (
     PRIMARY KEY (import, "index")
 ) STRICT, WITHOUT ROWID;
 
--- Something odd about accepted entries: the first 100 of an import.
+-- Something odd about accepted entries: the first 100 of an import, and the first 100 events that came before.
 CREATE TABLE warnings (
     import          INTEGER NOT NULL REFERENCES imports (id),
     n               INTEGER NOT NULL,

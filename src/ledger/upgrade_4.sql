@@ -26,6 +26,10 @@ CREATE TABLE definitions (
     text            TEXT    NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+ALTER TABLE imports ADD COLUMN unique_keys INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX imports_keyed ON imports (seq) WHERE unique_keys > 0;
+CREATE INDEX imports_undone ON imports (id) WHERE undone_by IS NOT NULL;
+
 -- Other feeds.
 ALTER TABLE imports ADD COLUMN superseded INTEGER NOT NULL DEFAULT 0 CHECK (superseded IN (0, 1));
 ALTER TABLE imports ADD COLUMN user_feed_pending INTEGER NOT NULL DEFAULT 0 CHECK (user_feed_pending IN (0, 1));

@@ -65,7 +65,11 @@ impl World {
                 depth_max: 128,
                 kind: feedgate::verdict::FeedKind::Events,
                 ordered_items: false,
+                order_unique: false,
             },
+            definitions: None,
+            unknown_events: Default::default(),
+            keys_to: None,
             max_rejected: None,
             hash_data: true,
         };

@@ -12,6 +12,7 @@ mod daemon; // its life: signals, two at once, servers that go and come, uploads
 mod delivery; // cursor, batches, restart, a destination that fails
 mod demo; // the demo, as a newcomer runs it
 mod feeds; // every rule of entries, and the reader against serde_json
+mod feeds_other; // order feeds and their items, user feeds, and who goes first
 #[cfg(feature = "parquet")]
 mod files; // Parquet, read back by DuckDB and by the crate that wrote it
 mod fuzz; // any bytes at all: the fuzz targets, for a few seconds each
@@ -26,5 +27,6 @@ mod seeing; // destinations and dead letters, as `status`, `dead-letters`, `retr
 mod sources; // one contract over a local directory and SFTP; authentication; host keys
 mod supply; // licences, sources and versions of what the program is made of
 mod tidy; // rooms that must not know each other
+mod unique; // events that come a second time: told, not delivered; crashes, lost files, many keys
 mod upgrade; // every older ledger opens and equals a fresh one
 mod uploads; // real uploaders racing the poll, and every way to write a file

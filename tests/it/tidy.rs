@@ -37,6 +37,23 @@ const NEVER_MEET: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "definition",
+        &[
+            "crate::source",
+            "crate::ledger",
+            "crate::spool",
+            "crate::config",
+            "crate::archive",
+            "crate::intake",
+            "tokio",
+            "ssh2",
+            "rusqlite",
+            "Utc::now",
+            "SystemTime",
+            "zip::",
+        ],
+    ),
+    (
         "source",
         &[
             "crate::ledger",
@@ -65,6 +82,26 @@ const NEVER_MEET: &[(&str, &[&str])] = &[
     ),
     ("delivery", &["crate::source", "crate::intake", "ssh2"]),
     ("intake", &["crate::delivery", "crate::destination", "rusqlite", "ssh2"]),
+    (
+        "unique",
+        &[
+            "crate::source",
+            "crate::ledger",
+            "crate::spool",
+            "crate::config",
+            "crate::archive",
+            "crate::feed",
+            "crate::definition",
+            "crate::events",
+            "crate::intake",
+            "crate::destination",
+            "crate::delivery",
+            "ssh2",
+            "zip::",
+            "Utc::now",
+            "SystemTime",
+        ],
+    ),
     ("verdict.rs", &["crate::"]),
 ];
 

@@ -17,7 +17,8 @@ pub(super) const LATEST_OF_NAME: &str = latest_of_name!();
 
 /// What [`report`] reads.
 pub(super) const IMPORT: &str = concat!(
-    "SELECT id, source, archive, kind, superseded, user_feed_pending, status, imported, entries, accepted, rejected, late, duplicate_of, repacked_of,
+    "SELECT id, source, archive, kind, superseded, user_feed_pending, status, imported, entries, accepted, duplicates, rejected, late,
+    duplicate_of, repacked_of,
     name_reused, same_content, same_failure, retry_of, sha256, data_sha256, size, data_bytes, disposition, path, error,
     retry_at, receipt, named_at, first_seen_at, imported_at, closed_at, elapsed_ms, pruned_at,
     (SELECT coalesce(sum(count), 0) FROM counts WHERE import = imports.id AND kind = 'warning') AS warnings,
@@ -71,6 +72,7 @@ pub(super) fn report(row: &Row<'_>) -> rusqlite::Result<ImportReport> {
         imported: row.get("imported")?,
         entries: row.get("entries")?,
         accepted: row.get("accepted")?,
+        duplicates: row.get("duplicates")?,
         rejected: row.get("rejected")?,
         warnings: row.get("warnings")?,
         needs_attention: row.get("needs_attention")?,
