@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use crate::ledger::report::{Count, ImportInFull, RejectReport};
-use crate::verdict::{Class, RejectCode, Violation, ViolationCode, Warning, WarningCode};
+use crate::verdict::{Class, FeedKind, RejectCode, Violation, ViolationCode, Warning, WarningCode};
 
 /// Rejects shown in a receipt.
 pub const REJECTS_SHOWN: usize = 100;
@@ -19,6 +19,8 @@ pub struct Receipt {
     pub note: Option<String>,
     /// The archive's file name.
     pub archive: String,
+    /// `events` or `orders`; `users` and `header` for the two files of a user feed.
+    pub kind: String,
     /// `processed`, `failed` or `duplicate`.
     pub status: String,
     /// What happened, in a sentence.
@@ -106,12 +108,16 @@ impl Receipt {
         };
         let note = match (import.status.as_str(), taken_in) {
             // Word for word as documented, whatever the number: partners' scripts look for it.
-            ("failed", Some(events)) if stored => Some(format!("{events} events are imported; do not send them again")),
+            ("failed", Some(events)) if stored => Some(format!(
+                "{events} {}s are imported; do not send them again",
+                noun(&import.kind)
+            )),
             _ => None,
         };
         Receipt {
             note,
             summary: summary(
+                noun(&import.kind),
                 &import.status,
                 import.imported,
                 stored,
@@ -120,6 +126,7 @@ impl Receipt {
                 &import.violations,
             ),
             import: stored.then_some(import.id),
+            kind: import.kind,
             rejects_not_shown: import.rejected.saturating_sub(full.rejects.len() as u64),
             violations: import
                 .violations
@@ -170,8 +177,18 @@ fn are(count: u64, noun: &str) -> String {
     }
 }
 
+/// What an import's entries are called.
+fn noun(kind: &str) -> &'static str {
+    match FeedKind::parse(kind) {
+        Some(FeedKind::Header) => "column",
+        Some(FeedKind::Users) => "user",
+        _ => "event",
+    }
+}
+
 /// What happened, in a sentence.
 fn summary(
+    noun: &str,
     status: &str,
     imported: bool,
     stored: bool,
@@ -187,9 +204,9 @@ fn summary(
             .join(", ")
     };
     let are = |events: u64| match stored {
-        true => format!("{} imported", are(events, "event")),
-        false if events == 1 => "1 event would be imported".to_owned(),
-        false => format!("{events} events would be imported"),
+        true => format!("{} imported", are(events, noun)),
+        false if events == 1 => format!("1 {noun} would be imported"),
+        false => format!("{events} {noun}s would be imported"),
     };
     let mut but = match duplicates {
         0 => String::new(),
@@ -201,13 +218,19 @@ fn summary(
         1 => "; 1 entry was rejected".to_owned(),
         _ => format!("; {rejected} entries were rejected"),
     };
-    let stays = "the archive is marked as failed";
+    let stays = match noun {
+        "event" => "the archive is marked as failed",
+        _ => "the file is marked as failed",
+    };
     match (status, imported, taken_in) {
         ("processed", _, events) => format!("{}{but}", are(events.unwrap_or_default())),
         ("failed", true, Some(events)) => format!("{}{but}, but {stays}: {}", are(events), codes()),
         ("failed", false, Some(_)) => format!("nothing new is imported, and {stays}: {}", codes()),
         ("failed", _, _) => format!("nothing is imported, and {stays}: {}", codes()),
         ("duplicate", _, Some(events)) => format!("nothing new is imported: {} already", are(events)),
+        ("duplicate", _, None) => {
+            "nothing is imported: a newer user feed was taken in, and only the newest one counts".to_owned()
+        }
         _ => "nothing is imported yet".to_owned(),
     }
 }
@@ -217,7 +240,7 @@ pub fn fix_violation(code: ViolationCode) -> &'static str {
     use ViolationCode::*;
     match code {
         NameMalformed => {
-            "Name the archive event_history_YYYYMMDDHHMMSS.json.zip, with the time in UTC, all in lower case, and upload it under that name. `feedgate pack FEED.json` makes such an archive."
+            "Name the archive event_history_YYYYMMDDHHMMSS.json.zip, with the time in UTC, all in lower case, and upload it under that name. `feedgate pack FEED.json` makes such an archive. An order feed is named order_history_ and so on; the two files of a user feed are user_feed_header_YYYYMMDDHHMMSS.json and user_feed_data_YYYYMMDDHHMMSS.json, and not packed."
         }
         NameTimestamp => {
             "The 14 digits are year, month, day, hour, minute and second, in UTC, of a time that exists (hours 00 to 23, seconds 00 to 59). Rename the data file and the archive alike."

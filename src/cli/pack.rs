@@ -12,7 +12,7 @@ use chrono::{DateTime, TimeDelta};
 use zip::CompressionMethod;
 use zip::write::SimpleFileOptions;
 
-use crate::archive::{FeedName, NameClass, classify};
+use crate::archive::{FeedName, NameClass, classify, kind_of};
 use crate::verdict::{Violation, ViolationCode};
 
 /// From here on the sizes may not fit the old fields; with room for data that deflate makes larger.
@@ -56,6 +56,10 @@ pub fn pack(feed: &Path, out_dir: Option<&Path>, now_utc_ms: i64) -> Result<Pack
         .is_some_and(|ending| ending.eq_ignore_ascii_case("zip"))
     {
         bail!("packing `{shown}`: it is a zip already; give the JSON file that is to go into it");
+    }
+    let own = feed.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    if kind_of(own).is_user_feed() {
+        bail!("packing `{shown}`: the files of a user feed are not packed; upload it as it is");
     }
     let data = File::open(feed).with_context(|| format!("opening the data file `{shown}`"))?;
     let folder = out_dir

@@ -9,12 +9,13 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use sha2::{Digest, Sha256};
 
-use crate::archive::{NameClass, classify};
+use crate::archive::{FeedName, NameClass, classify, kind_of};
+use crate::intake::take_in_users::{PlainFile, take_in_users};
 use crate::intake::{Rules, seen_within, take_in};
 use crate::ledger::outcome::Judged;
 use crate::ledger::report::{Count, ImportInFull, ImportReport, RejectReport, Related, time};
 use crate::receipt::{REJECTS_SHOWN, Receipt};
-use crate::verdict::{Reject, Violation, ViolationCode, WarningCode};
+use crate::verdict::{FeedKind, Reject, Violation, ViolationCode, WarningCode};
 
 /// Archives smaller than this are done before anybody could read a progress bar, in bytes.
 const PROGRESS_BYTES_MIN: u64 = 16 * 1024 * 1024;
@@ -58,6 +59,10 @@ pub fn vet(path: &Path, rules: &Rules, archive_bytes_max: u64) -> anyhow::Result
                 Some(feed.at()),
             )
         }
+        NameClass::Feed(feed) if feed.kind().is_user_feed() => {
+            let sha256 = rules.hash_data.then(|| hash(&mut file)).transpose()?;
+            (vet_user_file(path, &feed, rules)?, sha256, Some(feed.at()))
+        }
         NameClass::Feed(feed) => {
             // Who does not ask for the hashes does not wait for them.
             let sha256 = rules.hash_data.then(|| hash(&mut file)).transpose()?;
@@ -74,6 +79,34 @@ pub fn vet(path: &Path, rules: &Rules, archive_bytes_max: u64) -> anyhow::Result
     };
     let full = in_full(name, size, sha256, named_at, judged);
     Ok(Vetted::Archive(Box::new(Receipt::of(full, false))))
+}
+
+/// Vets one file of a user feed, together with the other one beside it.
+fn vet_user_file(path: &Path, name: &FeedName, rules: &Rules) -> anyhow::Result<Judged> {
+    let other_name = name.other().unwrap_or_default();
+    let other_path = path.with_file_name(&other_name);
+    let Ok(other) = File::open(&other_path) else {
+        let detail = format!("`{other_name}`, the other file of this user feed, is not beside it");
+        return Ok(Judged::unread(Violation::new(ViolationCode::UserFeedHalf, detail)));
+    };
+    let plain = |name, data: File| -> anyhow::Result<PlainFile<'_, File>> {
+        let size = data.metadata()?.len();
+        // The ledger alone has a use for what the two are together.
+        let sha256 = [0; 32];
+        Ok(PlainFile {
+            name,
+            size,
+            sha256,
+            data,
+        })
+    };
+    let (this, other) = (plain(name.as_str(), File::open(path)?)?, plain(&other_name, other)?);
+    let mut judged = match name.kind() {
+        FeedKind::Header => take_in_users(this, other, rules)?.0,
+        _ => take_in_users(other, this, rules)?.1,
+    };
+    judged.data_sha256 = None;
+    Ok(judged)
 }
 
 /// Marks the events that came before in the same archive. What came in others, only the ledger's own store knows.
@@ -140,6 +173,7 @@ fn in_full(name: String, size: u64, sha256: Option<String>, named_at: Option<i64
         data_bytes: judged.reading.is_some().then_some(judged.data_bytes),
         disposition: "pending".to_owned(),
         path: name.clone(),
+        kind: kind_of(&name).to_string(),
         archive: name,
         error: None,
         retry_at: None,

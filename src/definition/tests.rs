@@ -268,6 +268,7 @@ fn held(definitions: &Definitions, unknown: UnknownEvents, raw: &str) -> (String
         depth_max: 128,
         kind: crate::verdict::FeedKind::Events,
         ordered_items: false,
+        order_unique: false,
     };
     let feed = format!("[{raw}]");
     let mut walk = Walk::new(feed.as_bytes(), &options).hiding(definitions.sensitive());

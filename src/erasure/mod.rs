@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::definition::{Definitions, Holder, UnknownEvents};
 use crate::events;
-use crate::intake::key_of;
+use crate::intake::{key_of, order_key_of};
 use crate::ledger::{self, Erasure, Ledger, LedgerError, Rewritten, Slot, Spooled, Stored, Whom};
 use crate::spool::{Pin, Spool, SpoolError};
 use crate::unique::{Key, Unique, UniqueError};
@@ -254,9 +254,9 @@ fn rewrite(
         for archive in of_it.iter().filter(|archive| archive.import.seq < before) {
             match search::entries_of(spool.dir(), archive, whom).map_err(disk)? {
                 Ok(found) => {
-                    let hash = archive.import.reading.definitions.as_ref();
-                    let text = hash.and_then(|hash| definitions.get(hash));
-                    if let Some(text) = text.filter(|_| !found.is_empty()) {
+                    let reading = &archive.import.reading;
+                    let text = reading.definitions.as_ref().and_then(|hash| definitions.get(hash));
+                    if !found.is_empty() && (text.is_some() || reading.options.counts_orders_once()) {
                         keys.extend(keys_of(spool, archive, &found, text).map_err(disk)?);
                     }
                     entries |= found;
@@ -308,18 +308,25 @@ fn rewrite(
 }
 
 /// The unique keys of some entries, by the definitions that they were read by.
-fn keys_of(spool: &Spool, archive: &Spooled, entries: &RoaringTreemap, definitions: &str) -> io::Result<Vec<Key>> {
-    let Ok(definitions) = Definitions::frozen(definitions) else {
-        return Ok(Vec::new());
-    };
-    let mut holder = Holder::new(&definitions, UnknownEvents::Accept);
+fn keys_of(
+    spool: &Spool,
+    archive: &Spooled,
+    entries: &RoaringTreemap,
+    definitions: Option<&String>,
+) -> io::Result<Vec<Key>> {
+    let definitions = definitions.and_then(|text| Definitions::frozen(text).ok());
+    let mut holder = definitions
+        .as_ref()
+        .map(|definitions| Holder::new(definitions, UnknownEvents::Accept));
+    let options = archive.import.reading.options.clone();
     let (mut keys, import) = (Vec::new(), Arc::new(archive.import.clone()));
     let read = search::each_entry(spool.dir(), archive, |entry| {
         if entries.contains(entry.index)
-            && let Some(batch) = events::one(&import, entry.index, entry.raw)
+            && let Some(batch) = events::one(&import, entry.index, 0, entry.raw)
             && let Some(event) = batch.get(0)
         {
-            keys.extend(key_of(&mut holder, &event));
+            let defined = holder.as_mut().and_then(|holder| key_of(holder, &event));
+            keys.extend(defined.or_else(|| order_key_of(&options, &event)));
         }
         Ok(())
     })?;

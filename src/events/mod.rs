@@ -14,7 +14,7 @@ mod route;
 mod utc;
 
 pub use batch::{Batch, Event, Names};
-pub use id::{EventId, key};
+pub use id::{EventId, item_of, key};
 pub use line::{push_line, push_message};
 pub use people::{People, Person};
 pub use read::{Bounds, Events, EventsError, one};
@@ -54,6 +54,7 @@ pub(crate) fn an_import() -> std::sync::Arc<crate::ledger::Import> {
                 depth_max: 128,
                 kind: crate::verdict::FeedKind::Events,
                 ordered_items: false,
+                order_unique: false,
             },
             limits: archive::Limits {
                 unpacked_bytes: 1 << 34,

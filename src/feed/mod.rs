@@ -9,6 +9,9 @@
 //! | `walk`, `window` | the array, entry by entry; what of the data is in memory |
 //! | `scan`, `members` | the grammar; where the five keys lie |
 //! | `judge`, `fields`, `reasons` | the rules and the verdict; the five keys, read; the words for what is wrong |
+//! | `order`, `items` | the rules of an order feed; an event for each product of an order |
+//! | `columns`, `user` | the header of a user feed; the rules of its rows |
+//! | `parts` | members and elements, for what is looked at beyond the five keys |
 //! | `timestamp`, `text` | times as feeds write them; strings without their escapes |
 //! | `fault`, `explain`, `root` | faults as violations; the words for them; what a data file is that is no array |
 //! | `position` | lines and columns, counted when asked for |
@@ -16,19 +19,24 @@
 //!
 //! Bytes in, values out: this room has not heard of zip, SFTP, SQL, configuration or the clock.
 
+mod columns;
 mod excerpt;
 mod explain;
 mod fault;
 mod fields;
+mod items;
 mod judge;
 mod mask;
 mod members;
+mod order;
+mod parts;
 mod position;
 mod reasons;
 mod root;
 mod scan;
 mod text;
 mod timestamp;
+mod user;
 mod walk;
 mod window;
 
@@ -38,9 +46,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::verdict::{FeedKind, Position, Reject, Violation, Warning};
 
+pub use columns::{Columns, HEADER_BYTES_MAX};
 pub(crate) use fields::type_of;
-pub use judge::{Weighed, extract, judge, weigh};
+pub use items::{ORDERED_ITEM, items};
+pub use judge::{Weighed, extract, judge, weigh, weigh_user};
 pub use mask::Sensitive;
+pub use order::{COMPLETED, order_id};
 pub use reasons::{rejected, shown_value};
 pub(crate) use text::unescaped;
 pub(crate) use timestamp::parse as parse_time;
@@ -66,6 +77,16 @@ pub struct Options {
     /// Whether each product of a completed order is an event of its own, behind the order.
     #[serde(default)]
     pub ordered_items: bool,
+    /// Whether a completed order of an order feed counts once only.
+    #[serde(default)]
+    pub order_unique: bool,
+}
+
+impl Options {
+    /// Whether its orders have a key of their own, by which they count once only.
+    pub fn counts_orders_once(&self) -> bool {
+        self.order_unique && self.kind == FeedKind::Orders
+    }
 }
 
 /// Policy for a key that is there twice with different values.

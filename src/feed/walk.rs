@@ -343,6 +343,7 @@ mod tests {
             depth_max: 128,
             kind: crate::verdict::FeedKind::Events,
             ordered_items: false,
+            order_unique: false,
         }
     }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::unique::key_of;
+use super::unique::{key_of, order_key_of};
 use super::{Intake, Trouble};
 use crate::definition::{Definitions, Holder, UnknownEvents};
 use crate::events::{Bounds, Events, EventsError};
@@ -144,22 +144,29 @@ impl Intake {
 
     /// The keys that an import brought; `None` if it was undone, or they cannot be had any more.
     async fn keys_of(&self, one: &KeyedImport) -> Result<Option<Keys>, Trouble> {
-        let Some(hash) = one.import.reading.definitions.clone().filter(|_| !one.undone) else {
+        if one.undone {
             return Ok(None);
-        };
-        let Some(text) = self.ledger.frozen_definitions(&hash).await? else {
-            tracing::warn!(
-                import = one.keyed.id,
-                hash,
-                "the event definitions that an import was read by are not in the ledger"
-            );
-            return Ok(None);
+        }
+        let text = match &one.import.reading.definitions {
+            // Orders have keys without any.
+            None => None,
+            Some(hash) => match self.ledger.frozen_definitions(hash).await? {
+                Some(text) => Some(text),
+                None => {
+                    tracing::warn!(
+                        import = one.keyed.id,
+                        hash,
+                        "the event definitions that an import was read by are not in the ledger"
+                    );
+                    return Ok(None);
+                }
+            },
         };
         let (spool_dir, state_dir) = (self.spool.dir().to_owned(), self.state_dir.0.clone());
         let import = Arc::new(one.import.clone());
         let reading = tokio::task::spawn_blocking(move || {
             let spill = Arc::new(Spill::new(&state_dir));
-            collect(import, &spool_dir, &text, spill)
+            collect(import, &spool_dir, text.as_deref(), spill)
         });
         let doing = || format!("reading the unique keys of import {} again", one.keyed.id);
         let stopped = |_| Err(Lost::Disk(io::Error::other("the reading thread stopped")));
@@ -219,16 +226,22 @@ enum Lost {
     Disk(io::Error),
 }
 
-fn collect(import: Arc<Import>, spool_dir: &Path, definitions: &str, spill: Arc<Spill>) -> Result<Keys, Lost> {
-    let definitions =
-        Definitions::frozen(definitions).map_err(|problems| Lost::Definitions(format!("{problems:?}")))?;
-    let mut holder = Holder::new(&definitions, UnknownEvents::Accept);
+fn collect(import: Arc<Import>, spool_dir: &Path, definitions: Option<&str>, spill: Arc<Spill>) -> Result<Keys, Lost> {
+    let definitions = definitions
+        .map(Definitions::frozen)
+        .transpose()
+        .map_err(|problems| Lost::Definitions(format!("{problems:?}")))?;
+    let mut holder = definitions
+        .as_ref()
+        .map(|definitions| Holder::new(definitions, UnknownEvents::Accept));
+    let options = import.reading.options.clone();
     let mut collector = Collector::new(spill);
     let mut events = Events::open(import, spool_dir, 0).map_err(Lost::Events)?;
     loop {
         let batch = events.next_batch(BATCH, &[]).map_err(Lost::Events)?;
         for event in batch.events() {
-            if let Some(key) = key_of(&mut holder, &event) {
+            let defined = holder.as_mut().and_then(|holder| key_of(holder, &event));
+            if let Some(key) = defined.or_else(|| order_key_of(&options, &event)) {
                 // Nobody is told where it lies: it was, when it was imported.
                 collector.push(key, event.index, NOWHERE).map_err(Lost::Disk)?;
             }

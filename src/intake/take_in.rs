@@ -16,7 +16,7 @@ use crate::archive::{self, FeedName, Limits};
 use crate::blocks::INLINE_BYTES_MAX;
 use crate::config::resolve::{DefinitionSettings, LimitSettings, MaxRejected, Packaging, SourceSettings};
 use crate::definition::{Definitions, Held, Holder, UnknownEvents};
-use crate::feed::{self, Options, READER_VERSION, Stop, Verdict, Walk};
+use crate::feed::{self, Columns, Options, READER_VERSION, Stop, Verdict, Walk};
 use crate::ledger::Reading;
 use crate::ledger::outcome::{Judged, REJECTS_KEPT, WARNINGS_KEPT};
 use crate::unique::{Collector, Spill};
@@ -63,6 +63,7 @@ impl Rules {
                 depth_max: limits.depth,
                 kind: FeedKind::Events,
                 ordered_items: source.ordered_items,
+                order_unique: source.order_unique,
             },
             definitions: definitions.definitions.clone(),
             unknown_events: definitions.unknown_events,
@@ -70,6 +71,13 @@ impl Rules {
             max_rejected: source.max_rejected,
             hash_data: true,
         }
+    }
+
+    /// The same for a feed of this kind.
+    pub(super) fn for_kind(&self, kind: FeedKind) -> Rules {
+        let mut rules = self.clone();
+        rules.options.kind = kind;
+        rules
     }
 }
 
@@ -110,6 +118,7 @@ pub fn take_in<R: Read + Seek + Send>(
         }
         Err(archive::Error::Io(error)) => return Err(error),
     };
+    let rules = &rules.for_kind(name.kind());
     judged.reading = Some(Reading {
         reader: READER_VERSION,
         member,
@@ -149,7 +158,7 @@ fn read_inline<'a>(
         data,
         hash: rules.hash_data.then(Sha256::new),
     };
-    let mut read = read_feed(&mut data, expected, rules, judged, progress);
+    let mut read = read_feed(&mut data, expected, rules, None, judged, progress);
     if matches!(read, Err(Stop::Fault(_))) {
         // Damage to the zip is the better explanation for JSON that stops making sense: the rest is unpacked for that.
         read = io::copy(&mut data, &mut io::sink()).map_err(Stop::Read).and(read);
@@ -169,7 +178,7 @@ fn read_beside<'a>(
 ) -> (Result<(), Stop>, Option<[u8; 32]>) {
     std::thread::scope(|scope| {
         let (mut blocks, unpacking) = unpack(scope, data, rules.hash_data);
-        let mut read = read_feed(&mut blocks, expected, rules, judged, progress);
+        let mut read = read_feed(&mut blocks, expected, rules, None, judged, progress);
         if matches!(read, Err(Stop::Fault(_))) {
             read = io::copy(&mut blocks, &mut io::sink()).map_err(Stop::Read).and(read);
         }
@@ -194,22 +203,29 @@ impl<R: Read> Read for Hashed<R> {
     }
 }
 
-/// Judges every entry of a data file of about `expected` bytes, and counts.
-fn read_feed(
+/// Judges every entry of a data file of about `expected` bytes, and counts. With columns, they are rows of a user feed.
+pub(super) fn read_feed(
     data: &mut impl Read,
     expected: u64,
     rules: &Rules,
+    columns: Option<&Columns>,
     judged: &mut Judged,
     progress: &mut dyn FnMut(u64) -> bool,
 ) -> Result<(), Stop> {
     let mut walk = Walk::expecting(expected, data, &rules.options);
     let mut holder = None;
     let mut keys = None;
+    let mut has_keys = rules.options.counts_orders_once();
     if let Some(definitions) = &rules.definitions {
         walk = walk.hiding(definitions.sensitive());
-        holder = Some(Holder::new(definitions, rules.unknown_events));
-        let keys_to = rules.keys_to.clone().filter(|_| definitions.have_unique_keys());
-        keys = keys_to.map(Collector::new);
+        // What is sensitive of an event is so of a person; what an event must look like says nothing of people.
+        if columns.is_none() {
+            holder = Some(Holder::new(definitions, rules.unknown_events));
+            has_keys |= definitions.have_unique_keys();
+        }
+    }
+    if has_keys {
+        keys = rules.keys_to.clone().map(Collector::new);
     }
     let mut reject_counts = BTreeMap::<RejectCode, u64>::new();
     let mut warning_counts = BTreeMap::<WarningCode, u64>::new();
@@ -223,7 +239,10 @@ fn read_feed(
             Err(stop) => break Err(stop),
         };
         judged.entries += 1;
-        let weighed = feed::weigh(&entry, &rules.options);
+        let weighed = match columns {
+            None => feed::weigh(&entry, &rules.options),
+            Some(columns) => feed::weigh_user(&entry, &rules.options, columns),
+        };
         let held = match &mut holder {
             Some(holder) => weighed.event().map(|event| holder.hold(entry.raw, event)),
             None => None,
@@ -241,8 +260,9 @@ fn read_feed(
             }
             None => {
                 judged.valid += 1;
-                if let (Some(keys), Some(held)) = (&mut keys, &held)
-                    && let Some(key) = unique::key(held, weighed.identity())
+                judged.needs_user_feed |= weighed.needs_user_feed();
+                if let Some(keys) = &mut keys
+                    && let Some(key) = unique::key_of_entry(held.as_ref(), &weighed)
                     && let Err(error) = keys.push(key, entry.index, entry.position())
                 {
                     break Err(Stop::Read(error));
@@ -297,7 +317,7 @@ fn weight(reject: &Reject) -> usize {
 }
 
 /// Too few valid entries, and nothing is imported.
-fn hold_to_budget(judged: &mut Judged, max_rejected: Option<MaxRejected>) {
+pub(super) fn hold_to_budget(judged: &mut Judged, max_rejected: Option<MaxRejected>) {
     let (entries, rejected) = (judged.entries, judged.rejected);
     if entries > 0 && rejected == entries {
         let detail = format!("none of the {entries} entries was valid, so nothing is imported");

@@ -12,6 +12,7 @@ use super::rejected_set::RejectedSet;
 use super::{Intake, Trouble};
 use crate::definition::{Held, Holder};
 use crate::events::Event;
+use crate::feed::{self, COMPLETED, Options, Weighed};
 use crate::ledger::outcome::{Outcome, SeenBefore, WARNINGS_KEPT};
 use crate::ledger::{AsForetold, Closed, now};
 use crate::unique::{Again, Key, Keys, Spill, Staged, Turn, UniqueError, Whose, within};
@@ -143,8 +144,32 @@ pub(super) fn key(held: &Held<'_>, [id, email, business_unit]: [Option<&str>; 3]
     Some(Key::of_event(name, whose, values))
 }
 
+/// The unique key of an entry: what its definition says, or else that of an order in an order feed.
+pub(super) fn key_of_entry(held: Option<&Held<'_>>, weighed: &Weighed<'_, '_>) -> Option<Key> {
+    let identity = weighed.identity();
+    held.and_then(|held| key(held, identity))
+        .or_else(|| Some(order_key(identity[2], weighed.completed_order()?)).filter(|_| weighed.counts_once()))
+}
+
+/// The unique key of an order that was imported; `None`: it has none. Ask after [`key_of`], which goes before.
+pub fn order_key_of(options: &Options, event: &Event<'_>) -> Option<Key> {
+    if !options.counts_orders_once() || event.event != COMPLETED || event.id.item > 0 {
+        return None;
+    }
+    Some(order_key(event.business_unit, &feed::order_id(event.body)?))
+}
+
+/// Several shops may number their orders each on its own: the unit belongs to it, and none is the same as an empty one.
+fn order_key(business_unit: Option<&str>, order_id: &str) -> Key {
+    Key::of(["order", COMPLETED, business_unit.unwrap_or_default(), order_id])
+}
+
 /// The unique key of an event that was imported, by the definitions of that time; `None`: it has none.
 pub fn key_of(holder: &mut Holder<'_>, event: &Event<'_>) -> Option<Key> {
+    // What was made of an entry is told apart by the entry.
+    if event.id.item > 0 {
+        return None;
+    }
     let held = holder.hold(event.body, event.event);
     key(&held, [event.user_id, event.email, event.business_unit])
 }

@@ -104,6 +104,7 @@ impl Reading {
                 depth_max: 0,
                 kind: FeedKind::Events,
                 ordered_items: false,
+                order_unique: false,
             },
             limits: Limits {
                 unpacked_bytes: 0,

@@ -50,6 +50,12 @@ pub struct Judged {
     pub keys: Keys,
     /// What was found there.
     pub seen_before: SeenBefore,
+    /// Whether any event is of somebody whom it does not name in both ways, so that it matters which user feeds came before.
+    pub needs_user_feed: bool,
+    /// Whether it had waited for a user feed that is still not whole, and waits no longer.
+    pub user_feed_pending: bool,
+    /// Whether it is of a user feed that was not read, for a newer one is there.
+    pub superseded: bool,
 }
 
 /// Events that were seen before, in the same archive or an earlier one, by their unique keys.

@@ -159,6 +159,7 @@ pub(super) fn reading() -> Reading {
             depth_max: 1,
             kind: crate::verdict::FeedKind::Events,
             ordered_items: false,
+            order_unique: false,
         },
         limits: Limits {
             unpacked_bytes: 1,

@@ -65,6 +65,7 @@ impl World {
                 depth_max: 128,
                 kind: feedgate::verdict::FeedKind::Events,
                 ordered_items: false,
+                order_unique: false,
             },
             definitions: None,
             unknown_events: Default::default(),

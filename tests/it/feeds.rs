@@ -19,6 +19,7 @@ fn options() -> Options {
         depth_max: 128,
         kind: feedgate::verdict::FeedKind::Events,
         ordered_items: false,
+        order_unique: false,
     }
 }
 

@@ -15,6 +15,7 @@ mod definitions; // what events must look like: held, checked, explained, hidden
 mod delivery; // cursor, batches, restart, a destination that fails
 mod demo; // the demo, as a newcomer runs it
 mod feeds; // every rule of entries, and the reader against serde_json
+mod feeds_other; // order feeds and their items, user feeds, and who goes first
 #[cfg(feature = "parquet")]
 mod files; // Parquet, read back by DuckDB and by the crate that wrote it
 mod fuzz; // any bytes at all: the fuzz targets, for a few seconds each

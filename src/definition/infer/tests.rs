@@ -14,6 +14,7 @@ const OPTIONS: Options = Options {
     depth_max: 128,
     kind: crate::verdict::FeedKind::Events,
     ordered_items: false,
+    order_unique: false,
 };
 
 /// Calls `look` with each entry of a feed that an import would accept: its name, id, e-mail address and text.

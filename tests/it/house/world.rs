@@ -154,6 +154,15 @@ impl World {
 
     /// Takes an archive in as intake does, by the digits in its name, and returns the import's id.
     pub async fn import(&self, source: &str, digits: &str, feed: &str) -> i64 {
+        self.import_as(source, digits, feed, false).await
+    }
+
+    /// The same, where each product of an order is an event of its own.
+    pub async fn import_with_items(&self, source: &str, digits: &str, feed: &str) -> i64 {
+        self.import_as(source, digits, feed, true).await
+    }
+
+    async fn import_as(&self, source: &str, digits: &str, feed: &str, ordered_items: bool) -> i64 {
         let (name, zip) = Archive::feed(digits, feed);
         let sha256: [u8; 32] = Sha256::digest(&zip).into();
         let file = format!("{source}-{name}");
@@ -173,7 +182,8 @@ impl World {
                 entry_bytes_max: 16 << 20,
                 depth_max: 128,
                 kind: feedgate::verdict::FeedKind::Events,
-                ordered_items: false,
+                ordered_items,
+                order_unique: false,
             },
             definitions: None,
             unknown_events: Default::default(),

@@ -51,7 +51,11 @@ fn settings() -> CapillarySettings {
 
 fn an_event(body: &str) -> Event<'_> {
     Event {
-        id: EventId { key: "00ff", index: 12 },
+        id: EventId {
+            key: "00ff",
+            index: 12,
+            item: 0,
+        },
         import: 1,
         source: "acme",
         archive: "event_history_20191118170500.json.zip",

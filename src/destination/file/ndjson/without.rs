@@ -97,6 +97,7 @@ fn is_of(line: &[u8], whom: &Whom) -> bool {
         depth_max: u32::MAX,
         kind: FeedKind::Events,
         ordered_items: false,
+        order_unique: false,
     };
     let array = b"[".chain(body.get().as_bytes()).chain(&b"]"[..]);
     let mut walk = Walk::new(array, &options);

@@ -16,9 +16,11 @@ use super::super::temporaries::Error;
 use super::rows::{Row, Rows};
 use super::schema::Shape;
 use super::{names, of_parquet, on_a_thread_of_its_own};
+use crate::events::item_of;
 use crate::ledger::Whom;
 
 /// Where each column is.
+const ID: usize = 0;
 const EVENT: usize = 1;
 const USER_ID: usize = 2;
 const EMAIL: usize = 3;
@@ -90,7 +92,7 @@ fn copy(
 }
 
 fn rows_but(group: &dyn RowGroupReader, left_out: &[bool]) -> Result<Rows, ParquetError> {
-    let (indexes, times) = (numbers(group, INDEX)?, numbers(group, TIME)?);
+    let (ids, indexes, times) = (texts(group, ID)?, numbers(group, INDEX)?, numbers(group, TIME)?);
     let mut columns = Vec::new();
     for column in [EVENT, USER_ID, EMAIL, BUSINESS_UNIT, BODY] {
         columns.push(texts(group, column)?);
@@ -103,6 +105,7 @@ fn rows_but(group: &dyn RowGroupReader, left_out: &[bool]) -> Result<Rows, Parqu
         }
         rows.push(&Row {
             index: indexes[row].cast_unsigned(),
+            item: ids[row].as_ref().and_then(|id| id.as_utf8().ok()).map_or(0, item_of),
             time: times[row],
             texts,
         });

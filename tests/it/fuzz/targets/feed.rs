@@ -20,6 +20,7 @@ pub fn run(feed: &[u8]) {
         depth_max: 128,
         kind: feedgate::verdict::FeedKind::Events,
         ordered_items: false,
+        order_unique: false,
     };
     let narrow = Options {
         default_business_unit: Some("DE".to_owned()),
@@ -28,6 +29,7 @@ pub fn run(feed: &[u8]) {
         depth_max: 3,
         kind: feedgate::verdict::FeedKind::Events,
         ordered_items: false,
+        order_unique: false,
     };
     for options in [wide, narrow] {
         let whole = reading(feed, options.clone());

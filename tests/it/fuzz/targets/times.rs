@@ -36,6 +36,7 @@ fn read(text: &str) {
         depth_max: 8,
         kind: feedgate::verdict::FeedKind::Events,
         ordered_items: false,
+        order_unique: false,
     };
     let mut walk = Walk::new(feed.as_bytes(), &options);
     let entry = walk.next().expect("it is JSON").expect("there is an entry");
