@@ -101,7 +101,9 @@ fn counts_are_right(ledger: &Path) {
         .query_row(
             "SELECT users = (SELECT count(*) FROM people WHERE user_id IS NOT NULL)
                 AND leads = (SELECT count(*) FROM people WHERE user_id IS NULL)
-                AND clashes >= (SELECT count(*) FROM clashes) FROM people_reading",
+                AND clashes >= (SELECT count(*) FROM clashes)
+                AND (SELECT count(*) FROM people_keys) + (SELECT count(*) FROM people_young)
+                    = (SELECT count(user_id) + count(email) FROM people) FROM people_reading",
             [],
             |row| row.get(0),
         )

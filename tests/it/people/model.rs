@@ -225,9 +225,7 @@ async fn heard(entries: &[Said], portions: &[usize]) -> Vec<String> {
     let mut left = entries;
     for portion in portions {
         let (now, rest) = left.split_at(left.len().min(*portion));
-        let mut by: Vec<Who> = now.iter().flat_map(Said::who).collect();
-        by.sort();
-        by.dedup();
+        let by: Vec<Who> = now.iter().flat_map(Said::who).collect();
         let concerned = world.ledger.concerned(by).await.expect("the ledger");
         let mut circle = Circle::of(concerned);
         now.iter().for_each(|said| circle.hear(said));
