@@ -8,7 +8,7 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use sha2::{Digest, Sha256};
 
-use crate::archive::{NameClass, classify};
+use crate::archive::{NameClass, classify, kind_of};
 use crate::intake::{Rules, take_in};
 use crate::ledger::outcome::Judged;
 use crate::ledger::report::{Count, ImportInFull, ImportReport, RejectReport, Related, time};
@@ -120,6 +120,7 @@ fn in_full(name: String, size: u64, sha256: Option<String>, named_at: Option<i64
         data_bytes: judged.reading.is_some().then_some(judged.data_bytes),
         disposition: "pending".to_owned(),
         path: name.clone(),
+        kind: kind_of(&name).to_string(),
         archive: name,
         error: None,
         retry_at: None,

@@ -171,15 +171,19 @@ impl Courier {
                     index: event.index,
                 };
                 let is_beyond = until.is_some_and(|until| place >= until);
-                parcel.is_full = self.is_full(parcel);
+                // What was made of an entry goes with it: no cursor could tell the one from the others.
+                let together = batch.of_one_entry(number);
+                parcel.is_full = self.is_full(parcel, together);
                 if is_beyond || parcel.is_full {
                     *at = place;
                     self.batch = Some((batch, number, place));
                     return Ok(false);
                 }
-                let (added, who) = self.add(event)?;
-                parcel.put(&batch, &event, added, None, who);
-                number += 1;
+                for event in (number..number + together).filter_map(|number| batch.get(number)) {
+                    let (added, who) = self.add(event)?;
+                    parcel.put(&batch, &event, added, None, who);
+                }
+                number += together;
             }
             *at = batch.end;
             // Where a filter leaves out nearly everything, the cursor moves, and whoever wants us to stop is heard.
@@ -202,9 +206,11 @@ impl Courier {
         Ok((added, Some(who)))
     }
 
-    fn is_full(&self, parcel: &Parcel) -> bool {
+    /// Whether a parcel takes no more, or not all of so many events that stay together and would fit into another.
+    fn is_full(&self, parcel: &Parcel, together: usize) -> bool {
         let bounds = self.receiver.bounds();
         parcel.len() >= bounds.events
+            || (parcel.len() > 0 && together <= bounds.events && parcel.len() + together > bounds.events)
             || (parcel.len() > 0 && self.receiver.bytes() >= bounds.bytes)
             || parcel.looked_at() >= LOOKED_AT_MAX
             || parcel.bytes() >= bounds.bytes.max(BODIES_BYTES_MAX)
@@ -224,7 +230,7 @@ impl Courier {
         let mut parcel = Parcel::of_letters(self.at, ids, range.map(|letter| letter.id));
         for letter in letters {
             for entry in &letter.entries {
-                let Some(mut batch) = events::one(&entry.import, entry.index, &entry.body) else {
+                let Some(mut batch) = events::one(&entry.import, entry.index, entry.item, &entry.body) else {
                     parcel.lose(letter.id);
                     continue;
                 };
@@ -248,7 +254,11 @@ impl Courier {
         }
         parcel
             .narrow
-            .next(parcel.settled(), parcel.len(), self.limit)
+            .next(
+                parcel.settled(),
+                parcel.len(),
+                self.limit.min(self.receiver.bounds().events),
+            )
             .map(Call::Parcel)
     }
 

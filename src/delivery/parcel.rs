@@ -62,6 +62,8 @@ struct Item {
     import: Arc<Import>,
     key: Arc<str>,
     index: u64,
+    /// Number among the events made of the entry; 0: it is the entry itself.
+    item: u32,
     event: String,
     body: Range<usize>,
     /// The dead letter it is from, if that is of this event alone.
@@ -361,6 +363,7 @@ impl Parcel {
             import: Arc::clone(&batch.import),
             key: Arc::clone(&batch.key),
             index: event.index,
+            item: event.id.item,
             event: event.event.to_owned(),
             body: start..self.text.len(),
             letter,
@@ -392,6 +395,7 @@ impl Item {
         EventId {
             key: &self.key,
             index: self.index,
+            item: self.item,
         }
     }
 
@@ -413,7 +417,7 @@ mod tests {
         let import = events::an_import();
         let mut parcel = Parcel::ahead(import.start());
         for (index, added) in added.into_iter().enumerate() {
-            let batch = events::one(&import, index as u64, r#"{"event":"e","id":"u"}"#).unwrap();
+            let batch = events::one(&import, index as u64, 0, r#"{"event":"e","id":"u"}"#).unwrap();
             parcel.put(&batch, &batch.get(0).unwrap(), added, None, None);
         }
         parcel.end = Cursor { seq: 1, index: 9 };

@@ -42,7 +42,7 @@ pub struct Event<'a> {
     pub source: &'a str,
     /// The archive's file name.
     pub archive: &'a str,
-    /// Index of the entry in the feed, from 0.
+    /// Index of the entry in the feed, from 0; for an event that was made of an entry, that entry's.
     pub index: u64,
     /// Name of the event, as given.
     pub event: &'a str,
@@ -56,7 +56,7 @@ pub struct Event<'a> {
     pub business_unit: Option<&'a str>,
     /// When it happened, UTC milliseconds: the entry's own time, or that of the import.
     pub at: i64,
-    /// The entry as given, byte for byte.
+    /// The entry as given, byte for byte; see [`crate::feed::items`] for what was made of one.
     pub body: &'a str,
 }
 
@@ -70,6 +70,7 @@ impl<'a> Event<'a> {
 /// Where an event's parts lie in the batch's text.
 struct Row {
     index: u64,
+    item: u32,
     at: i64,
     body: Span,
     event: Span,
@@ -157,8 +158,15 @@ impl Batch {
         self.rows.iter().map(|row| self.name(row))
     }
 
-    /// Takes in an entry with what it says of itself.
-    pub(super) fn push(&mut self, index: u64, body: &str, entry: &feed::Entry<'_>) {
+    /// Number of the events from this number on, at least one, that are of the same entry: they stay together.
+    pub fn of_one_entry(&self, number: usize) -> usize {
+        let rest = self.rows.get(number..).unwrap_or_default();
+        let index = rest.first().map(|row| row.index);
+        rest.iter().take_while(|row| Some(row.index) == index).count()
+    }
+
+    /// Takes in an entry with what it says of itself, or what was made of one: as number `item`, from 1.
+    pub(super) fn push(&mut self, index: u64, item: u32, body: &str, entry: &feed::Entry<'_>) {
         let start = self.text.len();
         self.text.reserve_exact(room_for(start, body.len()));
         self.text.push_str(body);
@@ -170,6 +178,7 @@ impl Batch {
         let mut place = |part: &str| self.place(part, body, start);
         let row = Row {
             index,
+            item,
             at,
             body: body_span,
             event: place(&entry.event),
@@ -206,6 +215,7 @@ impl Batch {
             id: EventId {
                 key: &self.key,
                 index: row.index,
+                item: row.item,
             },
             import: self.import.id,
             source: &self.import.source,

@@ -13,7 +13,7 @@ mod read;
 mod utc;
 
 pub use batch::{Batch, Event, Names};
-pub use id::{EventId, key};
+pub use id::{EventId, item_of, key};
 pub use line::{push_line, push_message};
 pub use people::{People, Person};
 pub use read::{Bounds, Events, EventsError, one};

@@ -4,12 +4,13 @@
 //! the next batch keeps it. What it holds is what the feed's reader holds, a few blocks that are unpacked ahead, and one
 //! batch.
 
+use std::borrow::Cow;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::archive;
-use crate::feed::{self, Stop, Walk};
+use crate::feed::{self, ORDERED_ITEM, Stop, Walk};
 use crate::ledger::{Cursor, Import, Stored};
 use crate::spool::Slice;
 use crate::verdict::Violation;
@@ -111,8 +112,9 @@ impl EventsError {
     }
 }
 
-/// One entry of an import, of which somebody kept a copy, as a batch. `None` if the copy is no entry any more.
-pub fn one(import: &Arc<Import>, index: u64, body: &str) -> Option<Batch> {
+/// One event of an import, of which somebody kept a copy, as a batch: the entry of this index, or number `item` of what was
+/// made of it. `None` if the copy is no entry any more.
+pub fn one(import: &Arc<Import>, index: u64, item: u32, body: &str) -> Option<Batch> {
     let key = super::key(&import.source, &import.archive, &import.sha256).into();
     let at = Cursor { seq: import.seq, index };
     let mut batch = Batch::empty(Arc::clone(import), key, at);
@@ -120,7 +122,7 @@ pub fn one(import: &Arc<Import>, index: u64, body: &str) -> Option<Batch> {
     let mut walk = Walk::new(array, &import.reading.options);
     let entry = walk.next().ok()??;
     let keys = feed::extract(&entry, &import.reading.options);
-    batch.push(index, entry.raw, &keys);
+    batch.push(index, item, entry.raw, &keys);
     Some(batch)
 }
 
@@ -193,9 +195,16 @@ impl Events {
             if index < self.from || self.import.left_out.contains(index) {
                 continue;
             }
-            let keys = feed::extract(&entry, &self.import.reading.options);
-            if only.is_empty() || only.iter().any(|name| *name == keys.event) {
-                batch.push(index, entry.raw, &keys);
+            let options = &self.import.reading.options;
+            let mut keys = feed::extract(&entry, options);
+            let is_wanted = |event: &str| only.is_empty() || only.iter().any(|name| name == event);
+            let with_items = options.ordered_items && is_wanted(ORDERED_ITEM);
+            if is_wanted(&keys.event) {
+                batch.push(index, 0, entry.raw, &keys);
+            }
+            if with_items {
+                let event = std::mem::replace(&mut keys.event, Cow::Borrowed(ORDERED_ITEM));
+                feed::items(&event, entry.raw, |item, body| batch.push(index, item, body, &keys));
             }
         }
         batch.end = self.at();

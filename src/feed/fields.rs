@@ -5,7 +5,8 @@
 use std::borrow::Cow;
 
 use super::members::Key;
-use super::{Entry, Options, RawEntry, text, timestamp};
+use super::{Entry, Options, RawEntry, order, text, timestamp};
+use crate::verdict::FeedKind;
 
 /// Most characters of an event's name, an id and a business unit.
 pub(super) const CHARS_MAX: usize = 255;
@@ -59,8 +60,8 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Reads an entry's keys. Where one is there twice, the last one counts.
-    pub fn of(entry: &RawEntry<'a>) -> Fields<'a> {
+    /// Reads an entry's keys, in a feed of this kind. Where one is there twice, the last one counts.
+    pub fn of(entry: &RawEntry<'a>, kind: FeedKind) -> Fields<'a> {
         let raw = entry.raw;
         let value = |key: Key| {
             let member = entry.members.get(key)?;
@@ -69,11 +70,12 @@ impl<'a> Fields<'a> {
         let text = |key: Key| string(value(key), entry.members.escapes);
         let id = value(Key::Id);
         let id_is_number = id.is_some_and(is_integer);
+        let event = text(Key::Event).and_then(|text| match text {
+            text if is_blank(&text) => Field::Bad(Bad::Blank),
+            text => short(text),
+        });
         Fields {
-            event: text(Key::Event).and_then(|text| match text {
-                text if is_blank(&text) => Field::Bad(Bad::Blank),
-                text => short(text),
-            }),
+            event: order::event_of(event, kind),
             id: match id {
                 Some(number) if id_is_number => short(Cow::Borrowed(number)),
                 _ => text(Key::Id).and_then(unless_blank).and_then(short),
@@ -110,7 +112,7 @@ impl<'a> Fields<'a> {
 }
 
 impl<T> Field<T> {
-    fn and_then<U>(self, next: impl FnOnce(T) -> Field<U>) -> Field<U> {
+    pub fn and_then<U>(self, next: impl FnOnce(T) -> Field<U>) -> Field<U> {
         match self {
             Field::Absent => Field::Absent,
             Field::Good(value) => next(value),
@@ -132,7 +134,7 @@ pub(super) fn type_of(value: &str) -> &'static str {
 }
 
 /// A value as a text. `escapes`: whether there may be any in it.
-fn string(value: Option<&str>, escapes: bool) -> Field<Cow<'_, str>> {
+pub(super) fn string(value: Option<&str>, escapes: bool) -> Field<Cow<'_, str>> {
     let Some(value) = value else {
         return Field::Absent;
     };
@@ -166,7 +168,7 @@ fn unless_blank(text: Cow<'_, str>) -> Field<Cow<'_, str>> {
     }
 }
 
-fn short(text: Cow<'_, str>) -> Field<Cow<'_, str>> {
+pub(super) fn short(text: Cow<'_, str>) -> Field<Cow<'_, str>> {
     if text.len() <= CHARS_MAX {
         return Field::Good(text);
     }
@@ -177,7 +179,7 @@ fn short(text: Cow<'_, str>) -> Field<Cow<'_, str>> {
 }
 
 /// A JSON number without fraction and exponent.
-fn is_integer(value: &str) -> bool {
+pub(super) fn is_integer(value: &str) -> bool {
     let digits = value.strip_prefix('-').unwrap_or(value);
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }

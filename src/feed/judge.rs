@@ -3,10 +3,14 @@
 //! Finding what is wrong and saying it are two steps: a feed of a gigabyte can hold half a billion entries that are wrong,
 //! and of all but the first few thousand only the code and the index are kept. The words are in `reasons`.
 
+use std::borrow::Cow;
+
 use super::fields::{Bad, Field, Fields};
 use super::members::{Key, Repeat};
-use super::{DuplicateKeys, Entry, Options, RawEntry, Verdict, reasons};
-use crate::verdict::{RejectCode, WarningCode};
+use super::order::OrderWhy;
+use super::user::UserWhy;
+use super::{Columns, DuplicateKeys, Entry, Options, RawEntry, Verdict, items, order, reasons, user};
+use crate::verdict::{FeedKind, RejectCode, WarningCode};
 
 /// Says whether an entry is an event, or why not.
 ///
@@ -18,27 +22,43 @@ pub fn judge<'a>(entry: &RawEntry<'a>, options: &Options) -> Verdict<'a> {
 
 /// Judges an entry without a word about it.
 pub fn weigh<'e, 'a>(entry: &'e RawEntry<'a>, options: &'e Options) -> Weighed<'e, 'a> {
-    let mut weighed = Weighed {
-        entry,
-        options,
-        fields: None,
-        reasons: Vec::new(),
-        warnings: Vec::new(),
-    };
-    if !entry.raw.starts_with('{') {
-        weighed.reasons.push((RejectCode::NotAnObject, Why::NotAnObject));
+    let mut weighed = Weighed::new(entry, options);
+    if weighed.is_no_object() {
         return weighed;
     }
-    let fields = Fields::of(entry);
+    let fields = Fields::of(entry, options.kind);
     weighed.look_at_repeats();
     weighed.look_at(&fields);
+    if options.kind == FeedKind::Orders {
+        weighed.look_at_order(&fields);
+    }
+    if options.ordered_items && items::are_too_many(entry.raw, &fields.event) {
+        weighed.reasons.push((RejectCode::ItemsTooMany, Why::TooManyItems));
+    }
+    weighed.fields = Some(fields);
+    weighed
+}
+
+/// Judges a row of a user feed by the columns of its header, without a word about it.
+pub fn weigh_user<'e, 'a>(entry: &'e RawEntry<'a>, options: &'e Options, columns: &'e Columns) -> Weighed<'e, 'a> {
+    let mut weighed = Weighed::new(entry, options);
+    weighed.columns = Some(columns);
+    if weighed.is_no_object() {
+        return weighed;
+    }
+    let fields = Fields::of(entry, options.kind);
+    weighed.look_at_repeats();
+    user::look(entry, &fields, columns, &mut weighed.reasons);
+    if fields.id_is_number && matches!(fields.id, Field::Good(_)) {
+        weighed.warnings.push((WarningCode::IdNumber, Why::NumberForId));
+    }
     weighed.fields = Some(fields);
     weighed
 }
 
 /// Takes the keys of an entry that was accepted out again: what [`judge`] gave for it under the same options.
 pub fn extract<'a>(entry: &RawEntry<'a>, options: &Options) -> Entry<'a> {
-    Fields::of(entry).into_entry(options)
+    Fields::of(entry, options.kind).into_entry(options)
 }
 
 /// An entry that was judged.
@@ -52,6 +72,10 @@ pub struct Weighed<'e, 'a> {
     reasons: Vec<(RejectCode, Why)>,
     /// What is odd about it.
     warnings: Vec<(WarningCode, Why)>,
+    /// `orderId` of a completed order in an order feed.
+    order_id: Option<Cow<'a, str>>,
+    /// What it was held against, if it is a row of a user feed.
+    columns: Option<&'e Columns>,
 }
 
 /// What is the matter with an entry, or with one of its keys.
@@ -72,13 +96,19 @@ pub(super) enum Why {
         /// Whether there is a unit without an e-mail address.
         unit: bool,
     },
+    /// One of the keys of an order.
+    Order(OrderWhy),
+    /// A value of a user.
+    User(UserWhy),
+    /// More products than items are made of.
+    TooManyItems,
 }
 
 impl Why {
     /// The key that it is about; `None`: the entry.
     pub fn key(self) -> Option<Key> {
         match self {
-            Why::NotAnObject | Why::NoIdentity { .. } => None,
+            Why::NotAnObject | Why::NoIdentity { .. } | Why::Order(_) | Why::User(_) | Why::TooManyItems => None,
             Why::NoEvent => Some(Key::Event),
             Why::NumberForId => Some(Key::Id),
             Why::Repeated(key, _) | Why::Bad(key, _) | Why::LeftOut(key, _) => Some(key),
@@ -86,7 +116,28 @@ impl Why {
     }
 }
 
-impl<'a> Weighed<'_, 'a> {
+impl<'e, 'a> Weighed<'e, 'a> {
+    /// Nothing is said of it yet.
+    fn new(entry: &'e RawEntry<'a>, options: &'e Options) -> Weighed<'e, 'a> {
+        Weighed {
+            entry,
+            options,
+            fields: None,
+            reasons: Vec::new(),
+            warnings: Vec::new(),
+            order_id: None,
+            columns: None,
+        }
+    }
+
+    fn is_no_object(&mut self) -> bool {
+        let is_none = !self.entry.raw.starts_with('{');
+        if is_none {
+            self.reasons.push((RejectCode::NotAnObject, Why::NotAnObject));
+        }
+        is_none
+    }
+
     /// The first reason, if it is rejected.
     pub fn rejected(&self) -> Option<RejectCode> {
         self.reasons.first().map(|(code, _)| *code)
@@ -101,12 +152,37 @@ impl<'a> Weighed<'_, 'a> {
     /// The verdict, with places, sentences and an excerpt.
     pub fn in_words(self) -> Verdict<'a> {
         if !self.reasons.is_empty() {
-            return Verdict::Rejected(reasons::reject(self.entry, &self.reasons, self.options));
+            return Verdict::Rejected(reasons::reject(self.entry, &self.reasons, self.options, self.columns));
         }
         let warn = |&(code, why): &(WarningCode, Why)| reasons::warning(self.entry, code, why, self.options);
         let warnings = self.warnings.iter().map(warn).collect();
         let event = self.fields.map(|fields| fields.into_entry(self.options));
         Verdict::Accepted(event.unwrap_or_default(), warnings)
+    }
+
+    /// The unit, or none, and the `orderId` of a completed order in an order feed: with them it counts once only.
+    pub fn completed_order(&self) -> Option<(Option<&str>, &str)> {
+        let unit = match &self.fields.as_ref()?.business_unit {
+            Field::Good(unit) => Some(&**unit),
+            _ => self.options.default_business_unit.as_deref(),
+        };
+        Some((unit, self.order_id.as_deref()?))
+    }
+
+    /// Whether an event is of somebody whom it does not name in both ways: by an e-mail address and a unit.
+    pub fn needs_user_feed(&self) -> bool {
+        let Some(fields) = &self.fields else { return false };
+        let has_unit = matches!(fields.business_unit, Field::Good(_)) || self.options.default_business_unit.is_some();
+        !(matches!(fields.email, Field::Good(_)) && has_unit)
+    }
+
+    fn look_at_order(&mut self, fields: &Fields<'a>) {
+        let Some(mut order) = order::look(self.entry, fields, self.options) else {
+            return;
+        };
+        self.reasons.append(&mut order.reasons);
+        self.warnings.append(&mut order.warnings);
+        self.order_id = order.completed;
     }
 
     fn look_at_repeats(&mut self) {

@@ -9,6 +9,9 @@
 //! | `walk`, `window` | the array, entry by entry; what of the data is in memory |
 //! | `scan`, `members` | the grammar; where the five keys lie |
 //! | `judge`, `fields`, `reasons` | the rules and the verdict; the five keys, read; the words for what is wrong |
+//! | `order`, `items` | the rules of an order feed; an event for each product of an order |
+//! | `columns`, `user` | the header of a user feed; the rules of its rows |
+//! | `parts` | members and elements, for what is looked at beyond the five keys |
 //! | `timestamp`, `text` | times as feeds write them; strings without their escapes |
 //! | `fault`, `explain`, `root` | faults as violations; the words for them; what a data file is that is no array |
 //! | `position` | lines and columns, counted when asked for |
@@ -16,19 +19,24 @@
 //!
 //! Bytes in, values out: this room has not heard of zip, SFTP, SQL, configuration or the clock.
 
+mod columns;
 mod excerpt;
 mod explain;
 mod fault;
 mod fields;
+mod items;
 mod judge;
 mod mask;
 mod members;
+mod order;
+mod parts;
 mod position;
 mod reasons;
 mod root;
 mod scan;
 mod text;
 mod timestamp;
+mod user;
 mod walk;
 mod window;
 
@@ -38,7 +46,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::verdict::{FeedKind, Reject, Violation, Warning};
 
-pub use judge::{Weighed, extract, judge, weigh};
+pub use columns::{Columns, HEADER_BYTES_MAX};
+pub use items::{ORDERED_ITEM, items};
+pub use judge::{Weighed, extract, judge, weigh, weigh_user};
 pub use walk::{RawEntry, Walk};
 
 /// Version of the reading: it is frozen with each import, and raised when the same bytes would be read otherwise.

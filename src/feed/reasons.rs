@@ -6,15 +6,28 @@ use super::excerpt;
 use super::fields::{Bad, CHARS_MAX, EMAIL_BYTES_MAX, type_of};
 use super::judge::Why;
 use super::members::{Key, Repeat};
-use super::{DuplicateKeys, Options, RawEntry, timestamp};
+use super::order::OrderWhy;
+use super::user::UserWhy;
+use super::{Columns, DuplicateKeys, Options, RawEntry, items, order, timestamp, user};
 use crate::verdict::{Position, Reason, Reject, RejectCode, Warning, WarningCode};
 
 /// An entry that is not accepted.
-pub(super) fn reject(entry: &RawEntry<'_>, found: &[(RejectCode, Why)], options: &Options) -> Reject {
+pub(super) fn reject(
+    entry: &RawEntry<'_>,
+    found: &[(RejectCode, Why)],
+    options: &Options,
+    columns: Option<&Columns>,
+) -> Reject {
     let reason = |&(code, why): &(RejectCode, Why)| Reason {
         code,
-        pointer: pointer(why),
-        message: message(entry, why, options),
+        pointer: match why {
+            Why::User(why) => user::column(entry, why, columns).map_or(String::new(), |name| pointer_to(&name)),
+            why => pointer(why),
+        },
+        message: match why {
+            Why::User(why) => user::message(entry, why, columns),
+            why => message(entry, why, options),
+        },
         at: place_of(entry, why),
     };
     Reject {
@@ -41,15 +54,28 @@ fn place_of(entry: &RawEntry<'_>, why: Why) -> Position {
     if let Why::Repeated(_, repeat) = why {
         return entry.position_of(repeat.key);
     }
+    if let Why::Order(OrderWhy { at: Some(at), .. }) | Why::User(UserWhy { at: Some(at), .. }) = why {
+        return entry.position_of(at);
+    }
     match why.key().and_then(|key| entry.members.get(key)) {
         Some(member) => entry.position_of(member.last.from),
         None => entry.position(),
     }
 }
 
-/// The key as a JSON Pointer. None of the five has a character that RFC 6901 escapes.
+/// The key as a JSON Pointer. None that is looked at has a character that RFC 6901 escapes.
 fn pointer(why: Why) -> String {
-    why.key().map_or(String::new(), |key| format!("/{}", key.name()))
+    match why {
+        Why::Order(why) => format!("/{}", why.key.name()),
+        Why::TooManyItems => "/cart/products".to_owned(),
+        why => why.key().map_or(String::new(), |key| format!("/{}", key.name())),
+    }
+}
+
+/// A name that the partner chose as a JSON Pointer, shortened, and fit to be shown.
+fn pointer_to(name: &str) -> String {
+    let name = excerpt::quoted(name.as_bytes());
+    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
 fn message(entry: &RawEntry<'_>, why: Why, options: &Options) -> String {
@@ -67,6 +93,12 @@ fn message(entry: &RawEntry<'_>, why: Why, options: &Options) -> String {
         }
         Why::NumberForId => "`id` is a number and was taken as text; write it in double quotes".to_owned(),
         Why::NoIdentity { email, unit } => no_identity(email, unit),
+        Why::User(why) => user::message(entry, why, None),
+        Why::Order(why) => order::message(entry, why, options.duplicate_keys),
+        Why::TooManyItems => format!(
+            "the order has more than {} products; so many items are not made of one order",
+            items::ITEMS_MAX
+        ),
     }
 }
 

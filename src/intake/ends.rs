@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 
+use super::user_feed::is_pair;
 use super::{FILES_IN_FLIGHT, Intake, Kind, Ready, Trouble, millis, postponed};
 use crate::archive::{self, End, TAIL_BYTES};
 use crate::ledger::listing::{Postponed, Seen};
@@ -34,10 +35,12 @@ impl Intake {
     /// Of a batch, the uploads that are complete, and those that have been incomplete for too long: reading these says what is
     /// wrong with them. The others wait.
     pub(super) async fn whole(&self, batch: Vec<Ready>) -> Result<Vec<Ready>, Trouble> {
+        let of_pair = is_pair(&batch);
         let looks = stream::iter(batch).map(|ready| async move {
             let looked = match &ready.kind {
+                Kind::Archive(..) if ready.is_user_feed() => self.look_at_plain_end(&ready.claim.seen).await,
                 Kind::Archive(..) => self.look_at_end(&ready.claim.seen).await,
-                Kind::Unread(_) => Ok(Looked::Whole(Known::Nothing)),
+                Kind::Unread(_) | Kind::Superseded => Ok(Looked::Whole(Known::Nothing)),
             };
             (ready, looked)
         });
@@ -65,7 +68,29 @@ impl Intake {
             }
         }
         self.ledger.postpone(self.source.name(), waiting).await?;
+        if of_pair && whole.len() < 2 {
+            whole.clear();
+        }
         Ok(whole)
+    }
+
+    /// The same for a file of a user feed, which is no zip: a JSON array ends with its bracket.
+    async fn look_at_plain_end(&self, seen: &Seen) -> Result<Looked, SourceError> {
+        let Seen { name, size, .. } = seen;
+        let from = if *size < WHOLE_BYTES_MAX { 0 } else { size - TAIL_BYTES };
+        let tail = match self.source.read(name, from, (size - from) as usize).await {
+            Ok(tail) => tail,
+            Err(SourceError::Absent { .. }) => return Ok(Looked::Gone),
+            Err(error) => return Err(error),
+        };
+        let last = tail.iter().rev().find(|byte| !byte.is_ascii_whitespace());
+        Ok(match last {
+            Some(b']') if tail.len() as u64 == size - from => Looked::Whole(match from {
+                0 => Known::Whole(tail),
+                _ => Known::Nothing,
+            }),
+            _ => Looked::Incomplete,
+        })
     }
 
     async fn look_at_end(&self, seen: &Seen) -> Result<Looked, SourceError> {
@@ -91,7 +116,7 @@ impl Intake {
     }
 
     /// An incomplete upload waits, until it has stood still for the grace.
-    fn still_in_grace(&self, ready: &Ready) -> Option<Postponed> {
+    pub(super) fn still_in_grace(&self, ready: &Ready) -> Option<Postponed> {
         let (now, grace) = (now(), millis(self.settings.incomplete_grace));
         let failed_at = ready.changed_at.saturating_add(grace);
         if now >= failed_at {
@@ -102,8 +127,14 @@ impl Intake {
         Some(Postponed {
             name: ready.claim.seen.name.clone(),
             waiting: format!(
-                "incomplete: no zip's end yet after {} bytes; failed as zip_truncated at {} unless it grows",
+                "incomplete: {} yet after {} bytes; failed{} at {} unless it grows",
+                if ready.is_user_feed() {
+                    "no end of its JSON"
+                } else {
+                    "no zip's end"
+                },
                 ready.claim.seen.size,
+                if ready.is_user_feed() { "" } else { " as zip_truncated" },
                 report::time(failed_at)
             ),
             look_at: Some((now + stood).min(failed_at)),

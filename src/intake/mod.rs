@@ -24,15 +24,18 @@ mod ends; // is the upload whole? the end of each zip, read first
 mod flow; // the stages of a turn, side by side
 mod look; // the listing: what is there, what has settled, in which order
 mod meanwhile; // a large archive, read while it arrives
+mod pairs; // the two files of a user feed, and which are read
 mod put_away; // the receipt and the rename, safe to repeat
 mod read; // network → disk → what the archives come to
 mod rejected_set; // which entries were rejected, kept small
 pub mod take_in; // reading an archive: what it comes to
+pub mod take_in_users; // reading a user feed's two files
 mod unpacking; // the data file, unpacked and hashed by threads beside its reader
+mod user_feed; // the user feed runs first
 
-use look::Settled;
 pub use meanwhile::Readers;
 pub use take_in::{Rules, take_in};
+use user_feed::Turn;
 
 /// Files whose requests are in flight at a time, at each stage; the line bounds what they may have in flight together. At
 /// 20 ms of round trip, 64 of them carry 900 small archives a second through one stage, and no more.
@@ -113,13 +116,17 @@ struct Ready {
     attempts: u32,
     /// SHA-256 of the archive that it was when it failed, if it is looked at once more though it seems unchanged.
     failed_before: Option<[u8; 32]>,
+    /// Whether it waits for a user feed.
+    turn: Turn,
 }
 
 enum Kind {
-    /// To be downloaded and read.
+    /// To be downloaded and read: an archive, or a file of a user feed.
     Archive(crate::archive::FeedName, Known),
     /// Its name, its size or its end said enough.
     Unread(crate::verdict::Violation),
+    /// A file of a user feed, and a newer one has been taken in.
+    Superseded,
 }
 
 impl Intake {
@@ -130,17 +137,16 @@ impl Intake {
         let unmoved = self.ledger.unmoved(self.source.name(), now()).await?;
         let before = self.put_away(unmoved).await?;
 
-        let Settled {
-            ready,
-            settles_in,
-            look_in,
-        } = self.settled().await?;
-        let turned = self.take_up(batches(ready), stop).await?;
+        let mut root = self.settled().await?;
+        let (first, pending) = self.user_feeds_first(&mut root, stop).await?;
+        let (settles_in, look_in) = (root.settles_in, root.look_in_while(pending.as_ref()));
+        let turned = self.take_up(batches(self.ready(root, pending)), stop).await?;
         Ok(Turned {
-            pending: before + turned.pending,
+            closed: first.closed + turned.closed,
+            failed: first.failed + turned.failed,
+            pending: before + first.pending + turned.pending,
             settles_in,
             look_in,
-            ..turned
         })
     }
 
@@ -215,7 +221,7 @@ impl Intake {
     fn without_room(&self, ready: &Ready, free: u64) -> Option<Postponed> {
         let size = match ready.kind {
             Kind::Archive(..) => ready.claim.seen.size,
-            Kind::Unread(_) => 0,
+            Kind::Unread(_) | Kind::Superseded => 0,
         };
         // Small ones are what the room below the limit is for.
         if size <= BATCH_BYTES_MAX || free >= size.saturating_add(self.state_dir.1) {
@@ -251,7 +257,7 @@ fn batches(ready: impl Iterator<Item = Ready>) -> impl Iterator<Item = Vec<Ready
     // What is not downloaded weighs nothing.
     let weight = |ready: &Ready| match ready.kind {
         Kind::Archive(..) => ready.claim.seen.size,
-        Kind::Unread(_) => 0,
+        Kind::Unread(_) | Kind::Superseded => 0,
     };
     let mut ready = ready.peekable();
     std::iter::from_fn(move || {

@@ -10,6 +10,8 @@ use std::path::Path;
 use futures_util::{StreamExt, stream};
 
 use super::doubt::Doubt;
+use super::take_in_users::{PlainFile, is_cut_short, take_in_users};
+use super::user_feed::{Turn, is_pair};
 use super::{FILES_IN_FLIGHT, Intake, Kind, Ready, Rules, Trouble, postponed, take_in};
 use crate::archive::FeedName;
 use crate::ledger::listing::{Postponed, Seen};
@@ -36,13 +38,16 @@ struct Read {
     as_before: Vec<String>,
     /// What was fetched and came to nothing.
     in_vain: Vec<Spooled>,
+    /// Archives that wait for a user feed, each with what is said of it.
+    held: Vec<(String, String)>,
 }
 
 impl Intake {
     /// Claims a batch, brings it to the spool, and reads it.
     pub(super) async fn read(&self, batch: Vec<Ready>) -> Result<Vec<(Outcome, Option<Spooled>)>, Trouble> {
+        let of_pair = is_pair(&batch);
         let batch = self.that_fit(batch).await?;
-        if batch.is_empty() {
+        if batch.is_empty() || (of_pair && batch.len() < 2) {
             return Ok(Vec::new());
         }
         let claims = batch.iter().map(|ready| ready.claim.clone()).collect();
@@ -61,8 +66,17 @@ impl Intake {
             .await?;
         self.ledger.postpone(self.source.name(), read.postponed).await?;
         self.ledger.as_before(self.source.name(), read.as_before).await?;
+        self.hold(read.held).await?;
         self.let_go_in_vain(read.in_vain).await?;
         Ok(read.outcomes)
+    }
+
+    /// Notes which archives wait for a user feed, and says so once.
+    async fn hold(&self, held: Vec<(String, String)>) -> Result<(), Trouble> {
+        for (archive, waiting) in &held {
+            tracing::info!(source = self.source.name(), archive, "waits {waiting}");
+        }
+        Ok(self.ledger.hold(self.source.name(), held).await?)
     }
 
     /// Those of a batch for which there is room on the disk; the others wait.
@@ -81,8 +95,17 @@ impl Intake {
 
     async fn fetch_and_judge(&self, ids: &[i64], mut batch: Vec<Ready>, claimed_at: i64) -> Result<Read, Trouble> {
         let rules = Rules::of(&self.settings, &self.limits);
+        let of_pair = is_pair(&batch);
         let meanwhile = self.readers.begin(&mut batch, &rules);
         let (mut fetched, mut postponed) = self.fetch(ids, batch, claimed_at).await?;
+        if of_pair && fetched.len() < 2 {
+            let in_vain = fetched.into_iter().filter_map(|one| one.spooled).collect();
+            return Ok(Read {
+                postponed,
+                in_vain,
+                ..Read::default()
+            });
+        }
         let judged = match meanwhile {
             Some(meanwhile) => match fetched.pop() {
                 Some(one) => meanwhile.judged().await.map(|judged| Read::of(one, judged, claimed_at)),
@@ -92,7 +115,11 @@ impl Intake {
             None => {
                 let permit = self.readers.spooled().await;
                 let spool_dir = self.spool.dir().to_owned();
-                let judging = tokio::task::spawn_blocking(move || judge_all(&spool_dir, fetched, &rules, claimed_at));
+                let graces: Vec<_> = fetched.iter().map(|one| self.still_in_grace(&one.ready)).collect();
+                let judging = tokio::task::spawn_blocking(move || match of_pair {
+                    true => judge_pair(&spool_dir, fetched, graces, &rules, claimed_at),
+                    false => judge_all(&spool_dir, fetched, &rules, claimed_at),
+                });
                 let judged = judging.await;
                 drop(permit);
                 judged.unwrap_or_else(|_| Err(io::Error::other("the reading thread stopped")))
@@ -122,7 +149,7 @@ impl Intake {
             // it shows it to who looks.
             let waits = |why| super::postponed(&ready.claim.seen.name, ready.attempts, why);
             let spooled = match &ready.kind {
-                Kind::Unread(_) => None,
+                Kind::Unread(_) | Kind::Superseded => None,
                 Kind::Archive(..) => match (arrived.next(), unchanged) {
                     (Some(Ok(spooled)), Err(why)) => {
                         in_vain.push(spooled);
@@ -192,6 +219,10 @@ fn judge_all(spool_dir: &Path, fetched: Vec<Fetched>, rules: &Rules, imported_at
     for one in fetched {
         let judged = match (&one.ready.kind, &one.spooled) {
             (Kind::Unread(violation), _) => Some(Judged::unread(violation.clone())),
+            (Kind::Superseded, _) => Some(Judged {
+                superseded: true,
+                ..Judged::default()
+            }),
             (Kind::Archive(name, _), Some(spooled)) => {
                 unless_defect(|| judge(spool_dir, &spooled.stored, name, rules)).transpose()?
             }
@@ -200,6 +231,55 @@ fn judge_all(spool_dir: &Path, fetched: Vec<Fetched>, rules: &Rules, imported_at
         read.note(one, judged, imported_at);
     }
     Ok(read)
+}
+
+/// Reads the two files of a user feed. One that ends too early is not told of before its grace is over.
+fn judge_pair(
+    spool_dir: &Path,
+    mut fetched: Vec<Fetched>,
+    mut graces: Vec<Option<Postponed>>,
+    rules: &Rules,
+    imported_at: i64,
+) -> io::Result<Read> {
+    let mut read = Read::default();
+    if fetched[0].ready.is_users() {
+        fetched.reverse();
+        graces.reverse();
+    }
+    let (header, users) = (plain(spool_dir, &fetched[0])?, plain(spool_dir, &fetched[1])?);
+    let judged = unless_defect(|| take_in_users(header, users, rules)).transpose()?;
+    let judged = judged.map_or([None, None], |(header, users)| [Some(header), Some(users)]);
+    let waits: Vec<Postponed> = judged
+        .iter()
+        .zip(&fetched)
+        .zip(graces)
+        .filter(|((judged, one), _)| {
+            judged
+                .as_ref()
+                .is_some_and(|judged| is_cut_short(judged, one.ready.claim.seen.size))
+        })
+        .filter_map(|(_, grace)| grace)
+        .collect();
+    if !waits.is_empty() {
+        read.postponed = waits;
+        read.in_vain = fetched.into_iter().filter_map(|one| one.spooled).collect();
+        return Ok(read);
+    }
+    for (one, judged) in fetched.into_iter().zip(judged) {
+        read.note(one, judged, imported_at);
+    }
+    Ok(read)
+}
+
+/// A file of a user feed, to be read from the spool.
+fn plain<'a>(spool_dir: &Path, one: &'a Fetched) -> io::Result<PlainFile<'a, Slice>> {
+    let spooled = one.spooled.as_ref().ok_or(io::ErrorKind::NotFound)?;
+    Ok(PlainFile {
+        name: &one.ready.claim.seen.name,
+        size: spooled.stored.len,
+        sha256: spooled.sha256,
+        data: Slice::open(spool_dir, &spooled.stored)?,
+    })
 }
 
 /// An archive is hostile, and our code not without defects: what panics is `None`, and that file's trouble alone.
@@ -217,7 +297,7 @@ impl Read {
 
     /// Notes what one file came to; `None` is a defect of ours, and the file waits.
     fn note(&mut self, one: Fetched, judged: Option<Judged>, imported_at: i64) {
-        let Some(judged) = judged else {
+        let Some(mut judged) = judged else {
             let problem = "reading it brought a defect of feedgate to light; please report it, with the archive";
             let name = &one.ready.claim.seen.name;
             self.postponed
@@ -230,6 +310,16 @@ impl Read {
             self.as_before.push(name.clone());
             self.in_vain.extend(one.spooled);
             return;
+        }
+        if judged.needs_user_feed && judged.importable() {
+            match &one.ready.turn {
+                Turn::Unless(waiting) => {
+                    self.held.push((name.clone(), waiting.clone()));
+                    self.in_vain.extend(one.spooled);
+                    return;
+                }
+                turn => judged.user_feed_pending = *turn == Turn::Overdue,
+            }
         }
         let look_again_at = match Doubt::about(&one.ready, &judged, imported_at) {
             Doubt::None => None,

@@ -13,7 +13,7 @@ use super::unpacking::unpack;
 use crate::archive::{self, FeedName, Limits};
 use crate::blocks::INLINE_BYTES_MAX;
 use crate::config::resolve::{LimitSettings, MaxRejected, Packaging, SourceSettings};
-use crate::feed::{self, Options, READER_VERSION, Stop, Verdict, Walk};
+use crate::feed::{self, Columns, Options, READER_VERSION, Stop, Verdict, Walk};
 use crate::ledger::Reading;
 use crate::ledger::outcome::{Judged, REJECTS_KEPT, WARNINGS_KEPT};
 use crate::verdict::{FeedKind, Reject, RejectCode, Violation, ViolationCode, WarningCode};
@@ -96,17 +96,21 @@ pub fn take_in<R: Read + Seek + Send>(
         }
         Err(archive::Error::Io(error)) => return Err(error),
     };
+    let options = Options {
+        kind: name.kind(),
+        ..rules.options.clone()
+    };
     judged.reading = Some(Reading {
         reader: READER_VERSION,
         member,
-        options: rules.options.clone(),
+        options: options.clone(),
         limits: rules.limits,
         definitions: None,
     });
     let mut tell = |bytes| progress(bytes, expected);
     let (read, data_sha256) = match expected <= INLINE_BYTES_MAX {
-        true => read_inline(data, expected, rules, &mut judged, &mut tell),
-        false => read_beside(data, expected, rules, &mut judged, &mut tell),
+        true => read_inline(data, expected, &options, rules.hash_data, &mut judged, &mut tell),
+        false => read_beside(data, expected, &options, rules.hash_data, &mut judged, &mut tell),
     };
     judged.data_sha256 = data_sha256;
     match read {
@@ -124,15 +128,16 @@ pub fn take_in<R: Read + Seek + Send>(
 fn read_inline<'a>(
     data: Box<dyn Read + Send + 'a>,
     expected: u64,
-    rules: &Rules,
+    options: &Options,
+    hashed: bool,
     judged: &mut Judged,
     progress: &mut dyn FnMut(u64) -> bool,
 ) -> (Result<(), Stop>, Option<[u8; 32]>) {
     let mut data = Hashed {
         data,
-        hash: rules.hash_data.then(Sha256::new),
+        hash: hashed.then(Sha256::new),
     };
-    let mut read = read_feed(&mut data, expected, &rules.options, judged, progress);
+    let mut read = read_feed(&mut data, expected, options, None, judged, progress);
     if matches!(read, Err(Stop::Fault(_))) {
         // Damage to the zip is the better explanation for JSON that stops making sense: the rest is unpacked for that.
         read = io::copy(&mut data, &mut io::sink()).map_err(Stop::Read).and(read);
@@ -146,13 +151,14 @@ fn read_inline<'a>(
 fn read_beside<'a>(
     data: Box<dyn Read + Send + 'a>,
     expected: u64,
-    rules: &Rules,
+    options: &Options,
+    hashed: bool,
     judged: &mut Judged,
     progress: &mut dyn FnMut(u64) -> bool,
 ) -> (Result<(), Stop>, Option<[u8; 32]>) {
     std::thread::scope(|scope| {
-        let (mut blocks, unpacking) = unpack(scope, data, rules.hash_data);
-        let mut read = read_feed(&mut blocks, expected, &rules.options, judged, progress);
+        let (mut blocks, unpacking) = unpack(scope, data, hashed);
+        let mut read = read_feed(&mut blocks, expected, options, None, judged, progress);
         if matches!(read, Err(Stop::Fault(_))) {
             read = io::copy(&mut blocks, &mut io::sink()).map_err(Stop::Read).and(read);
         }
@@ -177,11 +183,12 @@ impl<R: Read> Read for Hashed<R> {
     }
 }
 
-/// Judges every entry of a data file of about `expected` bytes, and counts.
-fn read_feed(
+/// Judges every entry of a data file of about `expected` bytes, and counts. With columns, they are rows of a user feed.
+pub(super) fn read_feed(
     data: &mut impl Read,
     expected: u64,
     options: &Options,
+    columns: Option<&Columns>,
     judged: &mut Judged,
     progress: &mut dyn FnMut(u64) -> bool,
 ) -> Result<(), Stop> {
@@ -198,7 +205,10 @@ fn read_feed(
             Err(stop) => break Err(stop),
         };
         judged.entries += 1;
-        let weighed = feed::weigh(&entry, options);
+        let weighed = match columns {
+            None => feed::weigh(&entry, options),
+            Some(columns) => feed::weigh_user(&entry, options, columns),
+        };
         // Words cost many times what judging does: they are found only for what is kept.
         let wordy = match weighed.rejected() {
             Some(first) => {
@@ -211,6 +221,7 @@ fn read_feed(
             }
             None => {
                 judged.valid += 1;
+                judged.needs_user_feed |= weighed.needs_user_feed();
                 weighed.warnings().fold(false, |_, code| {
                     *warning_counts.entry(code).or_default() += 1;
                     judged.warnings.len() < WARNINGS_KEPT
@@ -254,7 +265,7 @@ fn weight(reject: &Reject) -> usize {
 }
 
 /// Too few valid entries, and nothing is imported.
-fn hold_to_budget(judged: &mut Judged, max_rejected: Option<MaxRejected>) {
+pub(super) fn hold_to_budget(judged: &mut Judged, max_rejected: Option<MaxRejected>) {
     let (entries, rejected) = (judged.entries, judged.rejected);
     if entries > 0 && rejected == entries {
         let detail = format!("none of the {entries} entries was valid, so nothing is imported");

@@ -6,6 +6,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::outcome::{Action, Judged, Outcome, Unmoved};
 use super::{Ledger, LedgerError};
+use crate::verdict::FeedKind;
 
 /// What closing a batch came to.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -64,8 +65,14 @@ fn close_one(transaction: &Transaction<'_>, source: &str, outcome: &Outcome, now
     let judged = &outcome.judged;
     let before = before(transaction, source, &claimed, outcome)?;
     let imported = judged.importable() && !before.taken_in() && before.same_failure.is_none();
-    let status = status(judged, &before, claimed.retry_of.is_some());
-    let late = imported && is_late(transaction, source, claimed.named_at)?;
+    let status = match judged.superseded {
+        true => "duplicate",
+        false => status(judged, &before, claimed.retry_of.is_some()),
+    };
+    let imported = imported && !judged.superseded;
+    let is_user_feed = claimed.kind.is_user_feed();
+    // Of user feeds only the newest counts, and an older one is not read at all.
+    let late = imported && !is_user_feed && is_late(transaction, source, &claimed)?;
     let action = if status == "failed" {
         &outcome.disposal.failed
     } else {
@@ -88,7 +95,7 @@ fn close_one(transaction: &Transaction<'_>, source: &str, outcome: &Outcome, now
                 duplicate_of = ?12, repacked_of = ?13, name_reused = ?14, same_content = ?15, same_failure = ?16,
                 reading = ?17, rejected_set = ?18, spool_file = ?19, spool_offset = ?20, spool_len = ?21,
                 imported_at = ?22, closed_at = ?23, elapsed_ms = max(0, ?23 - claimed_at),
-                action = ?24, target = ?25, receipt = ?26, onward = ?7
+                action = ?24, target = ?25, receipt = ?26, onward = ?27, superseded = ?28, user_feed_pending = ?29
              WHERE id = ?1 AND status = 'importing'",
         )?
         .execute(params![
@@ -118,6 +125,10 @@ fn close_one(transaction: &Transaction<'_>, source: &str, outcome: &Outcome, now
             action_name,
             target,
             outcome.disposal.receipt.then_some("due"),
+            // People are for whoever asks who somebody is, and for no destination.
+            imported && !is_user_feed,
+            judged.superseded,
+            judged.user_feed_pending,
         ])?;
     match before.same_failure {
         Some(earlier) => copy_verdict(transaction, earlier, outcome.id)?,
@@ -125,7 +136,7 @@ fn close_one(transaction: &Transaction<'_>, source: &str, outcome: &Outcome, now
     }
     transaction
         .prepare_cached(
-            "UPDATE listed SET import = ?3, retry = 0, attempts = 0, look_at = ?6, waiting = NULL
+            "UPDATE listed SET import = ?3, retry = 0, attempts = 0, look_at = ?6, waiting = NULL, held = 0
              WHERE source = ?1 AND name = ?2 AND size = ?4 AND mtime = ?5",
         )?
         .execute(params![
@@ -179,12 +190,13 @@ struct Claimed {
     first_seen_at: i64,
     claimed_at: i64,
     retry_of: Option<i64>,
+    kind: FeedKind,
 }
 
 fn claimed(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<Claimed> {
     transaction
         .prepare_cached(
-            "SELECT archive, size, mtime, named_at, first_seen_at, claimed_at, retry_of FROM imports
+            "SELECT archive, size, mtime, named_at, first_seen_at, claimed_at, retry_of, kind FROM imports
              WHERE id = ?1 AND status = 'importing'",
         )?
         .query_row([id], |row| {
@@ -196,6 +208,7 @@ fn claimed(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<Claimed> 
                 first_seen_at: row.get(4)?,
                 claimed_at: row.get(5)?,
                 retry_of: row.get(6)?,
+                kind: FeedKind::parse(row.get_ref(7)?.as_str()?).unwrap_or_default(),
             })
         })
 }
@@ -217,6 +230,9 @@ fn before(
     let (Some(sha256), name) = (outcome.sha256, &claimed.archive) else {
         return Ok(before);
     };
+    if claimed.kind.is_user_feed() {
+        return before_of_pair(source, claimed, outcome, &one);
+    }
     before.duplicate_of = one(
         "SELECT id FROM imports WHERE source = ?1 AND archive = ?2 AND imported = 1 AND sha256 = ?3 ORDER BY seq LIMIT 1",
         &[&source, name, &sha256],
@@ -258,10 +274,46 @@ fn before(
     Ok(before)
 }
 
-fn is_late(transaction: &Transaction<'_>, source: &str, named_at: Option<i64>) -> rusqlite::Result<bool> {
+/// The same for a file of a user feed, which is what both files are: the same bytes beside another header, or other people
+/// under the same header, are something else. `data_sha256` stands for the two.
+fn before_of_pair(
+    source: &str,
+    claimed: &Claimed,
+    outcome: &Outcome,
+    one: &dyn Fn(&str, &[&dyn rusqlite::ToSql]) -> rusqlite::Result<Option<i64>>,
+) -> rusqlite::Result<Before> {
+    let mut before = Before::default();
+    let (Some(both), name) = (outcome.judged.data_sha256, &claimed.archive) else {
+        return Ok(before);
+    };
+    before.duplicate_of = one(
+        "SELECT id FROM imports INDEXED BY imports_by_name WHERE source = ?1 AND archive = ?2 AND imported = 1
+         AND data_sha256 = ?3 ORDER BY seq LIMIT 1",
+        &[&source, name, &both],
+    )?;
+    if before.duplicate_of.is_none() && claimed.retry_of.is_none() {
+        before.same_failure = one(
+            "SELECT id FROM imports INDEXED BY imports_by_name WHERE source = ?1 AND archive = ?2 AND status = 'failed'
+             AND imported = 0 AND data_sha256 = ?3 ORDER BY seq DESC LIMIT 1",
+            &[&source, name, &both],
+        )?;
+    }
+    if before.duplicate_of.is_none() && before.same_failure.is_none() {
+        before.name_reused = one(
+            "SELECT id FROM imports WHERE source = ?1 AND archive = ?2 AND imported = 1 ORDER BY seq DESC LIMIT 1",
+            &[&source, name],
+        )?;
+    }
+    Ok(before)
+}
+
+fn is_late(transaction: &Transaction<'_>, source: &str, claimed: &Claimed) -> rusqlite::Result<bool> {
     transaction
-        .prepare_cached("SELECT ?2 < (SELECT max(named_at) FROM imports WHERE source = ?1 AND imported = 1)")?
-        .query_row(params![source, named_at], |row| {
+        .prepare_cached(
+            "SELECT ?2 < (SELECT max(named_at) FROM imports INDEXED BY imports_by_time
+                WHERE source = ?1 AND kind = ?3 AND imported = 1)",
+        )?
+        .query_row(params![source, claimed.named_at, claimed.kind.as_str()], |row| {
             Ok(row.get::<_, Option<bool>>(0)?.unwrap_or(false))
         })
 }

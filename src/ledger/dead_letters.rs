@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::import::{damaged, import_by_id};
 use super::people::{Who, is_known};
 use super::{Import, Ledger, LedgerError, WAIT_MAX_MS};
+use crate::events::item_of;
 
 /// Attempts that a letter remembers.
 const HISTORY_MAX: usize = 20;
@@ -103,6 +104,8 @@ pub struct LetterEntry {
     pub import: Arc<Import>,
     /// Its index in it.
     pub index: u64,
+    /// Its number among the events made of that entry; 0: it is the entry itself.
+    pub item: u32,
     /// The entry as given.
     pub body: String,
 }
@@ -110,6 +113,8 @@ pub struct LetterEntry {
 /// A line of a range's body: what of `feedgate events` is needed to find the event again.
 #[derive(serde::Deserialize)]
 struct Line<'a> {
+    #[serde(borrow)]
+    id: std::borrow::Cow<'a, str>,
     import: i64,
     index: u64,
     #[serde(borrow)]
@@ -145,7 +150,7 @@ impl Ledger {
                 return Ok(Vec::new());
             }
             let mut select = ledger.prepare_cached(
-                "SELECT id, kind, import, \"index\", body FROM dead_letters INDEXED BY dead_letters_again
+                "SELECT id, kind, import, \"index\", body, event_id FROM dead_letters INDEXED BY dead_letters_again
                  WHERE destination = ?1 AND retry_at IS NOT NULL AND (retry_at <= ?2 OR retry_at > ?5)
                     AND (?4 IS NULL OR id IN (SELECT value FROM json_each(?4))) ORDER BY id LIMIT ?3",
             )?;
@@ -166,6 +171,7 @@ impl Ledger {
                     false => vec![LetterEntry {
                         import: known(ledger, import, due.last())?,
                         index: row.get(3)?,
+                        item: item_of(row.get_ref(5)?.as_str()?),
                         body,
                     }],
                 };
@@ -231,6 +237,7 @@ fn entries_of_range(ledger: &Connection, body: &str) -> rusqlite::Result<Vec<Let
         entries.push(LetterEntry {
             import,
             index: line.index,
+            item: item_of(&line.id),
             body: line.body.get().to_owned(),
         });
     }

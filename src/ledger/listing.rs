@@ -48,6 +48,8 @@ pub struct Candidate {
     pub retry_of: Option<i64>,
     /// The SHA-256 with which it failed, if it seems unchanged since and is to be looked at once more all the same.
     pub failed_before: Option<[u8; 32]>,
+    /// Whether it was read, and needs what a user feed that waits will say.
+    pub held: bool,
 }
 
 /// Why a file was not taken up this time.
@@ -112,6 +114,38 @@ impl Ledger {
                 update.execute(params![source, file.name, file.waiting, file.look_at, file.attempts])?;
             }
             Ok(())
+        })
+        .await
+    }
+
+    /// Notes that archives were read, and wait for a user feed: each with what is said of it.
+    pub async fn hold(&self, source: &str, held: Vec<(String, String)>) -> Result<(), LedgerError> {
+        if held.is_empty() {
+            return Ok(());
+        }
+        let source = source.to_owned();
+        self.write("noting what waits for a user feed", move |transaction| {
+            let mut update = transaction.prepare_cached(
+                "UPDATE listed SET held = 1, waiting = ?3, look_at = NULL, attempts = 0 WHERE source = ?1 AND name = ?2",
+            )?;
+            for (name, waiting) in &held {
+                update.execute(params![source, name, waiting])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// The time in the name of the newest user feed of a source that was taken in.
+    pub async fn newest_user_feed(&self, source: &str) -> Result<Option<i64>, LedgerError> {
+        let source = source.to_owned();
+        self.read("looking for the newest user feed", move |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT max(named_at) FROM imports INDEXED BY imports_by_time
+                     WHERE source = ?1 AND kind = 'users' AND imported = 1",
+                )?
+                .query_row([source], |row| row.get(0))
         })
         .await
     }
@@ -212,6 +246,7 @@ struct Known<'a> {
     retry: bool,
     attempts: u32,
     look_at: Option<i64>,
+    held: bool,
 }
 
 impl<'a> Known<'a> {
@@ -227,6 +262,7 @@ impl<'a> Known<'a> {
             retry: row.get(6)?,
             attempts: row.get(7)?,
             look_at: row.get(8)?,
+            held: row.get(9)?,
         })
     }
 
@@ -260,6 +296,7 @@ impl Changes {
             look_at: None,
             retry_of: None,
             failed_before: None,
+            held: false,
         });
     }
 
@@ -307,6 +344,7 @@ impl Changes {
                 .filter(|at| !anew && *at <= now.saturating_add(WAIT_MAX_MS)),
             retry_of: known.import.filter(|_| !anew && known.retry),
             failed_before: None,
+            held: known.held && !anew,
         });
     }
 }
@@ -330,7 +368,7 @@ fn compare(
     )?;
     let mut change = transaction.prepare_cached(
         "UPDATE listed SET size = ?3, mtime = ?4, changed_at = ?5, import = NULL, retry = 0, attempts = 0, look_at = NULL,
-                           waiting = 'to settle'
+                           held = 0, waiting = 'to settle'
          WHERE source = ?1 AND name = ?2",
     )?;
     for (statement, places) in [(&mut insert, &changes.new), (&mut change, &changes.changed)] {
@@ -383,7 +421,7 @@ fn come_back(transaction: &Transaction<'_>, source: &str, changes: &mut Changes,
 /// hundred thousand files that nothing is to be done about cost a comparison each.
 fn changes(transaction: &Transaction<'_>, source: &str, listing: Vec<Seen>, now: i64) -> rusqlite::Result<Changes> {
     let mut select = transaction.prepare_cached(
-        "SELECT name, size, mtime, first_seen_at, changed_at, import, retry, attempts, look_at
+        "SELECT name, size, mtime, first_seen_at, changed_at, import, retry, attempts, look_at, held
          FROM listed WHERE source = ?1 ORDER BY name",
     )?;
     let mut rows = select.query([source])?;

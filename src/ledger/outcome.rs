@@ -40,6 +40,12 @@ pub struct Judged {
     pub warning_counts: Vec<(WarningCode, u64)>,
     /// Whether packaging violations are let pass.
     pub lenient: bool,
+    /// Whether any event is of somebody whom it does not name in both ways, so that it matters which user feeds came before.
+    pub needs_user_feed: bool,
+    /// Whether it had waited for a user feed that is still not whole, and waits no longer.
+    pub user_feed_pending: bool,
+    /// Whether it is of a user feed that was not read, for a newer one is there.
+    pub superseded: bool,
 }
 
 impl Judged {

@@ -26,6 +26,8 @@ pub struct ImportReport {
     pub source: String,
     /// The archive's file name.
     pub archive: String,
+    /// `events` or `orders`; `users` and `header` for the two files of a user feed.
+    pub kind: String,
     /// `processed`, `failed`, `duplicate`; before that `importing`.
     pub status: String,
     /// Whether this import took the events in.
@@ -43,7 +45,8 @@ pub struct ImportReport {
     pub needs_attention: bool,
     /// Archive rules that were not observed.
     pub violations: Vec<Violation>,
-    /// What else there is to say: `late`, `duplicate`, `repacked`, `name_reused`, `same_content`, `same_failure`, `retry`.
+    /// What else there is to say: `late`, `duplicate`, `repacked`, `name_reused`, `same_content`, `same_failure`, `retry`,
+    /// `superseded`, `user_feed_pending`.
     pub flags: Vec<&'static str>,
     /// The earlier imports that flags speak of.
     #[serde(skip_serializing_if = "Related::is_empty")]

@@ -308,7 +308,8 @@ impl Spool {
             });
         }
         let sha256: [u8; 32] = hash.finalize().into();
-        let name = format!("{}.zip", hex(&sha256));
+        let ending = if path.ends_with(".json") { "json" } else { "zip" };
+        let name = format!("{}.{ending}", hex(&sha256));
         let pin = self.pins.pin(&name);
         temporary.keep(&name)?;
         Ok(Spooled {
@@ -422,7 +423,7 @@ impl SpoolError {
 }
 
 fn is_ours(name: &str) -> bool {
-    name.ends_with(".zip") || name.ends_with(".seg")
+    [".zip", ".json", ".seg"].iter().any(|ending| name.ends_with(ending))
 }
 
 fn disk(doing: impl Into<String>, source: io::Error) -> SpoolError {

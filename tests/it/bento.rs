@@ -73,6 +73,7 @@ fn an_event() -> Event<'static> {
         id: EventId {
             key: "c68720aed7be36d08e2daba7e95497bc",
             index: 0,
+            item: 0,
         },
         import: 1,
         source: "acme",

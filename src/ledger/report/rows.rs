@@ -17,7 +17,7 @@ pub(super) const LATEST_OF_NAME: &str = latest_of_name!();
 
 /// What [`report`] reads.
 pub(super) const IMPORT: &str = concat!(
-    "SELECT id, source, archive, status, imported, entries, accepted, rejected, late, duplicate_of, repacked_of,
+    "SELECT id, source, archive, kind, superseded, user_feed_pending, status, imported, entries, accepted, rejected, late, duplicate_of, repacked_of,
     name_reused, same_content, same_failure, retry_of, sha256, data_sha256, size, data_bytes, disposition, path, error,
     retry_at, receipt, named_at, first_seen_at, imported_at, closed_at, elapsed_ms, pruned_at,
     (SELECT coalesce(sum(count), 0) FROM counts WHERE import = imports.id AND kind = 'warning') AS warnings,
@@ -53,6 +53,8 @@ pub(super) fn report(row: &Row<'_>) -> rusqlite::Result<ImportReport> {
         (related.same_content.is_some(), "same_content"),
         (related.same_failure.is_some(), "same_failure"),
         (related.retry_of.is_some(), "retry"),
+        (row.get("superseded")?, "superseded"),
+        (row.get("user_feed_pending")?, "user_feed_pending"),
     ];
     let at = |column: &str| -> rusqlite::Result<Option<String>> { Ok(row.get::<_, Option<i64>>(column)?.map(time)) };
     let hash = |column: &str| -> rusqlite::Result<Option<String>> {
@@ -64,6 +66,7 @@ pub(super) fn report(row: &Row<'_>) -> rusqlite::Result<ImportReport> {
         id: row.get("id")?,
         source: row.get("source")?,
         archive: row.get("archive")?,
+        kind: row.get("kind")?,
         status: row.get("status")?,
         imported: row.get("imported")?,
         entries: row.get("entries")?,

@@ -183,6 +183,7 @@ mod tests {
                 id: EventId {
                     key: KEY,
                     index: index as u64,
+                    item: 0,
                 },
                 import: 1,
                 source: "acme",

@@ -45,6 +45,7 @@ impl Aside {
 
 fn put(out: &mut impl Write, row: &Row<'_>) -> io::Result<()> {
     out.write_all(&row.index.to_le_bytes())?;
+    out.write_all(&u64::from(row.item).to_le_bytes())?;
     out.write_all(&row.time.to_le_bytes())?;
     for text in row.texts {
         let len = text.map_or(NULL, |text| text.len() as u64);
@@ -70,6 +71,7 @@ impl Again {
             return Ok(None);
         }
         self.rows.read_exact(&mut index[1..])?;
+        let item = self.number()?;
         let time = self.number()?;
         let mut is_there = [false; 5];
         for (column, is_there) in is_there.iter_mut().enumerate() {
@@ -87,6 +89,8 @@ impl Again {
         }
         Ok(Some(Row {
             index: u64::from_le_bytes(index),
+            // Written as wide as everything else; it was a u32.
+            item: u32::try_from(item).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?,
             time: time.cast_signed(),
             texts,
         }))

@@ -10,7 +10,7 @@ use super::schema::Shape;
 use crate::events::{Event, EventId};
 
 /// What a row takes besides its texts: numbers, and five handles on texts.
-const ROW_BYTES: usize = 2 * size_of::<i64>() + 5 * size_of::<ByteArray>();
+const ROW_BYTES: usize = 2 * size_of::<i64>() + size_of::<u32>() + 5 * size_of::<ByteArray>();
 
 /// Texts are gathered in pieces of memory of at least and at most so many bytes. A vector that grows would be copied, and
 /// what it was copied from lie about in holes that the next one does not fit into.
@@ -20,6 +20,8 @@ const PIECE_BYTES: std::ops::RangeInclusive<usize> = 512..=64 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Row<'a> {
     pub(super) index: u64,
+    /// Number among the events made of the entry.
+    pub(super) item: u32,
     pub(super) time: i64,
     /// Event, user id, e-mail, business unit, body.
     pub(super) texts: [Option<&'a [u8]>; 5],
@@ -29,6 +31,7 @@ pub(super) struct Row<'a> {
 #[derive(Default)]
 pub(super) struct Rows {
     indexes: Vec<u64>,
+    items: Vec<u32>,
     times: Vec<i64>,
     texts: [Texts; 5],
     bytes: usize,
@@ -53,6 +56,7 @@ impl<'a> Row<'a> {
     pub(super) fn of(event: &Event<'a>) -> Row<'a> {
         Row {
             index: event.index,
+            item: event.id.item,
             time: event.at,
             texts: [
                 Some(event.name().as_bytes()),
@@ -80,6 +84,7 @@ impl Rows {
     pub(super) fn push(&mut self, row: &Row<'_>) {
         self.bytes += row.bytes();
         self.indexes.push(row.index);
+        self.items.push(row.item);
         self.times.push(row.time);
         for (column, text) in self.texts.iter_mut().zip(row.texts) {
             column.push(text);
@@ -93,13 +98,17 @@ impl Rows {
         shape: &Shape,
     ) -> Result<(), ParquetError> {
         let Rows {
-            indexes, times, texts, ..
+            indexes,
+            items,
+            times,
+            texts,
+            ..
         } = self;
         let [events, user_ids, emails, business_units, bodies] = texts;
         let mut ids = Texts::default();
-        for index in &indexes {
+        for (&index, &item) in indexes.iter().zip(&items) {
             let key = shape.key.as_str();
-            ids.push(Some(EventId { key, index: *index }.to_string().as_bytes()));
+            ids.push(Some(EventId { key, index, item }.to_string().as_bytes()));
         }
         // No feed has so many entries that this could wrap: each takes a byte at least.
         let indexes: Vec<i64> = indexes.into_iter().map(u64::cast_signed).collect();
@@ -135,6 +144,7 @@ impl Rows {
             }
             take(&Row {
                 index: *index,
+                item: self.items[row],
                 time: *time,
                 texts,
             })?;
