@@ -2,6 +2,7 @@
 
 mod cases; // each case, feeds in and a table out
 mod cli; // `feedgate people`, and what `status` says
+mod from_a_user_feed; // the real binary, a user feed that runs first, and one that is late
 mod held; // events that wait for an address, in the order that matters
 mod kills; // SIGKILL while people are read
 mod model; // any entries at all, against a model that could not be simpler
