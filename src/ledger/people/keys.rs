@@ -11,10 +11,10 @@ use sha2::{Digest, Sha256};
 
 use super::{Person, Who};
 
-/// Keys beyond which a stretch of them moves on: a few megabytes.
-const YOUNG_MAX: i64 = 65_536;
+/// Keys beyond which a stretch of them moves on: about a megabyte.
+const YOUNG_MAX: i64 = 32_768;
 
-/// Stretches that all hashes are divided into.
+/// Stretches that all hashes are divided into, by their first four bits.
 const STRETCHES: i64 = 16;
 
 /// The hash of what somebody is known by.
@@ -62,13 +62,7 @@ pub(super) fn move_on(ledger: &Transaction<'_>) -> rusqlite::Result<()> {
     if young < YOUNG_MAX {
         return Ok(());
     }
-    let width = i64::MAX / STRETCHES * 2;
-    let first = i64::MIN + width * stretch;
-    let last = if stretch == STRETCHES - 1 {
-        i64::MAX
-    } else {
-        first + (width - 1)
-    };
+    let (first, last) = bounds(stretch);
     ledger
         .prepare_cached(
             "INSERT INTO people_keys (hash, person) SELECT hash, person FROM people_young WHERE hash BETWEEN ?1 AND ?2
@@ -82,4 +76,24 @@ pub(super) fn move_on(ledger: &Transaction<'_>) -> rusqlite::Result<()> {
         .prepare_cached("UPDATE people_reading SET stretch = ?1")?
         .execute([(stretch + 1) % STRETCHES])
         .map(drop)
+}
+
+/// The first and the last hash of a stretch.
+fn bounds(stretch: i64) -> (i64, i64) {
+    let width = 1_i64 << 60;
+    // Counted from the middle, so that nothing overflows.
+    let first = (stretch - STRETCHES / 2) * width;
+    (first, first + (width - 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stretches_are_all_there_is() {
+        let all: Vec<(i64, i64)> = (0..STRETCHES).map(bounds).collect();
+        assert_eq!((all[0].0, all[15].1), (i64::MIN, i64::MAX));
+        assert!(all.windows(2).all(|two| two[0].1 + 1 == two[1].0), "{all:?}");
+    }
 }
