@@ -277,7 +277,7 @@ CREATE TABLE definitions (
 CREATE TABLE people (
     person          INTEGER PRIMARY KEY,               -- a number of ours
     user_id         TEXT,                              -- the id that the partner gives; NULL: a lead
-    email           TEXT,                              -- as given last; NULL: not known
+    email           TEXT,                              -- as given first, or by the last record of a user feed; NULL: not known
     email_folded    TEXT,                              -- in lower case (Unicode's), as addresses are compared
     unit            TEXT    NOT NULL DEFAULT '',       -- business unit; '': none, whether it was absent, null or blank
     first_import    INTEGER NOT NULL, first_index INTEGER NOT NULL, first_at INTEGER NOT NULL, -- the entry that spoke of them first

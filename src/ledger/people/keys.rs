@@ -65,7 +65,7 @@ pub(super) fn move_on(ledger: &Transaction<'_>) -> rusqlite::Result<()> {
     let (first, last) = bounds(stretch);
     ledger
         .prepare_cached(
-            "INSERT INTO people_keys (hash, person) SELECT hash, person FROM people_young WHERE hash BETWEEN ?1 AND ?2
+            "INSERT OR IGNORE INTO people_keys (hash, person) SELECT hash, person FROM people_young WHERE hash BETWEEN ?1 AND ?2
              ORDER BY hash, person",
         )?
         .execute([first, last])?;

@@ -55,7 +55,7 @@ pub struct Person {
     pub number: i64,
     /// The id that the partner gives; `None`: a lead.
     pub user_id: Option<String>,
-    /// The e-mail address as given last.
+    /// The e-mail address, as it was given first, or by the last record of a user feed.
     pub email: Option<String>,
     /// The business unit; empty: none.
     pub unit: String,
