@@ -52,6 +52,7 @@
 //! | store, receiver | a destination that keeps events, and says how far it has got; one that is sent them, and answers |
 //! | parcel, call, answer | events that are sent together; a request; what came of it, or that nothing did |
 //! | verdict | of an event that was sent: delivered, deferred or refused |
+//! | user, lead, clash | somebody with an id; somebody known by address and unit alone; an entry that takes two people for one |
 //! | cursor, dead letter | how far a destination has got; an event it refused, kept for `retry` |
 //!
 //! # When things go wrong

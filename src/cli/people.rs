@@ -96,17 +96,12 @@ async fn catch_up(ledger: &Ledger, state_dir: &Path) -> anyhow::Result<()> {
     }
     let mut follower = Follower::new(ledger.clone(), &state_dir.join("spool"));
     let mut bar = None;
-    loop {
-        match follower.step().await? {
-            Step::Heard(entries) => {
-                let bar = match &bar {
-                    Some(bar) => bar,
-                    None => bar.insert(progress(ledger, entries as u64).await?),
-                };
-                bar.inc(entries as u64);
-            }
-            Step::Done | Step::NotKept => break,
-        }
+    while let Step::Heard(entries) = follower.step().await? {
+        let bar = match &bar {
+            Some(bar) => bar,
+            None => bar.insert(progress(ledger, entries as u64).await?),
+        };
+        bar.inc(entries as u64);
     }
     if let Some(bar) = bar {
         bar.finish_and_clear();

@@ -296,7 +296,7 @@ CREATE INDEX tickets_of         ON tickets (destination, n);
 CREATE TABLE people (
     person          INTEGER PRIMARY KEY,               -- a number of ours
     user_id         TEXT,                              -- the id that the partner gives; NULL: a lead
-    email           TEXT,                              -- as given last; NULL: not known
+    email           TEXT,                              -- as given first, or by the last record of a user feed; NULL: not known
     email_folded    TEXT,                              -- in lower case (Unicode's), as addresses are compared
     unit            TEXT    NOT NULL DEFAULT '',       -- business unit; '': none, whether it was absent, null or blank
     first_import    INTEGER NOT NULL, first_index INTEGER NOT NULL, first_at INTEGER NOT NULL, -- the entry that spoke of them first
@@ -305,8 +305,19 @@ CREATE TABLE people (
     merged          INTEGER NOT NULL DEFAULT 0 CHECK (merged IN (0, 1))   -- and the id was known by then: two became one
 ) STRICT;
 
-CREATE UNIQUE INDEX people_by_id    ON people (user_id) WHERE user_id IS NOT NULL;
-CREATE UNIQUE INDEX people_by_email ON people (email_folded, unit) WHERE email_folded IS NOT NULL;
+-- By what they are found: the first 64 bits of the SHA-256 of `id …` and of `email … unit`, the address in lower case. New keys
+-- lie in people_young, which is small and so written to at little cost; a stretch of neighbours at a time moves on.
+CREATE TABLE people_keys (
+    hash            INTEGER NOT NULL,
+    person          INTEGER NOT NULL,
+    PRIMARY KEY (hash, person)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE people_young (
+    hash            INTEGER NOT NULL,
+    person          INTEGER NOT NULL,
+    PRIMARY KEY (hash, person)
+) STRICT, WITHOUT ROWID;
 
 -- Entries that say of two people that they are one, or of one that he is another: nothing was changed by them. The first 10,000
 -- of an import; people_reading counts them all.
@@ -347,6 +358,7 @@ CREATE TABLE people_reading (
     gap_entries     INTEGER NOT NULL DEFAULT 0,        -- entries in these
     gap_first       INTEGER,                           -- the first and the last of these imports
     gap_last        INTEGER,
+    stretch         INTEGER NOT NULL DEFAULT 0,        -- of people_young that moves on next, of 16
     trouble         TEXT                               -- why reading does not go on; NULL: it does
 ) STRICT;
 INSERT INTO people_reading (one, keep) VALUES (1, 'never');

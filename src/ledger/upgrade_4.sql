@@ -66,8 +66,17 @@ CREATE TABLE people (
     merged          INTEGER NOT NULL DEFAULT 0 CHECK (merged IN (0, 1))
 ) STRICT;
 
-CREATE UNIQUE INDEX people_by_id    ON people (user_id) WHERE user_id IS NOT NULL;
-CREATE UNIQUE INDEX people_by_email ON people (email_folded, unit) WHERE email_folded IS NOT NULL;
+CREATE TABLE people_keys (
+    hash            INTEGER NOT NULL,
+    person          INTEGER NOT NULL,
+    PRIMARY KEY (hash, person)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE people_young (
+    hash            INTEGER NOT NULL,
+    person          INTEGER NOT NULL,
+    PRIMARY KEY (hash, person)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE clashes (
     import          INTEGER NOT NULL,
@@ -105,6 +114,7 @@ CREATE TABLE people_reading (
     gap_entries     INTEGER NOT NULL DEFAULT 0,
     gap_first       INTEGER,
     gap_last        INTEGER,
+    stretch         INTEGER NOT NULL DEFAULT 0,
     trouble         TEXT
 ) STRICT;
 INSERT INTO people_reading (one, keep) VALUES (1, 'never');

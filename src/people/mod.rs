@@ -194,10 +194,7 @@ impl Follower {
                 return Ok(Step::Heard(0));
             }
         };
-        let mut who: Vec<Who> = page.said.iter().flat_map(Said::who).collect();
-        // In the order in which the ledger has them.
-        who.sort_unstable();
-        who.dedup();
+        let who: Vec<Who> = page.said.iter().flat_map(Said::who).collect();
         let concerned = self.ledger.concerned(who).await?;
         // Somebody else reads too, and was quicker: `feedgate people`, say.
         if concerned.reading.at != at {

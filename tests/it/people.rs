@@ -2,6 +2,7 @@
 
 mod cases; // each case, feeds in and a table out
 mod cli; // `feedgate people`, and what `status` says
+mod from_a_user_feed; // the real binary, a user feed that runs first, and one that is late
 mod held; // events that wait for an address, in the order that matters
 mod kills; // SIGKILL while people are read
 mod model; // any entries at all, against a model that could not be simpler
@@ -101,7 +102,9 @@ fn counts_are_right(ledger: &Path) {
         .query_row(
             "SELECT users = (SELECT count(*) FROM people WHERE user_id IS NOT NULL)
                 AND leads = (SELECT count(*) FROM people WHERE user_id IS NULL)
-                AND clashes >= (SELECT count(*) FROM clashes) FROM people_reading",
+                AND clashes >= (SELECT count(*) FROM clashes)
+                AND (SELECT count(*) FROM people_keys) + (SELECT count(*) FROM people_young)
+                    = (SELECT count(user_id) + count(email) FROM people) FROM people_reading",
             [],
             |row| row.get(0),
         )

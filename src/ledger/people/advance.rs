@@ -1,11 +1,11 @@
 //! What some entries came to: people who are new, changed or one with another, and clashes; in one transaction with the place
 //! behind the last of them.
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::super::{Cursor, Ledger, LedgerError, log, report};
 use super::reading::reading;
-use super::{Clash, Person, Who, folded};
+use super::{Clash, Person, SELECT_PERSON, Who, folded, keys, person};
 
 /// Clashes kept of one import. Without a limit a hostile feed could fill the disk with them; all are counted.
 const CLASHES_KEPT: i64 = 10_000;
@@ -80,7 +80,9 @@ impl Ledger {
             let mut insert = ledger.prepare_cached(INSERT)?;
             for person in &heard.new {
                 put(&mut insert, person)?;
+                keys::add(ledger, person)?;
             }
+            keys::move_on(ledger)?;
             keep_clashes(ledger, &heard.clashes, now)?;
             free_letters(ledger, deep.iter().copied().chain(&heard.new), now)?;
             let is_change = !(deep.is_empty() && heard.new.is_empty() && heard.merged.is_empty());
@@ -137,6 +139,9 @@ fn put(statement: &mut rusqlite::CachedStatement<'_>, person: &Person) -> rusqli
 /// Leads that are one with a user: what was said of them is said of the user.
 fn one_with_another(ledger: &Transaction<'_>, merged: &[(i64, i64)]) -> rusqlite::Result<()> {
     for (lead, user) in merged {
+        if let Some(known) = by_number(ledger, *lead)? {
+            keys::remove(ledger, &known)?;
+        }
         ledger
             .prepare_cached("DELETE FROM people WHERE person = ?1")?
             .execute([lead])?;
@@ -149,12 +154,13 @@ fn one_with_another(ledger: &Transaction<'_>, merged: &[(i64, i64)]) -> rusqlite
     Ok(())
 }
 
-/// People who are known by other things than before. One may have what another gives up: so all of them give up first.
+/// People who are known by other things than before.
 fn change(ledger: &Transaction<'_>, people: &[&Person]) -> rusqlite::Result<()> {
     for person in people {
-        ledger
-            .prepare_cached("UPDATE people SET user_id = NULL, email_folded = NULL WHERE person = ?1")?
-            .execute([person.number])?;
+        if let Some(known) = by_number(ledger, person.number)? {
+            keys::remove(ledger, &known)?;
+        }
+        keys::add(ledger, person)?;
     }
     let mut update = ledger.prepare_cached(
         "UPDATE people SET user_id = ?2, email = ?3, email_folded = ?4, unit = ?5, first_at = ?6, first_import = ?7,
@@ -165,6 +171,13 @@ fn change(ledger: &Transaction<'_>, people: &[&Person]) -> rusqlite::Result<()> 
         put(&mut update, person)?;
     }
     Ok(())
+}
+
+fn by_number(ledger: &Transaction<'_>, number: i64) -> rusqlite::Result<Option<Person>> {
+    ledger
+        .prepare_cached(&format!("{SELECT_PERSON} WHERE person = ?1"))?
+        .query_row([number], person)
+        .optional()
 }
 
 /// Writes clashes down, those of one import one behind the other, and has the log say so.

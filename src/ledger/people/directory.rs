@@ -13,7 +13,7 @@ use super::{Who, find};
 pub struct Known {
     /// The id that the partner gives.
     pub user_id: Option<String>,
-    /// The e-mail address as given last.
+    /// The e-mail address.
     pub email: Option<String>,
     /// The business unit; empty: none.
     pub unit: String,

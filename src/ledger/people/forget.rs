@@ -5,7 +5,7 @@
 use rusqlite::{Transaction, params};
 
 use super::super::{Ledger, LedgerError};
-use super::{Person, Who, find};
+use super::{Person, Who, find, keys};
 
 impl Ledger {
     /// Forgets whoever is known by one of these, and what clashed with them. Returns whom that was.
@@ -20,6 +20,7 @@ pub(in crate::ledger) fn forget(ledger: &Transaction<'_>, by: &[Who]) -> rusqlit
     let mut forgotten = Vec::new();
     for who in by {
         if let Some(person) = find(ledger, who)? {
+            keys::remove(ledger, &person)?;
             ledger.execute("DELETE FROM people WHERE person = ?1", [person.number])?;
             ledger.execute("DELETE FROM clashes WHERE person = ?1 OR other = ?1", [person.number])?;
             let (users, leads) = if person.user_id.is_some() { (1, 0) } else { (0, 1) };

@@ -9,15 +9,17 @@
 //! | `advance` | what some entries came to, in one transaction |
 //! | `directory` | looking somebody up, for deliveries |
 //! | `forget` | as if somebody had never been heard of |
+//! | `keys` | by what people are found |
 //! | `reading` | how far they have been read, and what is to be read next |
 //! | `report` | for people who look: one of them, clashes |
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row};
 use serde::{Deserialize, Serialize};
 
 mod advance;
 mod directory;
 mod forget;
+mod keys;
 mod reading;
 mod report;
 
@@ -54,7 +56,7 @@ pub struct Person {
     pub number: i64,
     /// The id that the partner gives; `None`: a lead.
     pub user_id: Option<String>,
-    /// The e-mail address as given last.
+    /// The e-mail address, as it was given first, or by the last record of a user feed.
     pub email: Option<String>,
     /// The business unit; empty: none.
     pub unit: String,
@@ -165,13 +167,19 @@ fn person(row: &Row<'_>) -> rusqlite::Result<Person> {
 
 /// Somebody, by what they are known by.
 fn find(ledger: &Connection, who: &Who) -> rusqlite::Result<Option<Person>> {
-    match who {
-        Who::Id(id) => ledger
-            .prepare_cached(&format!("{SELECT_PERSON} WHERE user_id = ?1"))?
-            .query_row([id], person),
-        Who::Pair(email, unit) => ledger
-            .prepare_cached(&format!("{SELECT_PERSON} WHERE email_folded = ?1 AND unit = ?2"))?
-            .query_row(params![email, unit], person),
+    let mut select = ledger.prepare_cached(&format!("{SELECT_PERSON} WHERE person IN ({})", keys::CANDIDATES))?;
+    let mut rows = select.query([keys::hash(who)])?;
+    while let Some(row) = rows.next()? {
+        let found = person(row)?;
+        let is_meant = match who {
+            Who::Id(id) => found.user_id.as_ref() == Some(id),
+            Who::Pair(email, unit) => {
+                found.unit == *unit && found.email.as_deref().is_some_and(|known| folded(known) == *email)
+            }
+        };
+        if is_meant {
+            return Ok(Some(found));
+        }
     }
-    .optional()
+    Ok(None)
 }

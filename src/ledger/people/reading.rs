@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::super::import::{SELECT_IMPORT, imports};
 use super::super::{Cursor, Import, Ledger, LedgerError};
-use super::{Person, Who, find};
+use super::{Person, Who, find, keys};
 use crate::config::resolve::KeepPeople;
 
 /// How far the people have been read, and what that came to.
@@ -117,9 +117,12 @@ impl Ledger {
     }
 
     /// Who is known by any of these.
-    pub async fn concerned(&self, by: Vec<Who>) -> Result<Concerned, LedgerError> {
+    pub async fn concerned(&self, mut by: Vec<Who>) -> Result<Concerned, LedgerError> {
         self.read("looking up the people of some entries", move |ledger| {
             let ledger = ledger.unchecked_transaction()?;
+            // In the order in which the ledger has them.
+            by.sort_by_cached_key(keys::hash);
+            by.dedup();
             let mut people = Vec::new();
             for who in &by {
                 people.extend(find(&ledger, who)?);

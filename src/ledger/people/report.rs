@@ -44,7 +44,7 @@ pub struct PersonReport {
     pub kind: &'static str,
     /// The id that the partner gives.
     pub id: Option<String>,
-    /// The e-mail address as given last.
+    /// The e-mail address, as it was given first, or by the last record of a user feed.
     pub email: Option<String>,
     /// The business unit; empty: none.
     pub business_unit: String,

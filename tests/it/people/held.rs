@@ -206,12 +206,20 @@ async fn known_between_the_look_and_the_letter() {
     let mut house = House::new().await;
     house.import(Events(&["u1 - -", "v a@x.de DE"])).await;
     house.read().await;
-    house.server.next(Script::Stall { store: true });
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let (come, came) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    house.server.answer_with(move |request| {
+        // Until somebody says so; from then on at once.
+        come.send(()).ok();
+        wait.lock().expect("one at a time").recv().ok();
+        Script::ok(json!({"results": events(request).len(), "failed": 0}))
+    });
     let running = house.world.start(&house.bento);
-    house.server.wait_for_stalled(1);
+    came.recv().expect("the first call");
     house.import(Users(&["u1 ada@x.de DE"])).await;
     house.read().await;
-    house.server.release();
+    drop(go);
     house.world.until("bento", |row| row.delivered == 2).await;
     running.stop().await;
     assert_eq!(house.held(), 0);

@@ -45,7 +45,7 @@ fn killed_while_people_are_read() {
     Connection::open(gate.ledger())
         .and_then(|ledger| {
             ledger.execute_batch(
-                "DELETE FROM people; DELETE FROM clashes;
+                "DELETE FROM people; DELETE FROM people_keys; DELETE FROM people_young; DELETE FROM clashes;
                  UPDATE people_reading SET seq = 0, \"index\" = 0, users = 0, leads = 0, upgraded = 0, clashes = 0",
             )
         })

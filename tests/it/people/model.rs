@@ -24,7 +24,7 @@ struct Simple {
 }
 
 /// What is known after some entries, a line for each as [`table`] has them.
-pub fn by_the_book(entries: &[Said]) -> Vec<String> {
+fn by_the_book(entries: &[Said]) -> Vec<String> {
     let mut people: Vec<Simple> = Vec::new();
     // Entry, what, whose id, whose address: these are followed by id or address when they are shown.
     let mut clashes: Vec<(usize, &str, Option<usize>, usize)> = Vec::new();
@@ -108,7 +108,7 @@ fn shown(
 ) -> Vec<String> {
     let or = |text: &str| if text.is_empty() { "-" } else { text }.to_owned();
     let mut lines: Vec<(String, Option<String>, String, String)> = Vec::new();
-    for (at, person) in people.iter().enumerate().filter(|(at, _)| gone[*at].is_none()) {
+    for (_, person) in people.iter().enumerate().filter(|(at, _)| gone[*at].is_none()) {
         let Simple {
             id,
             email,
@@ -118,7 +118,6 @@ fn shown(
             upgraded,
             merged,
         } = person;
-        let _ = at;
         let mut line = format!(
             "{} {} {} 1.{first} 1.{last}",
             or(id.as_deref().unwrap_or_default()),
@@ -225,9 +224,7 @@ async fn heard(entries: &[Said], portions: &[usize]) -> Vec<String> {
     let mut left = entries;
     for portion in portions {
         let (now, rest) = left.split_at(left.len().min(*portion));
-        let mut by: Vec<Who> = now.iter().flat_map(Said::who).collect();
-        by.sort();
-        by.dedup();
+        let by: Vec<Who> = now.iter().flat_map(Said::who).collect();
         let concerned = world.ledger.concerned(by).await.expect("the ledger");
         let mut circle = Circle::of(concerned);
         now.iter().for_each(|said| circle.hear(said));
