@@ -65,6 +65,8 @@ pub enum Command {
     Erase(EraseArgs),
     /// List what a destination did not take, and why; or give it up
     DeadLetters(DeadLettersArgs),
+    /// List what a destination that only queues events calls each that it took, to be asked for there
+    Tickets(TicketsArgs),
     /// List, check and explain event definitions: what an event of a name must look like
     Definitions(DefinitionsArgs),
     /// Show who the events are about: somebody by id or e-mail address, what clashes, or how many there are
@@ -279,6 +281,10 @@ pub enum DefinitionsCommand {
     Check(DefinitionsCheckArgs),
     /// Say what an entry must look like, with an example
     Explain(DefinitionsExplainArgs),
+    /// Draft definitions from a sample archive, for people to mend
+    Infer(InferArgs),
+    /// Show what the vendor's definitions need to be like ours, and send it if told to
+    Push(PushArgs),
 }
 
 /// `definitions list`
@@ -311,6 +317,29 @@ pub struct DefinitionsExplainArgs {
     pub json: bool,
 }
 
+/// `tickets`
+#[derive(Debug, ClapArgs)]
+pub struct TicketsArgs {
+    /// The destination
+    #[arg(value_name = "DEST")]
+    pub destination: String,
+    /// Only those of this event, by its id; or this one
+    #[arg(long, value_name = "ID")]
+    pub find: Option<String>,
+    /// Only those of events of this import, by its number
+    #[arg(long, value_name = "ID")]
+    pub import: Option<i64>,
+    /// How many, the newest
+    #[arg(long, value_name = "N", default_value_t = 100, conflicts_with = "all")]
+    pub limit: u64,
+    /// All that are remembered
+    #[arg(long)]
+    pub all: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `people`
 #[derive(Debug, ClapArgs)]
 pub struct PeopleArgs {
@@ -330,6 +359,46 @@ pub struct PeopleArgs {
     #[arg(long, conflicts_with = "who")]
     pub all: bool,
     /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `definitions infer`
+#[derive(Debug, ClapArgs)]
+pub struct InferArgs {
+    /// The archive, or a feed by itself (`.json`)
+    #[arg(value_name = "ARCHIVE")]
+    pub archive: PathBuf,
+    /// Only of the event of this name
+    #[arg(long, value_name = "NAME")]
+    pub event: Option<String>,
+    /// Write each draft into a file of its own in this directory, instead of printing them
+    #[arg(long, value_name = "DIR")]
+    pub write: Option<PathBuf>,
+    /// Print what was seen as well, as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `definitions push`
+#[derive(Debug, ClapArgs)]
+pub struct PushArgs {
+    /// To the API of this destination [default: the only one that has `api_url`]
+    #[arg(long, value_name = "DEST")]
+    pub to: Option<String>,
+    /// To the API at this address, instead of the destination's `api_url`
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// A file that holds the API's OAuth token, instead of the destination's
+    #[arg(long, value_name = "FILE", conflicts_with = "token_env")]
+    pub token_file: Option<PathBuf>,
+    /// The environment variable that holds that token
+    #[arg(long, value_name = "VARIABLE")]
+    pub token_env: Option<String>,
+    /// Send without asking
+    #[arg(long)]
+    pub yes: bool,
+    /// Print the plan and what came of it as JSON; nothing is asked
     #[arg(long)]
     pub json: bool,
 }

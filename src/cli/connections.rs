@@ -199,6 +199,7 @@ fn patience(kind: &DestinationKind) -> Duration {
     let timeout = match kind {
         DestinationKind::Http(http) => http.endpoint.timeout,
         DestinationKind::Bento(bento) => bento.endpoint.timeout,
+        DestinationKind::Capillary(capillary) => capillary.endpoint.timeout,
         DestinationKind::Sqlite { .. } | DestinationKind::File { .. } | DestinationKind::Console => Duration::ZERO,
     };
     timeout.saturating_mul(REQUESTS_MAX) + PATIENCE
@@ -268,7 +269,8 @@ fn words(sent: &Sent, destination: &DestinationSettings) -> String {
         1 => "1 event".to_owned(),
         events => format!("{events} events"),
     };
-    let at_most = if destination.events.is_empty() { "" } else { "at most " };
+    let is_filtered = !destination.events.is_empty() || !destination.actions.is_empty();
+    let at_most = if is_filtered { "at most " } else { "" };
     let what = match sent.imports {
         0 => "nothing to send now".to_owned(),
         _ => format!("{at_most}{events} in {imports} would be sent"),

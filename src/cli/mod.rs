@@ -40,6 +40,7 @@ mod run; // the daemon, and a single pass
 mod settings; // the configuration, as every command finds it
 mod show_keys; // `keys`: asking the server
 mod status; // what became of every archive
+mod tickets; // what is asked for at a destination that queues
 mod undo; // an import's events taken back
 mod vet; // one archive, as the importer would judge it
 
@@ -104,6 +105,7 @@ fn carry_out(args: Args) -> anyhow::Result<Ending> {
         Command::Undo(args) => on_runtime(undo::run(config, &args)),
         Command::Erase(args) => on_runtime(erase::run(config, &args)),
         Command::DeadLetters(args) => on_runtime(dead_letters::run(config, &args)),
+        Command::Tickets(args) => on_runtime(async move { tickets::run(config, &args).await }),
         Command::People(args) => on_runtime(people::run(config, &args)),
         #[cfg(feature = "demo")]
         Command::Demo(args) => on_runtime(demo::run(args)),

@@ -127,7 +127,7 @@ impl Resolver<'_> {
     }
 
     /// What lets us in: a token, or a user with a password, or nothing.
-    fn authorization(&mut self, destination: &Destination) -> Option<Authorization> {
+    pub(super) fn authorization(&mut self, destination: &Destination) -> Option<Authorization> {
         let bearer = self.secret("bearer", &destination.bearer_file, &destination.bearer_env);
         let password = self.secret("password", &destination.password_file, &destination.password_env);
         let given = |keys: &[&'static str]| {

@@ -93,6 +93,14 @@ pub fn load_definition_files(
     let text = text_of(path.as_deref())?;
     let mut root = tree::parse(&text).map_err(|problems| wrong(path.clone(), problems))?;
     tree::overlay(&mut root, &environment);
+    // What is wrong with a destination is not asked here, and its secrets are not read.
+    let everything: super::File = read(&root, &mut Vec::new());
+    let lists = everything
+        .destination
+        .value
+        .into_iter()
+        .filter_map(|destination| destination.actions);
+    let actions: Vec<String> = lists.flat_map(|list| list.value.0).collect();
     if let Value::Table(entries) = &mut root.value {
         entries.retain(|entry| entry.key == "definitions");
     }
@@ -100,8 +108,7 @@ pub fn load_definition_files(
     let file: super::File = read(&root, &mut problems);
     let (files, _) = Resolver::new(&environment, &mut problems).definition_files(&file.definitions, path.as_deref());
     if problems.is_empty() {
-        // Of the actions, destinations list none yet.
-        return Ok((files, Vec::new()));
+        return Ok((files, actions));
     }
     Err(wrong(path, problems))
 }

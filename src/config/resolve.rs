@@ -249,6 +249,8 @@ pub struct DestinationSettings {
     pub events: Vec<String>,
     /// Only events of these sources; empty: all.
     pub sources: Vec<String>,
+    /// Only events whose definition names one of these actions, as it was when they were imported; empty: all.
+    pub actions: Vec<String>,
     /// What events are called at this destination: name as given, name there. Others keep theirs.
     pub rename: Vec<(String, String)>,
     /// With so many dead letters the destination is barred, until somebody has looked at them.
@@ -280,6 +282,8 @@ pub enum DestinationKind {
     Http(Box<HttpSettings>),
     /// Bento's batch API.
     Bento(Box<BentoSettings>),
+    /// A webhook of Capillary's.
+    Capillary(Box<CapillarySettings>),
 }
 
 /// The form of a `file` destination's files.
@@ -300,6 +304,17 @@ pub struct Endpoint {
     pub roots: Option<String>,
     /// Deadline for one request, from connecting to the last byte of the answer.
     pub timeout: Duration,
+}
+
+impl Endpoint {
+    /// An URL of which nothing else was said.
+    pub fn plain(url: String) -> Endpoint {
+        Endpoint {
+            url,
+            roots: None,
+            timeout: Duration::from_secs(30),
+        }
+    }
 }
 
 /// Without the URL's query, which may hold a secret, and without the text of the certificates, which nobody wants to read.
@@ -431,6 +446,51 @@ pub enum WithoutEmail {
     Drop,
 }
 
+/// A webhook of Capillary's, and the API that keeps the definitions of its events.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CapillarySettings {
+    /// The webhook.
+    pub endpoint: Endpoint,
+    /// What lets us in.
+    pub authorization: Option<Authorization>,
+    /// The definitions by which events are sent; `None`: there are none.
+    pub definitions: Option<Arc<Definitions>>,
+    /// What becomes of an event that has no definition.
+    pub without_definition: WithoutDefinition,
+    /// What becomes of an event that lacks the identifier its definition asks for.
+    pub without_identifier: WithoutEmail,
+    /// The till that events are of which name none.
+    pub till_code: Option<String>,
+    /// Sent with each event as `orgResolver`, key and value. Empty: nothing is.
+    pub org_resolver: Vec<(String, String)>,
+    /// Requests in any hour; `None`: no limit.
+    pub requests_per_hour: Option<u32>,
+    /// Requests that may follow each other at once, where there is such a limit.
+    pub burst: u32,
+    /// Where definitions are pushed to.
+    pub api: Option<ApiSettings>,
+}
+
+/// The API that keeps the definitions of events.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApiSettings {
+    /// Its base, `https://host`, without a slash at its end.
+    pub endpoint: Endpoint,
+    /// The OAuth token; none: user and password let us in.
+    pub token: Option<Secret>,
+    /// User and password.
+    pub authorization: Option<Authorization>,
+}
+
+/// What becomes of an event that has no definition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WithoutDefinition {
+    /// A dead letter.
+    Refuse,
+    /// Left out, and counted.
+    Drop,
+}
+
 impl DestinationKind {
     /// The word in the configuration's `type`.
     pub fn as_str(&self) -> &'static str {
@@ -440,6 +500,7 @@ impl DestinationKind {
             DestinationKind::Console => "console",
             DestinationKind::Http(_) => "http",
             DestinationKind::Bento(_) => "bento",
+            DestinationKind::Capillary(_) => "capillary",
         }
     }
 }

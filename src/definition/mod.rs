@@ -14,6 +14,7 @@
 //! | `words` | the same in sentences, with pointers and places |
 //! | `canonical` | a set as text, for the ledger and for the vendor |
 //! | `example` | an entry made up after a definition |
+//! | `values`, `infer` | the values of an entry; a draft of definitions from a sample |
 //!
 //! Text in, values out: this room knows `feed`, and has not heard of zip, SFTP, SQL, configuration or the clock.
 
@@ -23,6 +24,7 @@ mod date;
 mod example;
 mod form;
 mod hold;
+pub mod infer;
 mod json;
 mod kind;
 mod path;
@@ -31,6 +33,7 @@ mod reader;
 mod tree;
 mod twins;
 mod value;
+mod values;
 mod words;
 
 #[cfg(test)]
@@ -165,11 +168,16 @@ impl Definitions {
             let names = definition.feed_events.clone();
             names.into_iter().map(move |name| (name, at))
         };
-        let sensitive = all.iter().flat_map(|definition| &definition.fields);
-        let sensitive = sensitive.filter(|field| field.sensitive).map(|field| field.path.leaf());
+        let hidden = || {
+            let fields = all.iter().flat_map(|definition| &definition.fields);
+            // By whatever a customer is known, it is shown no more than an e-mail address or an id.
+            let is_hidden = |field: &&Field| field.sensitive || field.kind == FieldType::Customer;
+            fields.filter(is_hidden).map(|field| &field.path)
+        };
+        let around = hidden().flat_map(|path| path.keys().filter(move |key| *key != path.leaf()));
         Ok(Definitions {
             by_feed_event: all.iter().enumerate().flat_map(named).collect(),
-            sensitive: Sensitive::of(sensitive),
+            sensitive: Sensitive::of(hidden().map(Path::leaf), around),
             warnings: read.warnings,
             hash: canonical::hash(&canonical),
             canonical,
@@ -206,7 +214,7 @@ impl Definitions {
         self.all.is_empty()
     }
 
-    /// The names in entries whose values nobody may see: the last keys of the paths of all sensitive fields.
+    /// The names in entries whose values nobody may see: the last keys of the paths of all sensitive fields, and of customers.
     pub fn sensitive(&self) -> &Sensitive {
         &self.sensitive
     }

@@ -272,6 +272,11 @@ impl Courier {
         self.receiver.make(call)
     }
 
+    /// The ticket that the receiver gave for what it took last.
+    pub(super) fn ticket(&mut self) -> Option<String> {
+        self.receiver.ticket()
+    }
+
     fn forget(&mut self) {
         self.batch = None;
         self.reader.forget();

@@ -58,8 +58,8 @@ impl Lookup {
             return None;
         }
         match (self.needs, event.user_id, event.email) {
-            (Needs::Email, Some(id), None) => Some(Who::Id(id.to_owned())),
-            (Needs::Id, None, Some(email)) => {
+            (Needs::Email | Needs::Either, Some(id), None) => Some(Who::Id(id.to_owned())),
+            (Needs::Id | Needs::Either, None, Some(email)) => {
                 let unit = event.business_unit.unwrap_or_default();
                 Some(Who::Pair(folded(email), unit.to_owned()))
             }

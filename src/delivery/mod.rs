@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::config::resolve::DestinationSettings;
+use crate::definition::Definitions;
 use crate::destination::Reply;
 use crate::events::EventsError;
 use crate::ledger::{self, Cursor, DestinationState, Import, Ledger, LedgerError, Standing};
@@ -29,6 +30,7 @@ use stint::Worker;
 mod ahead; // reading ahead for a receiver
 mod courier; // a receiver at work
 mod desk; // the thread that its work is done on
+mod frozen; // the definitions that imports were held against
 mod lookup; // what an entry lacks, and its receiver cannot do without
 mod narrow; // which events of a parcel are at fault
 mod open;
@@ -76,6 +78,8 @@ pub struct Delivery {
     noted: Option<(Cursor, Standing)>,
     /// The destination stood elsewhere than was thought, and nothing was delivered since.
     moved: bool,
+    /// Definitions that imports were held against, the last few.
+    frozen: Vec<Arc<Definitions>>,
     /// Events delivered since this began.
     delivered: u64,
     /// Parcels in a row that were refused whole.
@@ -136,6 +140,7 @@ impl Delivery {
             rate: Rate::default(),
             noted: None,
             moved: false,
+            frozen: Vec::new(),
             delivered: 0,
             refused_parcels: 0,
             unsaid: (0, None),

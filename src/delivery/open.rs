@@ -12,7 +12,7 @@ use super::narrow::Narrow;
 use super::pace::Pace;
 use super::reader::{RECEIVER_BATCH, Reader, STORE_BATCH};
 use super::stint::Worker;
-use super::{Delivery, Hand, IMPORTS_MAX, Trouble};
+use super::{Delivery, Hand, Trouble};
 use crate::config::resolve::{DestinationSettings, Start};
 use crate::destination::{self, Mark, Needs, Opened, Position, Receiver, Store};
 use crate::ledger::people::LookedUp;
@@ -147,15 +147,7 @@ impl Delivery {
 
     /// Packs the events again that were in flight.
     async fn pack_again(&mut self, mut courier: Courier, end: Cursor, looked_up: LookedUp) -> Result<Courier, Trouble> {
-        let ahead = self
-            .ledger
-            .ahead(
-                courier.at,
-                &self.settings.name,
-                self.settings.sources.clone(),
-                IMPORTS_MAX,
-            )
-            .await?;
+        let ahead = self.ahead(courier.at).await?;
         courier.look(ahead);
         self.off_the_runtime(move || {
             // What cannot be read is told by the turn, which comes upon it as well.

@@ -10,7 +10,7 @@ use super::narrow::Narrow;
 use crate::destination::receiver::{Added, Call, Verdict};
 use crate::events::{Batch, Event, EventId, push_line};
 use crate::ledger::people::{LookedUp, Who};
-use crate::ledger::{Cursor, Import, KeptLetter, LetterKind, LetterRange, NewLetter};
+use crate::ledger::{Cursor, Import, KeptLetter, LetterKind, LetterRange, NewLetter, NewTicket};
 
 /// An event that a receiver wants later is sent again after this long, in milliseconds.
 const DEFERRED_MS: i64 = 10 * 60 * 1_000;
@@ -85,6 +85,7 @@ pub(super) struct Part {
     pub(super) letters: Vec<NewLetter>,
     pub(super) letters_gone: Vec<i64>,
     pub(super) letters_kept: Vec<KeptLetter>,
+    pub(super) tickets: Vec<NewTicket>,
 }
 
 impl Parcel {
@@ -212,6 +213,18 @@ impl Parcel {
             false => self.narrow.found(),
         }
         self.close(part)
+    }
+
+    /// The next `count` events were taken, and the receiver gave this ticket for them.
+    pub(super) fn ticketed(&self, count: usize, ticket: &str) -> Vec<NewTicket> {
+        let items = self.items[self.settled..].iter().take(count);
+        items
+            .map(|item| NewTicket {
+                place: (item.import.id, item.index),
+                event_id: item.id().to_string(),
+                ticket: ticket.to_owned(),
+            })
+            .collect()
     }
 
     /// Of the next `count` events so many were not taken, and nobody says which.

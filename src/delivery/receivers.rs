@@ -4,14 +4,14 @@
 //! at any moment leaves one of three things: a parcel that was not sent, which is filled anew; a call with no answer written
 //! down, whose events are sent again, the same ones with the same ids; or the next parcel.
 
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::courier::{Courier, Unfilled};
 use super::narrow::CALLS_MAX;
 use super::parcel::{Parcel, Part};
 use super::settling::flight;
 use super::unsaid::unsaid;
-use super::{Delivery, Hand, IMPORTS_MAX, NEVER, Trouble, Turn};
+use super::{Delivery, Hand, NEVER, Trouble, Turn};
 use crate::destination::receiver::{Answer, Call, Needs, Verdict};
 use crate::ledger::{Cursor, DestinationState, Flight, Leave, Sending, Standing, report};
 
@@ -106,15 +106,7 @@ impl Delivery {
             courier.look_anew();
         }
         if courier.wants_imports() {
-            let ahead = self
-                .ledger
-                .ahead(
-                    courier.at,
-                    &self.settings.name,
-                    self.settings.sources.clone(),
-                    IMPORTS_MAX,
-                )
-                .await?;
+            let ahead = self.ahead(courier.at).await?;
             let ahead = match read_until {
                 Some(read_until) => ahead.before(read_until),
                 None => ahead,
@@ -287,7 +279,7 @@ impl Delivery {
         }
         let now = self.now();
         let part = match answer {
-            Answer::Delivered => parcel.judge(&vec![Verdict::Delivered; count], now),
+            Answer::Delivered => self.taken(&mut courier, &mut parcel, count),
             Answer::Verdicts(verdicts) if verdicts.len() == count => parcel.judge(&verdicts, now),
             Answer::Verdicts(_) => {
                 let reason = "the destination gave another number of verdicts than it was sent events".to_owned();
@@ -314,6 +306,26 @@ impl Delivery {
         parcel.is_unsure = false;
         parcel.unanswered = 0;
         self.settle(courier, parcel, part).await
+    }
+
+    /// The next events were taken. Where the receiver gave a ticket for them it is kept: it is what it is asked with later.
+    fn taken(&self, courier: &mut Courier, parcel: &mut Parcel, count: usize) -> Part {
+        let tickets = match courier.ticket() {
+            Some(ticket) => parcel.ticketed(count, &ticket),
+            None => Vec::new(),
+        };
+        for taken in &tickets {
+            debug!(
+                destination = self.settings.name,
+                event_id = taken.event_id,
+                ticket = taken.ticket,
+                "queued there"
+            );
+        }
+        Part {
+            tickets,
+            ..parcel.judge(&vec![Verdict::Delivered; count], self.now())
+        }
     }
 
     pub(super) fn say_paced(&self, until: i64) {

@@ -120,6 +120,7 @@ impl Delivery {
             letters: part.letters,
             letters_gone: part.letters_gone,
             letters_kept: part.letters_kept,
+            tickets: part.tickets,
             flight,
             ..Settlement::default()
         }

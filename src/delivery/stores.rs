@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::stint::{Ending, Stint, Worker};
-use super::{Delivery, Hand, IMPORTS_MAX, Trouble, Turn};
+use super::{Delivery, Hand, Trouble, Turn};
 use crate::events::EventsError;
 use crate::ledger::{DestinationState, Import, Standing};
 
@@ -21,11 +21,7 @@ impl Delivery {
         mut worker: Box<Worker>,
         stop: &CancellationToken,
     ) -> Result<Turn, Trouble> {
-        let sources = self.settings.sources.clone();
-        let ahead = self
-            .ledger
-            .ahead(worker.handed(), &self.settings.name, sources, IMPORTS_MAX)
-            .await?;
+        let ahead = self.ahead(worker.handed()).await?;
         if ahead.imports.is_empty() {
             worker.pass_over(ahead.end);
             self.rate.idle();

@@ -1,7 +1,7 @@
 //! Where events go: one attempt per call.
 //!
 //! There are two kinds. A [`Store`] (`sqlite`, `file`, `console`) keeps the events, and says how far it has got. A
-//! [`Receiver`] (`http`, `bento`) is somebody else's, at the far end of a network: it is sent a parcel, and answers, or does
+//! [`Receiver`] (`http`, `bento`, `capillary`) is somebody else's, at the far end of a network: it is sent a parcel, and answers, or does
 //! not.
 //!
 //! Neither sleeps, retries or remembers; `delivery` does. (One exception: a transactional store keeps its cursor beside its
@@ -15,9 +15,12 @@ use crate::hex::hex;
 use crate::ledger::{Cursor, Import};
 
 mod bento;
+pub(crate) mod capillary;
 mod console;
+mod entry; // an entry taken apart
 mod file;
 mod http;
+mod json; // writing JSON
 pub mod receiver;
 mod sqlite;
 mod wire;
@@ -133,6 +136,9 @@ pub fn open(settings: &DestinationSettings) -> Result<Opened, Reply> {
         DestinationKind::Console => Opened::Store(Box::new(console::Console::stdout())),
         DestinationKind::Http(http) => Opened::Receiver(Box::new(http::Http::open(http)?)),
         DestinationKind::Bento(bento) => Opened::Receiver(Box::new(bento::Bento::open(bento)?)),
+        DestinationKind::Capillary(capillary) => {
+            Opened::Receiver(Box::new(capillary::Capillary::open(capillary, &settings.name)?))
+        }
     })
 }
 
@@ -140,6 +146,7 @@ pub fn open(settings: &DestinationSettings) -> Result<Opened, Reply> {
 pub fn needs(settings: &DestinationSettings) -> Needs {
     match &settings.kind {
         DestinationKind::Bento(_) => Needs::Email,
+        DestinationKind::Capillary(capillary) => capillary::needs(capillary),
         _ => Needs::Nothing,
     }
 }
@@ -153,6 +160,7 @@ pub fn check(settings: &DestinationSettings) -> Result<(), Reply> {
         DestinationKind::Console => Ok(()),
         DestinationKind::Http(http) => http::check(http),
         DestinationKind::Bento(bento) => bento::check(bento),
+        DestinationKind::Capillary(capillary) => capillary::check(capillary),
     }
 }
 

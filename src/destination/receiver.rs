@@ -47,6 +47,12 @@ pub trait Receiver: Send {
 
     /// Makes one attempt at one call.
     fn make(&mut self, call: &Call) -> Answer;
+
+    /// The ticket that it gave for what it took last, where it only queues events: by that it is asked later what became of
+    /// them.
+    fn ticket(&mut self) -> Option<String> {
+        None
+    }
 }
 
 /// What a receiver knows people by, and an entry may lack.
@@ -58,6 +64,8 @@ pub enum Needs {
     Email,
     /// The id, where an entry has an e-mail address alone.
     Id,
+    /// Whichever of the two an entry lacks: some events go by the one, some by the other.
+    Either,
 }
 
 /// What came of adding an event to a parcel.

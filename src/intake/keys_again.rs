@@ -169,6 +169,15 @@ impl Intake {
                 tracing::warn!(%error, "an import's unique keys cannot be had again");
                 Ok(None)
             }
+            // A later program may read them otherwise; that must not hold up what is imported now.
+            Err(Lost::Definitions(problems)) => {
+                tracing::warn!(
+                    import = one.keyed.id,
+                    problems,
+                    "an import's unique keys cannot be had again: the event definitions that it was read by are not understood any more"
+                );
+                Ok(None)
+            }
             Err(Lost::Events(error)) => Err(Trouble::Disk {
                 doing: doing(),
                 source: io::Error::other(error),
@@ -205,16 +214,14 @@ impl Again {
 
 /// Why an import's keys cannot be had.
 enum Lost {
+    Definitions(String),
     Events(EventsError),
     Disk(io::Error),
 }
 
 fn collect(import: Arc<Import>, spool_dir: &Path, definitions: &str, spill: Arc<Spill>) -> Result<Keys, Lost> {
-    let definitions = Definitions::frozen(definitions).map_err(|problems| {
-        Lost::Disk(io::Error::other(format!(
-            "its definitions in the ledger are damaged: {problems:?}"
-        )))
-    })?;
+    let definitions =
+        Definitions::frozen(definitions).map_err(|problems| Lost::Definitions(format!("{problems:?}")))?;
     let mut holder = Holder::new(&definitions, UnknownEvents::Accept);
     let mut collector = Collector::new(spill);
     let mut events = Events::open(import, spool_dir, 0).map_err(Lost::Events)?;

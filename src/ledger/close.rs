@@ -5,6 +5,7 @@
 use roaring::RoaringTreemap;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
+use super::frozen::freeze;
 use super::outcome::{Action, Judged, Outcome, Unmoved};
 use super::{Ledger, LedgerError, history};
 use crate::verdict::WarningCode;
@@ -145,10 +146,7 @@ fn close_one(transaction: &Transaction<'_>, source: &str, outcome: &Outcome, now
             past.and_then([source, &claimed.archive, status], outcome.sha256),
         ])?;
     if let Some(definitions) = judged.definitions.as_ref().filter(|_| imported) {
-        // What it was read by must be known as long as it is: it is frozen beside it.
-        transaction
-            .prepare_cached("INSERT OR IGNORE INTO definitions (hash, text) VALUES (?1, ?2)")?
-            .execute([definitions.hash(), definitions.canonical()])?;
+        freeze(transaction, definitions)?;
     }
     match before.same_failure {
         Some(earlier) => copy_verdict(transaction, earlier, outcome.id)?,

@@ -285,30 +285,6 @@ impl Ledger {
         .await
     }
 
-    /// The text of definitions that something was imported by, by its hash.
-    pub async fn definitions(&self, hash: &str) -> Result<Option<String>, LedgerError> {
-        let hash = hash.to_owned();
-        self.read("looking for definitions", move |ledger| {
-            ledger
-                .prepare_cached("SELECT text FROM definitions WHERE hash = ?1")?
-                .query_row([hash], |row| row.get(0))
-                .optional()
-        })
-        .await
-    }
-
-    /// The hash of the definitions that an import was read by; `None` if there were none, or there is no such import.
-    pub async fn definitions_of(&self, import: i64) -> Result<Option<String>, LedgerError> {
-        self.read("looking for an import's definitions", move |ledger| {
-            let hash = ledger
-                .prepare_cached("SELECT reading ->> 'definitions' FROM imports WHERE id = ?1")?
-                .query_row([import], |row| row.get(0))
-                .optional()?;
-            Ok(hash.flatten())
-        })
-        .await
-    }
-
     /// The import that was closed as number `seq`, if its events were delivered under that number: those of one that was undone,
     /// or delivered once more, were.
     pub async fn closed_as(&self, seq: i64) -> Result<Option<Import>, LedgerError> {
@@ -326,7 +302,11 @@ impl Ledger {
     /// Whether an import lies where it did, and is to be delivered as before: it may have been written anew without somebody's
     /// entries since, or undone.
     pub async fn is_as_before(&self, import: &Import) -> Result<bool, LedgerError> {
-        let before = import.clone();
+        // What was looked up for it is not the ledger's.
+        let before = Import {
+            definitions: None,
+            ..import.clone()
+        };
         self.read("looking at an import again", move |ledger| {
             let now: Option<Import> = ledger
                 .prepare_cached(&format!("{SELECT_IMPORT} WHERE onward = 1 AND seq = ?1"))?

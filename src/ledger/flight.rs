@@ -10,6 +10,7 @@ use super::dead_letters::{KeptLetter, NewLetter, bury, put_back};
 use super::deliveries::note;
 use super::dropping::let_go;
 use super::people::LookedUp;
+use super::tickets::{NewTicket, remember};
 use super::{Cursor, Ledger, LedgerError, Standing};
 
 /// An hour, in milliseconds.
@@ -103,6 +104,8 @@ pub struct Settlement {
     pub letters_gone: Vec<i64>,
     /// Dead letters that were not taken this time either.
     pub letters_kept: Vec<KeptLetter>,
+    /// What the destination calls each event that it took, where it says so.
+    pub tickets: Vec<NewTicket>,
     /// What is still on its way.
     pub flight: Option<Flight>,
     /// How the destination stands now; `None`: as before.
@@ -199,6 +202,9 @@ impl Ledger {
             }
             for letter in &settlement.letters_kept {
                 put_back(ledger, letter, now)?;
+            }
+            for ticket in &settlement.tickets {
+                remember(ledger, name, ticket, now)?;
             }
             if let Some((budget, until)) = &settlement.blocked {
                 ledger

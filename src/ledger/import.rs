@@ -75,6 +75,7 @@ pub(super) fn import(row: &Row<'_>) -> rusqlite::Result<Import> {
         left_out: left_out(row, SETS)?,
         stored,
         pruned_at: row.get(12)?,
+        definitions: None,
         history: row.get(18)?,
     })
 }

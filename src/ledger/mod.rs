@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use crate::archive::{Limits, Member};
+use crate::definition::Definitions;
 use crate::feed::Options;
 use crate::verdict::FeedKind;
 
@@ -22,6 +23,7 @@ mod deliveries;
 mod dropping;
 mod erase;
 mod flight;
+mod frozen; // event definitions as they were
 #[cfg(test)]
 mod growth_tests;
 mod history; // what tells one past from another
@@ -39,6 +41,7 @@ pub mod retention;
 pub mod retry;
 #[cfg(test)]
 mod tests;
+mod tickets;
 mod undo;
 mod whom;
 
@@ -51,6 +54,7 @@ pub use flight::{Budget, Flight, Leave, Sending, Settlement};
 pub use keyed::{AsForetold, Keyed, KeyedImport};
 pub use log::LogLine;
 pub use open::SCHEMA_VERSION;
+pub use tickets::{NewTicket, TicketReport, TicketsWanted};
 pub use undo::{UndoAt, UndoPlan};
 pub use whom::{Address, DefaultUnit, Whom};
 
@@ -164,6 +168,8 @@ pub struct Import {
     pub stored: Option<Stored>,
     /// When its bytes left the spool.
     pub pruned_at: Option<i64>,
+    /// The definitions of [`Reading::definitions`], for whoever needs them and has looked them up.
+    pub definitions: Option<Arc<Definitions>>,
     /// What tells everything that was closed up to it from any other past; `None` for what is older than that.
     pub history: Option<[u8; 32]>,
 }

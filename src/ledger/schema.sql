@@ -278,6 +278,19 @@ CREATE TABLE definitions (
     text            TEXT    NOT NULL                   -- JSON: an array of them, as the files have them, in the order of their names
 ) STRICT, WITHOUT ROWID;
 
+-- What destinations that only queue events call each that they took, to be asked for there: the newest 100,000.
+CREATE TABLE tickets (
+    n               INTEGER PRIMARY KEY,               -- in the order of their answers
+    destination     TEXT    NOT NULL,
+    import          INTEGER NOT NULL REFERENCES imports (id),
+    "index"         INTEGER NOT NULL,
+    event_id        TEXT    NOT NULL,
+    ticket          TEXT    NOT NULL,                  -- as the destination calls it
+    at              INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX tickets_of         ON tickets (destination, n);
+
 -- Who the events are about, as far as somebody needs to know: see people_reading. A user has an id; a lead is known by e-mail
 -- address and business unit alone, until somebody says which id these belong to.
 CREATE TABLE people (

@@ -27,6 +27,18 @@ CREATE TABLE definitions (
     text            TEXT    NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE tickets (
+    n               INTEGER PRIMARY KEY,
+    destination     TEXT    NOT NULL,
+    import          INTEGER NOT NULL REFERENCES imports (id),
+    "index"         INTEGER NOT NULL,
+    event_id        TEXT    NOT NULL,
+    ticket          TEXT    NOT NULL,
+    at              INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX tickets_of         ON tickets (destination, n);
+
 ALTER TABLE imports ADD COLUMN unique_keys INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX imports_keyed ON imports (seq) WHERE unique_keys > 0;
 CREATE INDEX imports_undone ON imports (id) WHERE undone_by IS NOT NULL;

@@ -54,6 +54,7 @@ pub(crate) fn destination(settings: BentoSettings) -> DestinationSettings {
         was: None,
         events: Vec::new(),
         sources: Vec::new(),
+        actions: Vec::new(),
         rename: Vec::new(),
         dead_letters_max: 100,
     }

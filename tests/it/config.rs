@@ -10,6 +10,7 @@ use feedgate::config::resolve::{
 use feedgate::feed::DuplicateKeys;
 
 mod bento;
+mod capillary;
 mod destinations;
 mod example;
 mod http;

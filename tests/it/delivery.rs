@@ -209,6 +209,7 @@ pub(crate) fn settings(name: &str, kind: DestinationKind) -> DestinationSettings
         was: None,
         events: Vec::new(),
         sources: Vec::new(),
+        actions: Vec::new(),
         rename: Vec::new(),
         dead_letters_max: 100_000,
     }

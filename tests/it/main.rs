@@ -6,6 +6,7 @@ mod again; // delivered once more, taken back, erased
 mod archives; // every rule of packaging, and hostile zips
 mod arriving; // large archives, read while they arrive
 mod bento; // what is sent to Bento, against its pages and its own client; what its answers mean
+mod capillary; // what is sent to Capillary, what its answers mean, its definitions made like ours; drafts of such
 mod cli; // stdout, stderr and exit code
 mod config; // what the configuration may say
 mod crash_walk; // stopped before and after every outside call, and arrived at the same end

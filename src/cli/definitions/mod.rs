@@ -1,8 +1,10 @@
-//! `definitions`: what events must look like, listed, checked and explained. A file for each.
+//! `definitions`: what events must look like, listed, checked and explained; drafted, and brought to the vendor. A file for each.
 
 mod check;
 mod explain;
+mod infer;
 mod list;
+mod push;
 
 use std::path::Path;
 
@@ -20,6 +22,8 @@ pub fn run(config: Option<&Path>, args: &DefinitionsArgs) -> anyhow::Result<Endi
         Some(DefinitionsCommand::List(args)) => list::run(config, args.json),
         Some(DefinitionsCommand::Check(args)) => check::run(config, args),
         Some(DefinitionsCommand::Explain(args)) => explain::run(config, args),
+        Some(DefinitionsCommand::Infer(args)) => infer::run(args),
+        Some(DefinitionsCommand::Push(args)) => push::run(config, args),
     }
 }
 

@@ -86,6 +86,15 @@ fn those_that_are_configured_are_checked_where_the_secrets_cannot_be_read() {
         (0, "1 definition in 1 file is sound.\n"),
         "{checked}"
     );
+    // An action that only a destination of ours lists is known here too.
+    gate.destination("crm", "type = \"console\"\nactions = [\"crm\"]");
+    define(
+        &gate,
+        "a.json",
+        &fixture("hotel_booking.json").replace("EMFConsumer", "crm"),
+    );
+    let checked = gate.cli(["definitions", "check"]);
+    assert_eq!(checked.code, 0, "{checked}");
     define(&gate, "b.json", &fixture("six_mistakes.json"));
     let checked = gate.cli(["definitions", "check"]);
     assert_eq!(checked.code, 1, "{checked}");

@@ -146,7 +146,10 @@ fn an_event_without_a_definition_is_rejected_if_the_operator_wants_so() {
 fn what_was_in_force_is_frozen_with_each_import() {
     let (gate, root) = gate_with(&[]);
     let hotel = fixture("hotel_booking.json");
-    let entry = r#"[{"event":"Hotel Booking","id":"1","mobile":"4","booking_id":"B","age":1}]"#;
+    // Each is another booking: the same one would be a duplicate.
+    let entry = |booking: &str| {
+        format!(r#"[{{"event":"Hotel Booking","id":"1","mobile":"4","booking_id":"{booking}","age":1}}]"#)
+    };
     let frozen = || -> Vec<Option<(String, String)>> {
         let ledger = Connection::open(gate.ledger()).expect("the ledger");
         let mut select = ledger
@@ -165,7 +168,7 @@ fn what_was_in_force_is_frozen_with_each_import() {
         if let Some(text) = definition {
             define(&gate, "hotel.json", text);
         }
-        upload(&root, digits, entry);
+        upload(&root, digits, &entry(digits));
         assert_eq!(gate.once().code, 0);
     };
     import("20260201000000", None);

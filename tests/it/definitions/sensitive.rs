@@ -43,7 +43,7 @@ const BAD: [&str; 8] = [
     // Rejected before its definition is looked at.
     r#"{"event":"Visit","weight":98.7654,"notes":[{"finding":"Zfinding-one"}]}"#,
     r#"{"event":7,"id":"1","weight":"Zweight","state":{"mood":"Qgloomy"}}"#,
-    r#"{"event":"Visit","id":"1","timestamp":"mood: Zmood","weight":98.7654}"#,
+    r#"{"event":"Visit","id":"1","timestamp":"never","weight":98.7654}"#,
 ];
 
 #[test]
