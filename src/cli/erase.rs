@@ -3,6 +3,7 @@
 //! The request goes into the log, and local destinations come to it as they come to everything. Spool and ledger are cleared
 //! by the daemon, which is waited for; or here, where none runs.
 
+use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -224,10 +225,12 @@ async fn see_through(state_dir: &Path, ledger: &Ledger, id: i64) -> anyhow::Resu
         }
         if said.elapsed() >= SAY {
             said = Instant::now();
-            match is_cleared {
-                true => eprintln!("feedgate: waiting for {}", waits_for.join(", ")),
-                false => eprintln!("feedgate: waiting for the daemon to clear the spool"),
-            }
+            let what = match is_cleared {
+                true => waits_for.join(", "),
+                false => "the daemon to clear the spool".to_owned(),
+            };
+            // With stderr closed there is nobody to tell.
+            writeln!(std::io::stderr(), "feedgate: waiting for {what}").ok();
         }
         tokio::time::sleep(LOOK).await;
     }

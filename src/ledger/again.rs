@@ -140,6 +140,19 @@ struct RequestLine<'a> {
 }
 
 impl Ledger {
+    /// The place in the log of what somebody asked last of all who read on in it; 0 if nobody asked anything.
+    pub async fn last_request(&self) -> Result<i64, LedgerError> {
+        self.read("looking for what was asked", |ledger| {
+            ledger
+                .prepare_cached(
+                    "SELECT coalesce(max(seq), 0) FROM imports INDEXED BY imports_requests
+                     WHERE kind IN ('replay', 'undo', 'erase')",
+                )?
+                .query_row([], |row| row.get(0))
+        })
+        .await
+    }
+
     /// Has an import delivered once more.
     pub async fn replay(&self, replay: Replay, now: i64) -> Result<Result<Asked, Refused>, LedgerError> {
         self.write("asking for another delivery of an import", move |transaction| {

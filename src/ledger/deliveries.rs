@@ -5,7 +5,7 @@
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::dropping::let_go;
+use super::dropping::come_past;
 use super::import::{SELECT_IMPORT, damaged, import, imports};
 use super::{Cursor, Import, Ledger, LedgerError};
 use crate::config::resolve::Start;
@@ -317,19 +317,6 @@ impl Ledger {
         .await
     }
 
-    /// The place in the log of what somebody asked last of all who read on in it; 0 if nobody asked anything.
-    pub async fn last_request(&self) -> Result<i64, LedgerError> {
-        self.read("looking for what was asked", |ledger| {
-            ledger
-                .prepare_cached(
-                    "SELECT coalesce(max(seq), 0) FROM imports INDEXED BY imports_requests
-                     WHERE kind IN ('replay', 'undo', 'erase')",
-                )?
-                .query_row([], |row| row.get(0))
-        })
-        .await
-    }
-
     /// Moves a destination's cursor, counts what was delivered, and notes how it stands.
     pub async fn advance(
         &self,
@@ -469,18 +456,6 @@ fn start_of(ledger: &Connection, start: Start) -> rusqlite::Result<Cursor> {
             .unwrap_or(end),
     };
     Ok(Cursor { seq, index: 0 })
-}
-
-/// A destination's cursor is about to move: what it comes past may ask that it let go of dead letters.
-pub(super) fn come_past(ledger: &Connection, name: &str, to: i64) -> rusqlite::Result<()> {
-    let from: Option<i64> = ledger
-        .prepare_cached("SELECT seq FROM destinations WHERE name = ?1")?
-        .query_row([name], |row| row.get(0))
-        .optional()?;
-    match from {
-        Some(from) if from < to => let_go(ledger, name, from, to),
-        _ => Ok(()),
-    }
 }
 
 pub(super) fn note(ledger: &Connection, name: &str, standing: &Standing, now: i64) -> rusqlite::Result<()> {

@@ -6,7 +6,7 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::dead_letters::Line;
 use super::import::{damaged, import_by_id};
@@ -102,6 +102,18 @@ fn thin_out(
         };
     }
     Ok(thinner.len())
+}
+
+/// A destination's cursor is about to move: what it comes past may ask that it let go of dead letters.
+pub(super) fn come_past(ledger: &Connection, name: &str, to: i64) -> rusqlite::Result<()> {
+    let from: Option<i64> = ledger
+        .prepare_cached("SELECT seq FROM destinations WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))
+        .optional()?;
+    match from {
+        Some(from) if from < to => let_go(ledger, name, from, to),
+        _ => Ok(()),
+    }
 }
 
 /// A destination came past rows of the log: what it set aside meanwhile of what was undone, or of whom is to be forgotten, goes.
