@@ -287,7 +287,9 @@ pub fn fix_violation(code: ViolationCode) -> &'static str {
         UserFeedHeader => {
             "The header is one JSON array with an object for each column: {\"column_name\": \"id\", \"data_type\": \"text\", \"is_nullable\": \"NO\"}. The types are text, date, timestamp, boolean, integer and numeric, with [] behind them for arrays; \"id\" must be there, and not nullable. Upload the mended header: the data file that is there is read with it."
         }
-        UserFeedOther => "Mend the other file of the pair; its own receipt says what is wrong. This one may stay as it is.",
+        UserFeedOther => {
+            "Mend the other file of the pair; its own receipt says what is wrong. This one may stay as it is."
+        }
     }
 }
 
@@ -315,10 +317,14 @@ pub fn fix_reject(code: RejectCode) -> &'static str {
         DiscountInvalid => "\"discount\" must be a number, without quotes, or be left out.",
         CouponInvalid => "\"coupon\" must be a string, or be left out.",
         CurrencyInvalid => "\"currency\" must be a string such as \"EUR\", or be left out.",
-        ItemsTooMany => "Split the order, or ask the operator to switch `ordered_items` off: so many items are not made of one order.",
+        ItemsTooMany => {
+            "Split the order, or ask the operator to switch `ordered_items` off: so many items are not made of one order."
+        }
         UserIdMissing => "Every user needs an \"id\" that is not blank.",
         UserColumnUnknown => "Name the column in the header file, spelt alike, or leave the value out.",
-        UserValueMissing => "The header says that the column is not nullable: give a value, or let the header say \"is_nullable\": \"YES\".",
+        UserValueMissing => {
+            "The header says that the column is not nullable: give a value, or let the header say \"is_nullable\": \"YES\"."
+        }
         UserValueType => {
             "Write the value as the header's type for its column wants it: date 2016-03-22, timestamp 2016-04-01T18:02:42+01, boolean true, integer 42, numeric 18.5 (the last three without quotes)."
         }
@@ -347,7 +353,9 @@ pub fn fix_warning(code: WarningCode) -> &'static str {
         WarningCode::EmailInvalid => "The e-mail is no address; the event counts for the \"id\" alone.",
         WarningCode::BusinessUnitInvalid => "The business unit is not usable; the event counts for the \"id\" alone.",
         WarningCode::DuplicateKey => "The key is there twice in one entry. Keep one.",
-        WarningCode::OrderIdNumber => "\"orderId\" is taken as text; write it as a string, so that leading zeros survive.",
+        WarningCode::OrderIdNumber => {
+            "\"orderId\" is taken as text; write it as a string, so that leading zeros survive."
+        }
         WarningCode::TotalDiffers => "\"total\" and \"cart.total\" are different amounts. Both are kept as given.",
         WarningCode::DuplicateEvent => {
             "The same event came before: its name, its customer and the fields that tell such events apart are the same. It is kept and not delivered again. If it is another event, one of these fields must differ."

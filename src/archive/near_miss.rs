@@ -72,15 +72,25 @@ const ENDINGS: [(&str, &str); 16] = [
 /// Endings of a user feed's files that were packed, which they should not be.
 const PLAIN_ENDINGS: [(&str, &str); 5] = [
     (".json.zip", "is packed: the files of a user feed are plain JSON"),
-    (".json.gz", "is packed with gzip: the files of a user feed are plain JSON"),
-    (".json.gzip", "is packed with gzip: the files of a user feed are plain JSON"),
+    (
+        ".json.gz",
+        "is packed with gzip: the files of a user feed are plain JSON",
+    ),
+    (
+        ".json.gzip",
+        "is packed with gzip: the files of a user feed are plain JSON",
+    ),
     (".zip", "is packed: the files of a user feed are plain JSON"),
     (".csv", "is a table: the files of a user feed are JSON"),
 ];
 
 /// What is wrong with the name: the first thing to mend.
 fn what_is_wrong(form: &Form, name: &str, lower: &str) -> String {
-    let Form { beginning, ending: wanted, .. } = form;
+    let Form {
+        beginning,
+        ending: wanted,
+        ..
+    } = form;
     if name.chars().any(char::is_control) {
         return "holds control characters".into();
     }

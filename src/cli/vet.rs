@@ -93,7 +93,12 @@ fn vet_user_file(path: &Path, name: &FeedName, rules: &Rules) -> anyhow::Result<
         let size = data.metadata()?.len();
         // The ledger alone has a use for what the two are together.
         let sha256 = [0; 32];
-        Ok(PlainFile { name, size, sha256, data })
+        Ok(PlainFile {
+            name,
+            size,
+            sha256,
+            data,
+        })
     };
     let (this, other) = (plain(name.as_str(), File::open(path)?)?, plain(&other_name, other)?);
     let mut judged = match name.kind() {

@@ -203,7 +203,11 @@ impl Courier {
         }
         parcel
             .narrow
-            .next(parcel.settled(), parcel.len(), self.limit.min(self.receiver.bounds().events))
+            .next(
+                parcel.settled(),
+                parcel.len(),
+                self.limit.min(self.receiver.bounds().events),
+            )
             .map(Call::Parcel)
     }
 

@@ -117,7 +117,11 @@ mod tests {
     fn check(event: &str, user_id: Option<&str>, email: Option<&str>, body: &str, expect: &str) {
         let mut text = Vec::new();
         let event = Event {
-            id: EventId { key: "00", index: 7, item: 0 },
+            id: EventId {
+                key: "00",
+                index: 7,
+                item: 0,
+            },
             import: 1,
             source: "acme",
             archive: "event_history_20191118170500.json.zip",

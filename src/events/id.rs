@@ -94,7 +94,11 @@ mod tests {
     fn an_id_is_key_and_index_and_number() {
         for index in [0, 9, 10, 12, 999_999, 1_000_000, u64::MAX] {
             for (item, behind) in [(0, ""), (1, ".1"), (10_000, ".10000")] {
-                let id = EventId { key: "00ff", index, item };
+                let id = EventId {
+                    key: "00ff",
+                    index,
+                    item,
+                };
                 let mut pushed = String::new();
                 id.push_to(&mut pushed);
                 assert_eq!(pushed, format!("00ff-{index}{behind}"));

@@ -121,7 +121,11 @@ mod tests {
 
     fn an_event() -> Event<'static> {
         Event {
-            id: EventId { key: "0123", index: 7, item: 0 },
+            id: EventId {
+                key: "0123",
+                index: 7,
+                item: 0,
+            },
             import: 3,
             source: "acme",
             archive: "event_history_20191118170500.json.zip",

@@ -47,7 +47,11 @@ impl People {
         let path = spool_dir.join(&stored.file);
         // The data file lies there as it came: it is no archive, and nothing is to be unpacked.
         let data = Slice::open(spool_dir, stored).map_err(|error| of_io(&import, &path, error))?;
-        let walk = Walk::expecting(stored.len, Box::new(data) as Box<dyn Read + Send>, &import.reading.options);
+        let walk = Walk::expecting(
+            stored.len,
+            Box::new(data) as Box<dyn Read + Send>,
+            &import.reading.options,
+        );
         Ok(People {
             walk,
             path,

@@ -130,12 +130,18 @@ impl Columns {
         };
         let number = entry.index + 1;
         if !entry.raw.starts_with('{') {
-            return fault(format!("column {number} is {}; an object is wanted", type_of(entry.raw)), None);
+            return fault(
+                format!("column {number} is {}; an object is wanted", type_of(entry.raw)),
+                None,
+            );
         }
         let text = |key: &str, fault: &mut dyn FnMut(String, Option<Part<'_>>)| match text_of(entry.raw, key) {
             Ok(text) => Some(text),
             Err(found) => {
-                fault(format!("`{key}` of column {number} {found}; a text is wanted"), member(entry.raw, key));
+                fault(
+                    format!("`{key}` of column {number} {found}; a text is wanted"),
+                    member(entry.raw, key),
+                );
                 None
             }
         };
@@ -168,7 +174,10 @@ impl Columns {
         });
         let Some(name) = name else { return };
         if name.trim().is_empty() {
-            return fault(format!("`column_name` of column {number} is blank"), member(entry.raw, "column_name"));
+            return fault(
+                format!("`column_name` of column {number} is blank"),
+                member(entry.raw, "column_name"),
+            );
         }
         if self.by_name.contains_key(&name) {
             let shown = excerpt::quoted(name.as_bytes());
@@ -181,13 +190,19 @@ impl Columns {
         let (scalar, is_array) = of_type.unwrap_or((Scalar::Text, false));
         let is_nullable = is_nullable.unwrap_or(true);
         if name == "id" && (is_array || !matches!(scalar, Scalar::Text | Scalar::Integer)) && of_type.is_some() {
-            fault("the column `id` must be of type text (or integer)".to_owned(), member(entry.raw, "data_type"));
+            fault(
+                "the column `id` must be of type text (or integer)".to_owned(),
+                member(entry.raw, "data_type"),
+            );
         }
         if let "email" | "businessUnit" = &*name
             && (is_array || scalar != Scalar::Text)
             && of_type.is_some()
         {
-            fault(format!("the column `{name}` must be of type text"), member(entry.raw, "data_type"));
+            fault(
+                format!("the column `{name}` must be of type text"),
+                member(entry.raw, "data_type"),
+            );
         }
         if name == "id" && is_nullable && member(entry.raw, "is_nullable").is_some() {
             let detail = "the column `id` is nullable; it must say `\"is_nullable\": \"NO\"`";
@@ -279,7 +294,11 @@ mod tests {
         .expect("a header");
         assert_eq!(columns.count(), 4);
         assert_eq!(columns.required().collect::<Vec<_>>(), ["id"]);
-        let column = |name| columns.get(name).map(|column: Column| (column.type_word(), column.is_nullable));
+        let column = |name| {
+            columns
+                .get(name)
+                .map(|column: Column| (column.type_word(), column.is_nullable))
+        };
         assert_eq!(column("birthday"), Some(("date".to_owned(), true)));
         assert_eq!(column("tags"), Some(("text[]".to_owned(), true)));
         assert_eq!(column("Email"), None);
@@ -288,14 +307,38 @@ mod tests {
     #[test]
     fn every_fault_of_a_column() {
         check("1", "column 2 is a number");
-        check(r#"{"data_type":"text","is_nullable":"NO"}"#, "`column_name` of column 2 is missing");
-        check(r#"{"column_name":7,"data_type":"text","is_nullable":"NO"}"#, "`column_name` of column 2 is no text");
-        check(r#"{"column_name":" ","data_type":"text","is_nullable":"NO"}"#, "is blank");
-        check(r#"{"column_name":"a","is_nullable":"NO"}"#, "`data_type` of column 2 is missing");
-        check(r#"{"column_name":"a","data_type":"varchar","is_nullable":"NO"}"#, "varchar");
-        check(r#"{"column_name":"a","data_type":"text[][]","is_nullable":"NO"}"#, "text[][]");
-        check(r#"{"column_name":"a","data_type":"text"}"#, "`is_nullable` of column 2 is missing");
-        check(r#"{"column_name":"a","data_type":"text","is_nullable":"maybe"}"#, "maybe");
+        check(
+            r#"{"data_type":"text","is_nullable":"NO"}"#,
+            "`column_name` of column 2 is missing",
+        );
+        check(
+            r#"{"column_name":7,"data_type":"text","is_nullable":"NO"}"#,
+            "`column_name` of column 2 is no text",
+        );
+        check(
+            r#"{"column_name":" ","data_type":"text","is_nullable":"NO"}"#,
+            "is blank",
+        );
+        check(
+            r#"{"column_name":"a","is_nullable":"NO"}"#,
+            "`data_type` of column 2 is missing",
+        );
+        check(
+            r#"{"column_name":"a","data_type":"varchar","is_nullable":"NO"}"#,
+            "varchar",
+        );
+        check(
+            r#"{"column_name":"a","data_type":"text[][]","is_nullable":"NO"}"#,
+            "text[][]",
+        );
+        check(
+            r#"{"column_name":"a","data_type":"text"}"#,
+            "`is_nullable` of column 2 is missing",
+        );
+        check(
+            r#"{"column_name":"a","data_type":"text","is_nullable":"maybe"}"#,
+            "maybe",
+        );
         check(ID, "as another one before it");
         check(
             r#"{"column_name":"email","data_type":"integer","is_nullable":"YES"}"#,

@@ -133,7 +133,9 @@ mod tests {
         ] {
             assert_eq!(all(raw), [], "{raw}");
         }
-        items("Viewed Cart", r#"{"cart":{"products":[{}]}}"#, |_, _| panic!("no order"));
+        items("Viewed Cart", r#"{"cart":{"products":[{}]}}"#, |_, _| {
+            panic!("no order")
+        });
     }
 
     #[test]
@@ -142,6 +144,9 @@ mod tests {
         let raw = |count: usize| format!(r#"{{"cart":{{"products":[{}]}}}}"#, vec!["{}"; count].join(","));
         assert!(!are_too_many(&raw(ITEMS_MAX), &order));
         assert!(are_too_many(&raw(ITEMS_MAX + 1), &order));
-        assert!(!are_too_many(&raw(ITEMS_MAX + 1), &Field::Good(Cow::Borrowed("Viewed Cart"))));
+        assert!(!are_too_many(
+            &raw(ITEMS_MAX + 1),
+            &Field::Good(Cow::Borrowed("Viewed Cart"))
+        ));
     }
 }

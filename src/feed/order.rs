@@ -49,7 +49,9 @@ pub(super) enum Found {
     /// An amount that is no number.
     NoNumber(&'static str),
     /// It is there twice: with different values, or the same one.
-    Repeated { differs: bool },
+    Repeated {
+        differs: bool,
+    },
     /// An integer, taken as its text.
     Number,
     /// Another amount than the cart's.
@@ -122,7 +124,11 @@ pub(super) fn look<'a>(entry: &RawEntry<'a>, fields: &Fields<'a>, options: &Opti
     let mut order = Order::default();
     let found = OrderKey::ALL.map(|key| order.find(key, entry.raw, options.duplicate_keys));
     let [order_id, total, others @ ..] = found;
-    order.order_id(order_id, memchr::memchr(b'\\', entry.raw.as_bytes()).is_some(), is_completed);
+    order.order_id(
+        order_id,
+        memchr::memchr(b'\\', entry.raw.as_bytes()).is_some(),
+        is_completed,
+    );
     if fields.timestamp == Field::Absent {
         order.reject(RejectCode::TimestampMissing, OrderKey::Timestamp, Found::Missing, None);
     }
@@ -249,14 +255,21 @@ pub(super) fn message(entry: &RawEntry<'_>, why: OrderWhy, policy: DuplicateKeys
     };
     let shown = || {
         let value = why.at.and_then(|at| members(entry.raw).find(|part| part.from == at));
-        value.filter(|_| !entry.sensitive.covers(name)).map_or(String::new(), |part| {
-            format!(" ({})", excerpt::of_value(part.value.as_bytes(), entry.sensitive))
-        })
+        value
+            .filter(|_| !entry.sensitive.covers(name))
+            .map_or(String::new(), |part| {
+                format!(" ({})", excerpt::of_value(part.value.as_bytes(), entry.sensitive))
+            })
     };
     match why.found {
-        Found::Missing => format!("`{name}` is missing; an order needs {wanted}").trim_end_matches(',').to_owned(),
+        Found::Missing => format!("`{name}` is missing; an order needs {wanted}")
+            .trim_end_matches(',')
+            .to_owned(),
         Found::NoNumber("a string") => {
-            format!("`{name}`{} is a string; {wanted} is wanted, without quotation marks", shown())
+            format!(
+                "`{name}`{} is a string; {wanted} is wanted, without quotation marks",
+                shown()
+            )
         }
         Found::NoNumber(found) => format!("`{name}` is {found}; {wanted} is wanted"),
         Found::Bad(Bad::Type("a number")) if why.key == OrderKey::OrderId => {
@@ -276,6 +289,9 @@ pub(super) fn message(entry: &RawEntry<'_>, why: OrderWhy, policy: DuplicateKeys
         }
         Found::Repeated { .. } => format!("`{name}` is there twice, with different values; remove the wrong one"),
         Found::Number => format!("`{name}` is a number and was taken as text; write it in double quotes"),
-        Found::Differs => format!("`{name}`{} is not the same amount as `cart.total`; both are kept", shown()),
+        Found::Differs => format!(
+            "`{name}`{} is not the same amount as `cart.total`; both are kept",
+            shown()
+        ),
     }
 }

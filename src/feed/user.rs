@@ -96,7 +96,11 @@ pub(super) fn look(entry: &RawEntry<'_>, fields: &Fields<'_>, columns: &Columns,
     for (key, field, code) in [
         (Key::Id, &fields.id, RejectCode::IdInvalid),
         (Key::Email, &fields.email, RejectCode::EmailInvalid),
-        (Key::BusinessUnit, &fields.business_unit, RejectCode::BusinessUnitInvalid),
+        (
+            Key::BusinessUnit,
+            &fields.business_unit,
+            RejectCode::BusinessUnitInvalid,
+        ),
     ] {
         if let Field::Bad(bad) = field {
             reasons.push((code, Why::Bad(key, *bad)));
@@ -216,9 +220,17 @@ pub(super) fn message(entry: &RawEntry<'_>, why: UserWhy, columns: Option<&Colum
         Wrong::Missing(_) => format!("{name} is missing, and the header says that it is not nullable"),
         Wrong::Empty => format!("{name} is empty, and the header says that it is not nullable"),
         Wrong::Type(column) if column.is_array => {
-            format!("{name} is {}, or holds something else; an array of type {} is wanted", found(), column.type_word())
+            format!(
+                "{name} is {}, or holds something else; an array of type {} is wanted",
+                found(),
+                column.type_word()
+            )
         }
-        Wrong::Type(column) => format!("{name} is {}; a value of type {} is wanted", found(), column.type_word()),
+        Wrong::Type(column) => format!(
+            "{name} is {}; a value of type {} is wanted",
+            found(),
+            column.type_word()
+        ),
         Wrong::Form(column, why) => format!("{name} {why}; a value of type {} is wanted", column.type_word()),
         Wrong::TooLong(bytes) => format!("{name} has a text of {bytes} bytes; {TEXT_BYTES_MAX} are the most"),
         Wrong::TooLarge(bytes) => format!("the user takes {bytes} bytes; {ROW_BYTES_MAX} are the most"),

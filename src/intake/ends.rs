@@ -128,7 +128,11 @@ impl Intake {
             name: ready.claim.seen.name.clone(),
             waiting: format!(
                 "incomplete: {} yet after {} bytes; failed{} at {} unless it grows",
-                if ready.is_user_feed() { "no end of its JSON" } else { "no zip's end" },
+                if ready.is_user_feed() {
+                    "no end of its JSON"
+                } else {
+                    "no zip's end"
+                },
                 ready.claim.seen.size,
                 if ready.is_user_feed() { "" } else { " as zip_truncated" },
                 report::time(failed_at)

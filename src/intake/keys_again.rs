@@ -216,18 +216,15 @@ enum Lost {
     Disk(io::Error),
 }
 
-fn collect(
-    import: Arc<Import>,
-    spool_dir: &Path,
-    definitions: Option<&str>,
-    spill: Arc<Spill>,
-) -> Result<Keys, Lost> {
+fn collect(import: Arc<Import>, spool_dir: &Path, definitions: Option<&str>, spill: Arc<Spill>) -> Result<Keys, Lost> {
     let definitions = definitions.map(Definitions::frozen).transpose().map_err(|problems| {
         Lost::Disk(io::Error::other(format!(
             "its definitions in the ledger are damaged: {problems:?}"
         )))
     })?;
-    let mut holder = definitions.as_ref().map(|definitions| Holder::new(definitions, UnknownEvents::Accept));
+    let mut holder = definitions
+        .as_ref()
+        .map(|definitions| Holder::new(definitions, UnknownEvents::Accept));
     let options = import.reading.options.clone();
     let mut collector = Collector::new(spill);
     let mut events = Events::open(import, spool_dir, 0).map_err(Lost::Events)?;

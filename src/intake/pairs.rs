@@ -72,7 +72,9 @@ pub(super) fn plan(files: Vec<File>, terms: Terms) -> Plan {
             continue;
         }
         if terms.newest.is_some_and(|newest| at < newest) {
-            let ready = files.into_iter().filter(|file| file.news.as_ref().is_some_and(|news| news.is_settled));
+            let ready = files
+                .into_iter()
+                .filter(|file| file.news.as_ref().is_some_and(|news| news.is_settled));
             plan.superseded.extend(ready);
             continue;
         }
@@ -193,7 +195,13 @@ mod tests {
         };
         let plan = plan(files, terms);
         let short = |name: &str| format!("{}{}", &name[10..11], &name[name.len() - 13..name.len() - 11]);
-        let names = |files: &[File]| files.iter().map(|file| short(&file.seen.name)).collect::<Vec<_>>().join(" ");
+        let names = |files: &[File]| {
+            files
+                .iter()
+                .map(|file| short(&file.seen.name))
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
         let waiting: Vec<_> = plan.waiting.iter().map(|waits| short(&waits.name)).collect();
         let found = [
             plan.read.as_ref().map_or(String::new(), |pair| names(pair)),
@@ -208,14 +216,26 @@ mod tests {
     #[test]
     fn a_pair_is_read_when_both_have_settled() {
         check(vec![], None, ["", "", "", "", ""]);
-        check(vec![data(1, SETTLED), header(1, SETTLED)], None, ["h01 d01", "", "", "", "d01"]);
-        check(vec![data(1, JUST_NOW), header(1, SETTLED)], None, ["", "", "", "", "d01"]);
+        check(
+            vec![data(1, SETTLED), header(1, SETTLED)],
+            None,
+            ["h01 d01", "", "", "", "d01"],
+        );
+        check(
+            vec![data(1, JUST_NOW), header(1, SETTLED)],
+            None,
+            ["", "", "", "", "d01"],
+        );
         check(vec![data(1, None), header(1, None)], None, ["", "", "", "", ""]);
     }
 
     #[test]
     fn a_mended_half_is_read_with_the_other_that_is_still_there() {
-        check(vec![data(1, None), header(1, SETTLED)], None, ["h01 d01", "", "", "", "h01"]);
+        check(
+            vec![data(1, None), header(1, SETTLED)],
+            None,
+            ["h01 d01", "", "", "", "h01"],
+        );
     }
 
     #[test]
@@ -223,12 +243,23 @@ mod tests {
         check(vec![header(1, JUST_NOW)], None, ["", "", "", "", "h01"]);
         check(vec![header(1, SETTLED)], None, ["", "", "", "h01", "h01"]);
         check(vec![header(1, LONG_AGO)], None, ["", "", "h01", "", "h01"]);
-        check(vec![header(1, SETTLED), data(2, SETTLED)], None, ["", "", "", "d02 h01", "d02"]);
+        check(
+            vec![header(1, SETTLED), data(2, SETTLED)],
+            None,
+            ["", "", "", "d02 h01", "d02"],
+        );
     }
 
     #[test]
     fn only_the_newest_pair_is_read() {
-        let pairs = || vec![data(1, SETTLED), header(1, SETTLED), header(2, SETTLED), data(2, SETTLED)];
+        let pairs = || {
+            vec![
+                data(1, SETTLED),
+                header(1, SETTLED),
+                header(2, SETTLED),
+                data(2, SETTLED),
+            ]
+        };
         check(pairs(), None, ["h02 d02", "", "", "", "h02"]);
         check(pairs(), Some(2), ["h02 d02", "d01 h01", "", "", "h02"]);
         check(pairs(), Some(3), ["", "h02 d02 d01 h01", "", "", ""]);

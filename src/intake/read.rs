@@ -258,7 +258,11 @@ fn judge_pair(
         .iter()
         .zip(&fetched)
         .zip(graces)
-        .filter(|((judged, one), _)| judged.as_ref().is_some_and(|judged| is_cut_short(judged, one.ready.claim.seen.size)))
+        .filter(|((judged, one), _)| {
+            judged
+                .as_ref()
+                .is_some_and(|judged| is_cut_short(judged, one.ready.claim.seen.size))
+        })
         .filter_map(|(_, grace)| grace)
         .collect();
     if !waits.is_empty() {

@@ -56,8 +56,12 @@ pub fn take_in_users<R: Read>(
 /// What is wrong with the other file fails this one too.
 fn blame(one: &mut Judged, other: &Judged, what: &str) {
     if let (true, Some(fault)) = (one.violations.is_empty(), other.violations.first()) {
-        let detail = format!("{what} of this user feed is at fault ({}), so nothing is imported", fault.code);
-        one.violations.push(Violation::new(ViolationCode::UserFeedOther, detail));
+        let detail = format!(
+            "{what} of this user feed is at fault ({}), so nothing is imported",
+            fault.code
+        );
+        one.violations
+            .push(Violation::new(ViolationCode::UserFeedOther, detail));
     }
 }
 
@@ -90,10 +94,7 @@ fn begun<R>(file: &PlainFile<'_, R>, kind: FeedKind, both: [u8; 32], rules: &Rul
 /// The columns that a header names, or all that is wrong with it.
 fn columns<R: Read>(header: PlainFile<'_, R>, rules: &Rules) -> io::Result<Result<Columns, Vec<Violation>>> {
     if header.size > HEADER_BYTES_MAX {
-        let detail = format!(
-            "the header has {} bytes; {HEADER_BYTES_MAX} are the most",
-            header.size
-        );
+        let detail = format!("the header has {} bytes; {HEADER_BYTES_MAX} are the most", header.size);
         return Ok(Err(vec![Violation::new(ViolationCode::TooLarge, detail)]));
     }
     let mut text = Vec::new();

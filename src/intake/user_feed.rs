@@ -61,7 +61,11 @@ impl Intake {
                 let pending = plan.pending.into_iter().chain(root.uploads.drain(..));
                 return Ok((turned, self.pending_user_feed(pending, now)));
             }
-            let taken_up: Vec<String> = batches.iter().flatten().map(|ready| ready.claim.seen.name.clone()).collect();
+            let taken_up: Vec<String> = batches
+                .iter()
+                .flatten()
+                .map(|ready| ready.claim.seen.name.clone())
+                .collect();
             let done = self.take_up(batches.into_iter(), stop).await?;
             turned.closed += done.closed;
             turned.failed += done.failed;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::events::item_of;
 use super::import::{damaged, import_by_id};
 use super::{Import, Ledger, LedgerError, WAIT_MAX_MS};
+use crate::events::item_of;
 
 /// Attempts that a letter remembers.
 const HISTORY_MAX: usize = 20;

@@ -62,7 +62,9 @@ fn upload_data(root: &Path, digits: &str, data: &str) {
 /// The codes of an import's rejects, each with its pointer, in the order of entries and reasons.
 fn rejects(import: &Value) -> Vec<String> {
     let rejects = import["rejects"].as_array().expect("rejects");
-    let reasons = rejects.iter().flat_map(|reject| reject["reasons"].as_array().expect("reasons"));
+    let reasons = rejects
+        .iter()
+        .flat_map(|reject| reject["reasons"].as_array().expect("reasons"));
     let told = reasons.map(|reason| {
         format!(
             "{}{}",
@@ -76,7 +78,10 @@ fn rejects(import: &Value) -> Vec<String> {
 /// The codes of an import's violations.
 fn violations(import: &Value) -> Vec<&str> {
     let violations = import["violations"].as_array().expect("violations");
-    violations.iter().filter_map(|violation| violation["code"].as_str()).collect()
+    violations
+        .iter()
+        .filter_map(|violation| violation["code"].as_str())
+        .collect()
 }
 
 /// What waits, and for what.
@@ -84,5 +89,8 @@ fn waiting(gate: &Gate) -> Vec<(String, String)> {
     let status = gate.status();
     let waiting = status["waiting"].as_array().cloned().unwrap_or_default();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    waiting.iter().map(|one| (text(&one["archive"]), text(&one["reason"]))).collect()
+    waiting
+        .iter()
+        .map(|one| (text(&one["archive"]), text(&one["reason"])))
+        .collect()
 }

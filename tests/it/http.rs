@@ -68,7 +68,11 @@ fn checked(http: HttpSettings) -> Result<(), Reply> {
 /// An event with this index and body.
 fn event(index: u64, body: &str) -> Event<'_> {
     Event {
-        id: EventId { key: KEY, index, item: 0 },
+        id: EventId {
+            key: KEY,
+            index,
+            item: 0,
+        },
         import: 7,
         source: "acme",
         archive: "event_history_20191118170500.json.zip",

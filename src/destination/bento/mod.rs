@@ -184,7 +184,11 @@ mod tests {
     /// An event to make others of.
     pub(super) fn an_event() -> Event<'static> {
         Event {
-            id: EventId { key: "00ff", index: 12, item: 0 },
+            id: EventId {
+                key: "00ff",
+                index: 12,
+                item: 0,
+            },
             import: 1,
             source: "acme",
             archive: "event_history_20191118170500.json.zip",

@@ -15,7 +15,9 @@ const BY_BOTH: &str = r#"[{"event":"b","id":"DE1","email":"ada@example.com","bus
 fn order(gate: &Gate) -> Vec<String> {
     let stored = rusqlite::Connection::open(gate.ledger()).expect("the ledger");
     let mut select = stored
-        .prepare("SELECT kind || iif(user_feed_pending, ' too soon', '') FROM imports WHERE seq IS NOT NULL ORDER BY seq")
+        .prepare(
+            "SELECT kind || iif(user_feed_pending, ' too soon', '') FROM imports WHERE seq IS NOT NULL ORDER BY seq",
+        )
         .expect("the imports");
     let rows = select.query_map([], |row| row.get(0)).expect("the imports");
     rows.map(|row| row.expect("a kind")).collect()
@@ -32,23 +34,41 @@ fn a_user_feed_that_arrives_late_is_still_first() {
     let daemon = gate.run();
     upload_header(sshd.root(), MONDAY, HEADER);
     wait_until("the header waits", || {
-        waiting(&gate).iter().any(|(_, reason)| reason.contains("the other file of this user feed"))
+        waiting(&gate)
+            .iter()
+            .any(|(_, reason)| reason.contains("the other file of this user feed"))
     });
     let archive = upload(sshd.root(), "event_history", MONDAY, BY_ID);
     wait_until("the archive waits", || {
-        waiting(&gate).iter().any(|(name, reason)| *name == archive && reason.starts_with("for the user feed"))
+        waiting(&gate)
+            .iter()
+            .any(|(name, reason)| *name == archive && reason.starts_with("for the user feed"))
     });
     daemon.wait_for_log("waits for the user feed that `user_feed_header_20240527080000.json` belongs to");
     assert!(gate.events().is_empty());
     // Nothing of it is kept meanwhile, and it is not fetched with every poll.
-    assert_eq!(fs::read_dir(gate.state_dir().join("spool")).expect("the spool").count(), 0);
+    assert_eq!(
+        fs::read_dir(gate.state_dir().join("spool")).expect("the spool").count(),
+        0
+    );
 
-    upload_data(sshd.root(), MONDAY, r#"[{"id":"DE1","email":"ada@example.com","businessUnit":"DE"}]"#);
+    upload_data(
+        sshd.root(),
+        MONDAY,
+        r#"[{"id":"DE1","email":"ada@example.com","businessUnit":"DE"}]"#,
+    );
     gate.wait_for_imports(3);
     assert_eq!(order(&gate), ["header", "users", "events"]);
     assert_eq!(gate.import(&archive)["flags"], serde_json::json!([]));
-    wait_until("it is put away", || sshd.root().join("processed").join(&archive).exists());
-    assert_eq!(daemon.stderr().matches("waits for the user feed").count(), 1, "{}", daemon.stderr());
+    wait_until("it is put away", || {
+        sshd.root().join("processed").join(&archive).exists()
+    });
+    assert_eq!(
+        daemon.stderr().matches("waits for the user feed").count(),
+        1,
+        "{}",
+        daemon.stderr()
+    );
     let ended = daemon.stop();
     assert_eq!(ended.code, 0, "{ended}");
 }
@@ -64,7 +84,12 @@ fn what_names_its_people_in_both_ways_does_not_wait() {
     assert_eq!(once.code, 0, "{once}");
     assert_eq!(gate.import(&both)["status"], "processed");
     let waits = waiting(&gate);
-    assert!(waits.iter().any(|(name, reason)| *name == held && reason.starts_with("for the user feed")), "{waits:?}");
+    assert!(
+        waits
+            .iter()
+            .any(|(name, reason)| *name == held && reason.starts_with("for the user feed")),
+        "{waits:?}"
+    );
     // A pass does not wait: the next one finds the people there.
     upload_data(&root, MONDAY, r#"[{"id":"DE1"}]"#);
     assert_eq!(gate.once().code, 0);
@@ -75,7 +100,12 @@ fn what_names_its_people_in_both_ways_does_not_wait() {
 fn a_default_unit_is_a_unit() {
     let (gate, root) = gate_with("default_business_unit = \"DE\"");
     upload_header(&root, MONDAY, HEADER);
-    upload(&root, "event_history", MONDAY, r#"[{"event":"b","id":"DE1","email":"ada@example.com"}]"#);
+    upload(
+        &root,
+        "event_history",
+        MONDAY,
+        r#"[{"event":"b","id":"DE1","email":"ada@example.com"}]"#,
+    );
     gate.once();
     assert_eq!(order(&gate), ["events"]);
 }
@@ -91,7 +121,10 @@ fn nobody_waits_longer_than_that_and_it_is_said() {
     assert_eq!(order(&gate), ["events"]);
     let flags = gate.import(&archive)["flags"].clone();
     // Whether the header has grown too old to be waited for by then, or the archive has waited for long enough.
-    assert!(flags == serde_json::json!(["user_feed_pending"]) || flags == serde_json::json!([]), "{flags}");
+    assert!(
+        flags == serde_json::json!(["user_feed_pending"]) || flags == serde_json::json!([]),
+        "{flags}"
+    );
 }
 
 #[test]
@@ -129,7 +162,10 @@ fn an_upload_that_is_under_way_is_waited_for_and_one_that_was_left_behind_is_not
     gate.once();
     assert!(order(&gate).is_empty());
     let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
-    let file = fs::File::options().write(true).open(&upload_in_progress).expect("the upload");
+    let file = fs::File::options()
+        .write(true)
+        .open(&upload_in_progress)
+        .expect("the upload");
     file.set_modified(long_ago).expect("its time");
     gate.once();
     assert_eq!(order(&gate), ["events"]);

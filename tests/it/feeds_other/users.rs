@@ -65,9 +65,20 @@ fn both_files_are_taken_in_together_and_put_away() {
     );
     let once = gate.once();
     assert_eq!(once.code, 0, "{once}");
-    let (header, users) = (gate.import_in_full(&header_name(MONDAY)), gate.import_in_full(&data_name(MONDAY)));
-    assert_eq!((&header["kind"], &header["accepted"]), (&"header".into(), &4.into()), "{header:#}");
-    assert_eq!((&users["kind"], &users["accepted"]), (&"users".into(), &2.into()), "{users:#}");
+    let (header, users) = (
+        gate.import_in_full(&header_name(MONDAY)),
+        gate.import_in_full(&data_name(MONDAY)),
+    );
+    assert_eq!(
+        (&header["kind"], &header["accepted"]),
+        (&"header".into(), &4.into()),
+        "{header:#}"
+    );
+    assert_eq!(
+        (&users["kind"], &users["accepted"]),
+        (&"users".into(), &2.into()),
+        "{users:#}"
+    );
     assert_eq!(users["warnings_by_code"][0]["code"], "id_number", "{users:#}");
     for name in [header_name(MONDAY), data_name(MONDAY)] {
         assert!(root.join("processed").join(&name).exists(), "{name}");
@@ -113,12 +124,18 @@ fn rows_are_held_against_their_columns() {
         (r#"{"id":" ","firstName":"Ada"}"#.to_owned(), "user_id_missing/id"),
         (r#"{"id":true,"firstName":"Ada"}"#.to_owned(), "id_invalid/id"),
         (r#"{"id":"a"}"#.to_owned(), "user_value_missing/firstName"),
-        (r#"{"id":"a","firstName":null}"#.to_owned(), "user_value_missing/firstName"),
+        (
+            r#"{"id":"a","firstName":null}"#.to_owned(),
+            "user_value_missing/firstName",
+        ),
         (row(r#","lastName":"L""#), "user_column_unknown/lastName"),
         (row(r#","a/b~c":1"#), "user_column_unknown/a~1b~0c"),
         (row(r#","email":"nobody""#), "email_invalid/email"),
         (row(r#","birthday":"1990-02-30""#), "user_value_type/birthday"),
-        (row(r#","birthday":"2016-04-01T18:02:42+01""#), "user_value_type/birthday"),
+        (
+            row(r#","birthday":"2016-04-01T18:02:42+01""#),
+            "user_value_type/birthday",
+        ),
         (row(r#","seenAt":"yesterday""#), "user_value_type/seenAt"),
         (row(r#","isNew":"true""#), "user_value_type/isNew"),
         (row(r#","orders":1.5"#), "user_value_type/orders"),
@@ -126,15 +143,27 @@ fn rows_are_held_against_their_columns() {
         (row(r#","tags":"a""#), "user_value_type/tags"),
         (row(r#","tags":["a",1]"#), "user_value_type/tags"),
         (row(r#","tags":[["a",[1]]]"#), "user_nesting/tags"),
-        (format!(r#"{{"id":"a"{}}}"#, long(16 * 1024 + 1)), "user_value_too_long/firstName"),
-        (format!(r#"{{"id":"a","firstName":"b","tags":["{}"]}}"#, "x".repeat(1024 * 1024)), "user_too_large"),
+        (
+            format!(r#"{{"id":"a"{}}}"#, long(16 * 1024 + 1)),
+            "user_value_too_long/firstName",
+        ),
+        (
+            format!(r#"{{"id":"a","firstName":"b","tags":["{}"]}}"#, "x".repeat(1024 * 1024)),
+            "user_too_large",
+        ),
     ];
     let right = [
-        row(r#","birthday":"1992-02-29","seenAt":"2016-04-01T18:02:42+01","isNew":true,"orders":42,"spent":18.5,"tags":["a",null]"#),
+        row(
+            r#","birthday":"1992-02-29","seenAt":"2016-04-01T18:02:42+01","isNew":true,"orders":42,"spent":18.5,"tags":["a",null]"#,
+        ),
         row(r#","birthday":"","seenAt":null,"tags":[]"#),
         format!(r#"{{"id":"a"{}}}"#, long(16 * 1024)),
     ];
-    let rows: Vec<&str> = wrong.iter().map(|(row, _)| row.as_str()).chain(right.iter().map(String::as_str)).collect();
+    let rows: Vec<&str> = wrong
+        .iter()
+        .map(|(row, _)| row.as_str())
+        .chain(right.iter().map(String::as_str))
+        .collect();
     let feed = format!("[{}]", rows.join(","));
     upload_data(&root, MONDAY, &feed);
     gate.once();
@@ -145,7 +174,13 @@ fn rows_are_held_against_their_columns() {
     let birthday = feed.find(r#""1990-02-30""#).expect("it is there");
     assert_eq!(users["rejects"][9]["reasons"][0]["at"]["byte"], birthday);
     // What people are is nobody's business.
-    assert!(!users["rejects"][9]["reasons"][0]["message"].as_str().expect("words").contains("1990"), "{users:#}");
+    assert!(
+        !users["rejects"][9]["reasons"][0]["message"]
+            .as_str()
+            .expect("words")
+            .contains("1990"),
+        "{users:#}"
+    );
 }
 
 #[test]
@@ -156,8 +191,18 @@ fn a_faulty_header_fails_both_and_a_mended_one_is_enough() {
     assert_eq!(gate.once().code, 1);
     let (header, users) = (gate.import(&header_name(MONDAY)), gate.import(&data_name(MONDAY)));
     assert_eq!(violations(&header), ["user_feed_header"], "{header:#}");
-    assert!(header["violations"][0]["detail"].as_str().expect("words").contains("varchar"), "{header:#}");
-    assert_eq!((&header["violations"][0]["entry"], &header["violations"][0]["line"]), (&3.into(), &4.into()), "{header:#}");
+    assert!(
+        header["violations"][0]["detail"]
+            .as_str()
+            .expect("words")
+            .contains("varchar"),
+        "{header:#}"
+    );
+    assert_eq!(
+        (&header["violations"][0]["entry"], &header["violations"][0]["line"]),
+        (&3.into(), &4.into()),
+        "{header:#}"
+    );
     assert_eq!(violations(&users), ["user_feed_other"], "{users:#}");
     assert!(root.join(header_name(MONDAY)).exists() && root.join(data_name(MONDAY)).exists());
 
@@ -191,7 +236,10 @@ fn one_half_waits_for_the_other_and_fails_in_the_end() {
     let once = gate.once();
     assert_eq!(once.code, 0, "{once}");
     let reason = waiting(&gate)[0].1.clone();
-    assert!(reason.contains(&header_name(MONDAY)) && reason.contains("user_feed_half"), "{reason}");
+    assert!(
+        reason.contains(&header_name(MONDAY)) && reason.contains("user_feed_half"),
+        "{reason}"
+    );
 
     let (gate, root) = gate_with("incomplete_grace = \"0s\"");
     upload_data(&root, MONDAY, "[]");
@@ -213,7 +261,10 @@ fn a_file_that_ends_too_early_is_waited_for() {
     for begun in [r#"[{"id":"a"#, r#"[{"id":"a","x":[1]"#, ""] {
         upload_data(&root, MONDAY, begun);
         assert_eq!(gate.once().code, 0);
-        let (_, reason) = waiting(&gate).into_iter().find(|(name, _)| *name == data_name(MONDAY)).expect("it waits");
+        let (_, reason) = waiting(&gate)
+            .into_iter()
+            .find(|(name, _)| *name == data_name(MONDAY))
+            .expect("it waits");
         assert!(reason.starts_with("incomplete"), "{begun}: {reason}");
     }
     upload_data(&root, MONDAY, r#"[{"id":"a"}]"#);
@@ -232,7 +283,11 @@ fn only_the_newest_pair_counts() {
     let once = gate.once();
     assert_eq!(once.code, 0, "{once}");
     let old = gate.import(&data_name(MONDAY));
-    assert_eq!((&old["status"], &old["imported"]), (&"duplicate".into(), &false.into()), "{old:#}");
+    assert_eq!(
+        (&old["status"], &old["imported"]),
+        (&"duplicate".into(), &false.into()),
+        "{old:#}"
+    );
     assert_eq!(old["flags"], serde_json::json!(["superseded"]));
     assert!(root.join("processed").join(data_name(MONDAY)).exists());
     let receipt = fs::read_to_string(root.join(format!("receipts/{}.receipt.json", data_name(MONDAY))));
@@ -249,7 +304,12 @@ fn the_same_pair_again_is_a_duplicate_and_another_is_not() {
         gate.once();
         let status = gate.status();
         let imports = status["imports"].as_array().expect("imports");
-        let last: Vec<Value> = imports.iter().rev().take(2).map(|import| import["status"].clone()).collect();
+        let last: Vec<Value> = imports
+            .iter()
+            .rev()
+            .take(2)
+            .map(|import| import["status"].clone())
+            .collect();
         last
     };
     assert_eq!(upload_both(HEADER, r#"[{"id":"a"}]"#), ["processed", "processed"]);
@@ -278,7 +338,10 @@ fn near_misses_are_told() {
         assert!(detail.contains(expect), "{detail}");
     };
     check("user_feed_data_2024052708000.json", "13 digits");
-    check("user_feed_data_20240527080000.json.zip", "name it `user_feed_data_20240527080000.json`");
+    check(
+        "user_feed_data_20240527080000.json.zip",
+        "name it `user_feed_data_20240527080000.json`",
+    );
     check("User_Feed_Header_20240527080000.json", "lower case");
     check("user_feed_20240527080000.json", "neither of the two files");
 }
@@ -294,7 +357,10 @@ fn check_vets_the_two_together() {
     assert!(alone.stdout.contains("user_feed_half"), "{alone}");
     upload_header(&root, MONDAY, HEADER);
     let both = check();
-    assert!(both.stdout.contains("1 user would be imported; 1 entry was rejected"), "{both}");
+    assert!(
+        both.stdout.contains("1 user would be imported; 1 entry was rejected"),
+        "{both}"
+    );
 }
 
 #[test]
@@ -304,7 +370,9 @@ fn a_user_feed_on_a_server_is_read_from_there() {
     gate.source_toml("acme", &sshd.toml());
     upload_header(sshd.root(), MONDAY, HEADER);
     // Larger than what is read at the first look.
-    let rows: Vec<String> = (0..20_000).map(|id| format!(r#"{{"id":"{id}","email":"u{id}@example.com"}}"#)).collect();
+    let rows: Vec<String> = (0..20_000)
+        .map(|id| format!(r#"{{"id":"{id}","email":"u{id}@example.com"}}"#))
+        .collect();
     upload_data(sshd.root(), MONDAY, &format!("[{}]", rows.join(",\n")));
     let once = gate.once();
     assert_eq!(once.code, 0, "{once}");
