@@ -298,14 +298,12 @@ fn before(transaction: &Connection, source: &str, claimed: &Claimed, outcome: &O
     Ok(before)
 }
 
+/// Asks for the id of one import, if there is one.
+type OneId<'a> = dyn Fn(&str, &[&dyn rusqlite::ToSql]) -> rusqlite::Result<Option<i64>> + 'a;
+
 /// The same for a file of a user feed, which is what both files are: the same bytes beside another header, or other people
 /// under the same header, are something else. `data_sha256` stands for the two.
-fn before_of_pair(
-    source: &str,
-    claimed: &Claimed,
-    outcome: &Outcome,
-    one: &dyn Fn(&str, &[&dyn rusqlite::ToSql]) -> rusqlite::Result<Option<i64>>,
-) -> rusqlite::Result<Before> {
+fn before_of_pair(source: &str, claimed: &Claimed, outcome: &Outcome, one: &OneId<'_>) -> rusqlite::Result<Before> {
     let mut before = Before::default();
     let (Some(both), name) = (outcome.judged.data_sha256, &claimed.archive) else {
         return Ok(before);
