@@ -228,7 +228,7 @@ fn is_enumeration(scalars: &Scalars) -> bool {
         && scalars
             .distinct
             .few()
-            .is_some_and(|few| few.iter().all(|text| is_plain(&text)))
+            .is_some_and(|few| few.iter().all(is_plain))
 }
 
 /// The types that were seen, in words.
