@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use super::capillary::{ApiSettings, CapillarySettings, WithoutDefinition};
 use super::url::Url;
 use super::web_url::without_query;
 use crate::definition::{Definitions, UnknownEvents};
@@ -440,51 +441,6 @@ pub struct BentoSettings {
 pub enum WithoutEmail {
     /// Set aside until the address is known.
     Hold,
-    /// A dead letter.
-    Refuse,
-    /// Left out, and counted.
-    Drop,
-}
-
-/// A webhook of Capillary's, and the API that keeps the definitions of its events.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CapillarySettings {
-    /// The webhook.
-    pub endpoint: Endpoint,
-    /// What lets us in.
-    pub authorization: Option<Authorization>,
-    /// The definitions by which events are sent; `None`: there are none.
-    pub definitions: Option<Arc<Definitions>>,
-    /// What becomes of an event that has no definition.
-    pub without_definition: WithoutDefinition,
-    /// What becomes of an event that lacks the identifier its definition asks for.
-    pub without_identifier: WithoutEmail,
-    /// The till that events are of which name none.
-    pub till_code: Option<String>,
-    /// Sent with each event as `orgResolver`, key and value. Empty: nothing is.
-    pub org_resolver: Vec<(String, String)>,
-    /// Requests in any hour; `None`: no limit.
-    pub requests_per_hour: Option<u32>,
-    /// Requests that may follow each other at once, where there is such a limit.
-    pub burst: u32,
-    /// Where definitions are pushed to.
-    pub api: Option<ApiSettings>,
-}
-
-/// The API that keeps the definitions of events.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ApiSettings {
-    /// Its base, `https://host`, without a slash at its end.
-    pub endpoint: Endpoint,
-    /// The OAuth token; none: user and password let us in.
-    pub token: Option<Secret>,
-    /// User and password.
-    pub authorization: Option<Authorization>,
-}
-
-/// What becomes of an event that has no definition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WithoutDefinition {
     /// A dead letter.
     Refuse,
     /// Left out, and counted.

@@ -158,10 +158,10 @@ fn tell(drafts: &[Draft], rejected: u64, passed_over: u64) -> anyhow::Result<()>
             draft.entries,
             names.join(", ")
         ));
-        let mut table = Table::new(&["  path", "types", " there", " of", " different", "field", "remark"]);
+        let mut table = Table::new(&["path", "types", " there", " of", " different", "field", "remark"]);
         for field in &draft.fields {
             table.row([
-                format!("  {}", field.path),
+                field.path.clone(),
                 field.types.clone(),
                 field.there.to_string(),
                 field.of.to_string(),
@@ -173,7 +173,7 @@ fn tell(drafts: &[Draft], rejected: u64, passed_over: u64) -> anyhow::Result<()>
         table
             .lines()
             .iter()
-            .for_each(|line| told.push_str(&format!("{line}\n")));
+            .for_each(|line| told.push_str(&format!("  {line}\n")));
         for remark in &draft.remarks {
             told.push_str(&format!("  {}\n", escaped(remark)));
         }

@@ -15,6 +15,7 @@ use crate::cli::{Ending, settings};
 use crate::config::resolve::{ApiSettings, DestinationKind, Endpoint, Secret, Settings};
 use crate::config::web_base;
 use crate::definition::Definitions;
+use crate::definition::FieldType::{Boolean, Date, Double, Integer};
 use crate::destination::capillary::api::{Api, Failure};
 use crate::destination::capillary::plan::{Action, Plan, Step};
 
@@ -57,7 +58,8 @@ fn push(definitions: &Definitions, wanted: &ApiSettings, args: &PushArgs) -> any
     let mut api = Api::open(wanted).map_err(anyhow::Error::msg).context(doing)?;
     let theirs = api.list().map_err(anyhow::Error::msg).context(doing)?;
     let ours: Vec<_> = definitions.iter().map(|definition| definition.to_vendor()).collect();
-    let plan = Plan::of(&ours, &theirs);
+    let mut plan = Plan::of(&ours, &theirs);
+    warn_of_several(&mut plan, definitions);
     let mut out = Out::new();
     if !args.json {
         print_plan(&mut out, &plan, &api.place())?;
@@ -79,6 +81,23 @@ fn push(definitions: &Definitions, wanted: &ApiSettings, args: &PushArgs) -> any
         true => Ending::Well,
         false => Ending::Attention,
     })
+}
+
+/// A webhook takes flat texts alone: several values of an array go as one, which is a text and no number or date any more.
+fn warn_of_several(plan: &mut Plan, definitions: &Definitions) {
+    for step in &mut plan.steps {
+        let fields = definitions.named(&step.event).map(|definition| &definition.fields);
+        for field in fields.into_iter().flatten() {
+            let is_flat = !field.path.is_plural() || !matches!(field.kind, Double | Integer | Boolean | Date);
+            if is_flat {
+                continue;
+            }
+            step.warnings.push(format!(
+                "`{}` is of type {}, and `{}` may lead to several values: these are sent as one text, with commas between them",
+                field.name, field.kind, field.path
+            ));
+        }
+    }
 }
 
 /// Where definitions are pushed to: as a destination has it, or as is said.

@@ -224,11 +224,7 @@ fn kind(scalars: &Scalars) -> Result<FieldType, &'static str> {
 /// A few texts that come again and again. The vendor writes them with commas between.
 fn is_enumeration(scalars: &Scalars) -> bool {
     let is_plain = |text: &&str| text.trim() == *text && !text.contains(',') && !text.contains(char::is_control);
-    scalars.count >= ENUM_VALUES_MIN
-        && scalars
-            .distinct
-            .few()
-            .is_some_and(|few| few.iter().all(|text| is_plain(&text)))
+    scalars.count >= ENUM_VALUES_MIN && scalars.distinct.few().is_some_and(|few| few.iter().all(is_plain))
 }
 
 /// The types that were seen, in words.
