@@ -117,13 +117,11 @@ impl Form<'_> {
     }
 
     fn definition(&mut self, at: &At) -> Option<(Definition, String, Problem)> {
-        let Some(keys) = self.object(
+        let keys = self.object(
             at,
             "a definition",
             "{\"eventName\": …, \"actions\": […], \"fields\": […]}",
-        ) else {
-            return None;
-        };
+        )?;
         let known = ["eventName", "actions", "description", "fields", "feed"];
         self.look_for_slips(&keys, &known, &SHOWN);
         let get = |name: &str| keys.iter().find(|(key, _)| key == name).map(|(_, at)| at.clone());
