@@ -60,7 +60,7 @@ impl Masking {
 impl Mask {
     /// An entry of an event, masked.
     pub fn entry<'e>(&self, event: &str, entry: &'e str) -> Cow<'e, str> {
-        match self.0.as_ref().and_then(|definitions| definitions.of(event)) {
+        match self.0.as_ref().and_then(|definitions| definitions.hiding(event)) {
             Some(definition) => definition.masked(entry),
             None => Cow::Borrowed(entry),
         }

@@ -39,6 +39,12 @@ pub async fn once(config: Option<&Path>) -> anyhow::Result<Ending> {
     if let Some(trouble) = &pass.people_in_trouble {
         tracing::error!(trouble, "people could not be read");
     }
+    if let Some(trouble) = &pass.erasing_in_trouble {
+        tracing::error!(
+            trouble,
+            "erasing somebody from the spool failed, and is tried again with the next pass"
+        );
+    }
     tracing::info!(
         archives = pass.closed,
         failed = pass.failed,
@@ -56,7 +62,8 @@ pub async fn once(config: Option<&Path>) -> anyhow::Result<Ending> {
     }
     let troubled = !pass.sources_in_trouble.is_empty()
         || !pass.destinations_in_trouble.is_empty()
-        || pass.people_in_trouble.is_some();
+        || pass.people_in_trouble.is_some()
+        || pass.erasing_in_trouble.is_some();
     match pass.failed > 0 || pass.pending > 0 || troubled || pass.stopped {
         true => Ok(Ending::Attention),
         false => Ok(Ending::Well),

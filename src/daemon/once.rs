@@ -35,6 +35,8 @@ pub struct Once {
     pub destinations_in_trouble: Vec<(String, String)>,
     /// Why people could not be read.
     pub people_in_trouble: Option<String>,
+    /// Why somebody could not be erased from the spool yet; none: nobody is to be.
+    pub erasing_in_trouble: Option<String>,
     /// Events delivered in this pass, to all destinations together.
     pub delivered: u64,
     /// Whether it was told to stop, and so may have left something undone.
@@ -87,7 +89,9 @@ pub async fn once(settings: &Settings, stop: CancellationToken) -> anyhow::Resul
     }
 
     // Before anything is delivered: what is to be erased need not be sent first.
-    world.erasing().work(&stop).await?;
+    if let Err(error) = world.erasing().work(&stop).await {
+        report.erasing_in_trouble = Some(format!("{error:#}"));
+    }
     // Destinations that look people up do so when all of them are read.
     match world.follower().once(&stop).await {
         Ok(()) => {}
@@ -120,7 +124,9 @@ pub async fn once(settings: &Settings, stop: CancellationToken) -> anyhow::Resul
         return Ok(report);
     }
     // Once more, since all may be past whom an erasure was about.
-    world.erasing().work(&stop).await?;
+    if let Err(error) = world.erasing().work(&stop).await {
+        report.erasing_in_trouble = Some(format!("{error:#}"));
+    }
     world.prune(settings, &mut elapsing).await?;
     logging.await?;
     // Once more, to learn whether all of it was written.

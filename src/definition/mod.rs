@@ -12,6 +12,7 @@
 //! | `tree`, `json` | the paths of a definition as one tree; an entry's text, passed along it |
 //! | `hold`, `value`, `date` | an entry against its definition: what breaks it, and the parts of its unique key |
 //! | `words` | the same in sentences, with pointers and places |
+//! | `items` | what of a definition is so of ordered items |
 //! | `canonical` | a set as text, for the ledger and for the vendor |
 //! | `example` | an entry made up after a definition |
 //! | `values`, `infer` | the values of an entry; a draft of definitions from a sample |
@@ -25,6 +26,7 @@ mod example;
 mod form;
 mod hold;
 pub mod infer;
+mod items;
 mod json;
 mod kind;
 mod path;
@@ -43,7 +45,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::feed::Sensitive;
+use crate::feed::{COMPLETED, ORDERED_ITEM, Sensitive};
 
 pub use hold::{Held, Holder, UnknownEvents};
 pub use kind::{FieldType, IdentifierType};
@@ -76,6 +78,8 @@ pub struct DefinitionFile {
 #[derive(Debug, Clone)]
 pub struct Definitions {
     all: Vec<Definition>,
+    /// What is hidden of ordered items, where no definition is theirs.
+    items: Option<Box<Definition>>,
     /// The names in feeds that definitions name themselves.
     by_feed_event: HashMap<String, usize>,
     sensitive: Sensitive,
@@ -175,19 +179,28 @@ impl Definitions {
             fields.filter(is_hidden).map(|field| &field.path)
         };
         let around = hidden().flat_map(|path| path.keys().filter(move |key| *key != path.leaf()));
-        Ok(Definitions {
+        let mut definitions = Definitions {
+            items: None,
             by_feed_event: all.iter().enumerate().flat_map(named).collect(),
             sensitive: Sensitive::of(hidden().map(Path::leaf), around),
             warnings: read.warnings,
             hash: canonical::hash(&canonical),
             canonical,
             all,
-        })
+        };
+        definitions.items = definitions.of(COMPLETED).and_then(items::hiding).map(Box::new);
+        Ok(definitions)
     }
 
     /// The definition of an event, by its name as a feed gives it.
     pub fn of(&self, event: &str) -> Option<&Definition> {
         self.index_of(event).map(|at| &self.all[at])
+    }
+
+    /// What says which values of an event are sensitive: its definition, or that of the order which it was made of.
+    pub fn hiding(&self, event: &str) -> Option<&Definition> {
+        let of_item = || self.items.as_deref().filter(|_| event == ORDERED_ITEM);
+        self.of(event).or_else(of_item)
     }
 
     fn index_of(&self, event: &str) -> Option<usize> {

@@ -28,6 +28,11 @@ impl Path {
         }
     }
 
+    /// The path of these steps.
+    pub(super) fn of(steps: Vec<Step>) -> Path {
+        Path { steps }
+    }
+
     /// Reads a path: keys with points between them, and `[]` behind a key for each element of its array. Otherwise what is
     /// wrong with it.
     pub(super) fn parse(text: &str) -> Result<Path, String> {

@@ -578,3 +578,28 @@ fn an_example_breaks_nothing() {
         assert_eq!(outline == "+", guessed == 0, "{entry}: {outline}");
     }
 }
+
+#[test]
+fn what_is_sensitive_of_an_order_is_so_of_its_items() {
+    let sensitive = r#""attributes":{"isPsiData":{"value":"true"}}"#;
+    let fields = format!(
+        r#"{{"name":"orderId","type":"string",{sensitive}}},{{"name":"gift","type":"string",{sensitive}}},
+           {{"name":"sort","type":"string",{sensitive}}},{{"name":"note","type":"string",{sensitive}}}"#
+    );
+    let places = r#"{"event":"Completed Order","fields":{"gift":"cart.products[].gift.text","sort":"cart.products[].id","note":"note"}}"#;
+    let order = sound(&with(&format!(",{fields}"), places));
+    let masked = |body: &str| {
+        order
+            .hiding("Ordered Item")
+            .expect("a definition")
+            .masked(body)
+            .into_owned()
+    };
+    assert_eq!(
+        masked(r#"{"event":"Ordered Item","orderId":"7","sku":"A","productId":"p","gift":{"text":"x","wrap":1}}"#),
+        r#"{"event":"Ordered Item","orderId":"***","sku":"A","productId":"***","gift":{"text":"***","wrap":1}}"#
+    );
+    // It is no definition that an item is held against, and other events have none.
+    assert!(order.of("Ordered Item").is_none() && order.hiding("Other").is_none());
+    assert!(sound(HOTEL).hiding("Ordered Item").is_none());
+}

@@ -203,16 +203,18 @@ impl Courier {
         Ok(true)
     }
 
-    /// Adds an event to the receiver's parcel, with what it lacks if that is known; and who was looked up for it.
+    /// Adds an event to the receiver's parcel, with what it lacks if that is known; and who was looked up for it in vain.
     fn add(&mut self, event: Event<'_>) -> Result<(Added, Option<Who>), LedgerError> {
         let Some(who) = self.lookup.who(&event) else {
             return Ok((self.receiver.add(&event), None));
         };
-        let added = match self.lookup.find(&who)? {
-            Some(known) => self.receiver.add(&completed(event, &known)),
-            None => self.receiver.add(&event),
+        let Some(known) = self.lookup.find(&who)? else {
+            return Ok((self.receiver.add(&event), Some(who)));
         };
-        Ok((added, Some(who)))
+        let event = completed(event, &known);
+        // Whoever is known, and is held all the same, is held for something else: waiting for them would be over at once.
+        let is_complete = event.user_id.is_some() && event.email.is_some();
+        Ok((self.receiver.add(&event), (!is_complete).then_some(who)))
     }
 
     /// Whether a parcel takes no more, or not all of so many events that stay together and would fit into another.

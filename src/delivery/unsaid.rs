@@ -31,7 +31,12 @@ pub(super) async fn unsaid(ledger: &Ledger, parcel: &Parcel, mut answer: Answer)
             known = text.and_then(|text| Definitions::frozen(&text).ok());
         }
         match &known {
-            Some(known) => values.extend(known.of(event).into_iter().flat_map(|one| one.sensitive_values(body))),
+            Some(known) => values.extend(
+                known
+                    .hiding(event)
+                    .into_iter()
+                    .flat_map(|one| one.sensitive_values(body)),
+            ),
             None => {
                 // Nobody knows what may be said.
                 words(&mut answer).into_iter().for_each(|text| UNSAID.clone_into(text));

@@ -23,6 +23,8 @@ pub(super) struct Pending {
     name: String,
     /// How long others may wait for it.
     wait: Duration,
+    /// It has been there for so long already.
+    is_overdue: bool,
 }
 
 /// What is to become of an archive while a user feed is pending.
@@ -58,8 +60,10 @@ impl Intake {
             self.ledger.postpone(self.source.name(), plan.waiting).await?;
             let batches: Vec<Vec<Ready>> = batches(plan.read, plan.superseded, plan.halves);
             if batches.is_empty() || stop.is_cancelled() {
-                let pending = plan.pending.into_iter().chain(root.uploads.drain(..));
-                return Ok((turned, self.pending_user_feed(pending, now)));
+                return Ok((
+                    turned,
+                    self.pending_user_feed(plan.pending, root.uploads.drain(..), now),
+                ));
             }
             let taken_up: Vec<String> = batches
                 .iter()
@@ -72,8 +76,10 @@ impl Intake {
             turned.pending += done.pending;
             if done.closed < taken_up.len() {
                 // Trouble with a file of its own: it waits, and so do those that wait for it.
-                let pending = plan.pending.into_iter().chain(root.uploads.drain(..));
-                return Ok((turned, self.pending_user_feed(pending, now)));
+                return Ok((
+                    turned,
+                    self.pending_user_feed(plan.pending, root.uploads.drain(..), now),
+                ));
             }
             // What failed may be mended and read again with what is left of it; older ones may have their turn.
             for file in &mut files {
@@ -84,12 +90,24 @@ impl Intake {
         }
     }
 
-    /// The newest of what others wait for, unless they have waited for it long enough.
-    fn pending_user_feed(&self, files: impl Iterator<Item = (String, i64)>, now: i64) -> Option<Pending> {
+    /// The newest of what others wait for, if they wait for anything.
+    fn pending_user_feed(
+        &self,
+        half: Option<(String, i64)>,
+        uploads: impl Iterator<Item = (String, i64)>,
+        now: i64,
+    ) -> Option<Pending> {
         let wait = self.settings.user_feed_wait;
-        let (name, since) = files.max_by_key(|(_, since)| *since)?;
         // Told in the future by a server whose clock is ahead, it has come just now.
-        (now.saturating_sub(since) < millis(wait)).then_some(Pending { name, wait })
+        let is_overdue = |since: i64| now.saturating_sub(since) >= millis(wait);
+        // An upload that was left behind is nobody's user feed any more.
+        let uploads = uploads.filter(|(_, since)| !is_overdue(*since));
+        let (name, since) = half.into_iter().chain(uploads).max_by_key(|(_, since)| *since)?;
+        (!wait.is_zero()).then(|| Pending {
+            name,
+            wait,
+            is_overdue: is_overdue(since),
+        })
     }
 
     /// The files of user feeds in the root, each with what the ledger says of it.
@@ -108,11 +126,11 @@ impl Intake {
 impl Pending {
     /// Whether an archive's turn has come all the same.
     pub(super) fn turn_of(pending: Option<&Pending>, candidate: &Candidate, now: i64) -> Turn {
-        let Some(Pending { name, wait }) = pending else {
+        let Some(Pending { name, wait, is_overdue }) = pending else {
             return Turn::Now;
         };
         let until = candidate.changed_at.saturating_add(millis(*wait));
-        if now >= until {
+        if *is_overdue || now >= until {
             return Turn::Overdue;
         }
         match candidate.held {

@@ -67,6 +67,16 @@ pub enum Refused {
         /// The one that took the events in.
         instead: Option<i64>,
     },
+    /// Every destination still comes to it.
+    #[error(
+        "no destination is past import {id} (`{archive}`) yet: it is delivered to all of them without being asked for"
+    )]
+    NobodyIsPast {
+        /// The id given.
+        id: i64,
+        /// Its archive.
+        archive: String,
+    },
     /// Its bytes left the spool.
     #[error(
         "import {id} (`{archive}`) left the spool at {}, as `retention` says: its {events} events can be had no more; upload the \
@@ -163,8 +173,16 @@ impl Ledger {
             if let Some(refused) = not_again(transaction, &target, &replay.only_to)? {
                 return Ok(Err(refused));
             }
-            let only_to = (!replay.only_to.is_empty()).then(|| serde_json::Value::from(replay.only_to).to_string());
-            let request = append(transaction, &target, "replay", only_to.as_deref(), now)?;
+            let only_to = match replay.only_to.is_empty() {
+                true => past(transaction, target.id)?,
+                false => replay.only_to,
+            };
+            if only_to.is_empty() {
+                let Target { id, archive, .. } = target;
+                return Ok(Err(Refused::NobodyIsPast { id, archive }));
+            }
+            let only_to = serde_json::Value::from(only_to).to_string();
+            let request = append(transaction, &target, "replay", Some(&only_to), now)?;
             let asked = target.asked(request);
             log_asked(transaction, "replay", &asked, now)?;
             Ok(Ok(asked))
@@ -224,6 +242,16 @@ pub(super) fn target(ledger: &Connection, id: i64) -> rusqlite::Result<Result<Ta
         )
         .optional()?;
     Ok(found.unwrap_or(Err(Refused::Unknown(id))))
+}
+
+/// The destinations that are past an import. Whoever is not comes to it anyway, and would have it twice.
+fn past(ledger: &Connection, import: i64) -> rusqlite::Result<Vec<String>> {
+    ledger
+        .prepare(
+            "SELECT name FROM destinations WHERE state <> 'removed' AND seq > (SELECT seq FROM imports WHERE id = ?1) ORDER BY name",
+        )?
+        .query_map([import], |row| row.get(0))?
+        .collect()
 }
 
 /// Why an import cannot be delivered once more.

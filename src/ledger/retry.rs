@@ -47,7 +47,7 @@ impl Ledger {
                 ),
                 Again::Failed => (
                     "(listed.import IS NULL AND listed.look_at IS NOT NULL)
-                     OR (SELECT status FROM imports WHERE id = listed.import) = 'failed'",
+                     OR (SELECT status = 'failed' AND undone_by IS NULL FROM imports WHERE id = listed.import)",
                     None,
                     None,
                 ),

@@ -43,7 +43,7 @@ pub(super) struct Capillary {
     needs: Needs,
     budget: Option<Budget>,
     /// The event in hand.
-    parcel: Option<Mapped>,
+    parcel: Vec<Mapped>,
     /// What the last request that was taken is called there.
     ticket: Option<String>,
 }
@@ -64,7 +64,7 @@ impl Capillary {
                 per_hour,
                 burst: settings.burst,
             }),
-            parcel: None,
+            parcel: Vec::new(),
             ticket: None,
         })
     }
@@ -156,13 +156,13 @@ impl Receiver for Capillary {
     }
 
     fn clear(&mut self) {
-        self.parcel = None;
+        self.parcel.clear();
     }
 
     fn add(&mut self, event: &Event<'_>) -> Added {
         match self.mapping.map(event) {
             Ok(mapped) => {
-                self.parcel = Some(mapped);
+                self.parcel.push(mapped);
                 Added::Taken
             }
             Err(added) => added,
@@ -170,7 +170,7 @@ impl Receiver for Capillary {
     }
 
     fn bytes(&self) -> usize {
-        self.parcel.as_ref().map_or(0, |mapped| mapped.body.len())
+        self.parcel.iter().map(|mapped| mapped.body.len()).sum()
     }
 
     fn budget(&self, _call: &Call) -> Option<Budget> {
@@ -181,9 +181,14 @@ impl Receiver for Capillary {
         self.budget.iter().cloned().collect()
     }
 
-    fn make(&mut self, _call: &Call) -> Answer {
+    fn make(&mut self, call: &Call) -> Answer {
         self.ticket = None;
-        let Some(mapped) = &self.parcel else {
+        // A parcel has several where an order and its items stay together; a call has one.
+        let event = match call {
+            Call::Parcel(events) => self.parcel.get(events.start),
+            Call::Before(_) => None,
+        };
+        let Some(mapped) = event else {
             // No call goes before an event here, and none is made without one.
             return Answer::Delivered;
         };

@@ -10,7 +10,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use roaring::RoaringTreemap;
 use rusqlite::{Connection, params};
 
 use crate::events::{Batch, Bounds, push_utc};
@@ -18,7 +17,7 @@ use crate::ledger::{Asks, Cursor};
 
 use super::{Mark, Position, Reply, Store};
 use open::{BUSY_TIMEOUT, TRANSACTION, belongs_to_another, identity, of_sql, owner};
-use taking_out::Whose;
+use taking_out::{There, Whose};
 use views::Views;
 
 mod open;
@@ -40,7 +39,7 @@ pub(super) struct Sqlite {
     /// The cursor that the open transaction will leave; `None` outside one.
     pending: Option<Cursor>,
     /// Of an import that is delivered once more: its place in the log, and the events of it that were there already.
-    replayed: (i64, RoaringTreemap),
+    replayed: (i64, There),
     /// Where the search for rows to take out goes on: their request's place in the log, and the last row looked at.
     taking_out: (i64, i64),
 }
@@ -58,7 +57,7 @@ impl Sqlite {
             position: position(&connection).map_err(opening)?,
             connection,
             pending: None,
-            replayed: (0, RoaringTreemap::new()),
+            replayed: (0, There::default()),
             taking_out: (0, 0),
         })
     }
@@ -137,7 +136,7 @@ impl Sqlite {
     /// Leaves nothing of a transaction that came to nothing, and hands the reply on.
     fn give_up(&mut self, reply: Reply) -> Reply {
         self.pending = None;
-        self.replayed = (0, RoaringTreemap::new());
+        self.replayed = (0, There::default());
         if self.connection.is_autocommit() {
             // SQLite rolled back by itself, as it does on a full disk, or nothing was begun.
             return reply;
@@ -180,7 +179,7 @@ impl Store for Sqlite {
     }
 }
 
-fn insert(connection: &Connection, batch: &Batch, there: &RoaringTreemap) -> rusqlite::Result<()> {
+fn insert(connection: &Connection, batch: &Batch, there: &There) -> rusqlite::Result<()> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO events (import, source, archive, id, \"index\", event, user_id, email, business_unit, time, body)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
@@ -192,7 +191,7 @@ fn insert(connection: &Connection, batch: &Batch, there: &RoaringTreemap) -> rus
     // Two buffers for all rows.
     let (mut id, mut time) = (String::new(), String::new());
     for event in batch.events() {
-        if there.contains(event.index) {
+        if there.has(event.id) {
             continue;
         }
         id.clear();

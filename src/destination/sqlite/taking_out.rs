@@ -6,6 +6,7 @@
 //!
 //! What is deleted is overwritten with zeros in the file.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use roaring::RoaringTreemap;
@@ -13,7 +14,7 @@ use rusqlite::Connection;
 
 use super::open::of_sql;
 use super::{Reply, Sqlite, move_on};
-use crate::events::Batch;
+use crate::events::{Batch, EventId, item_of};
 use crate::ledger::{Asks, Whom};
 
 /// Rows that go in one transaction.
@@ -32,7 +33,7 @@ impl Sqlite {
     pub(super) fn look_what_is_there(&mut self, batch: &Batch) -> rusqlite::Result<()> {
         let seq = batch.import.seq;
         if batch.import.asks != Asks::DeliverAgain {
-            self.replayed = (seq, RoaringTreemap::new());
+            self.replayed = (seq, There::default());
         } else if self.replayed.0 != seq {
             self.replayed = (seq, events_of(&self.connection, &batch.key)?);
         }
@@ -62,11 +63,37 @@ impl Sqlite {
     }
 }
 
-/// The indices of the events whose ids begin with a key.
-fn events_of(connection: &Connection, key: &str) -> rusqlite::Result<RoaringTreemap> {
-    let mut select = connection.prepare("SELECT \"index\" FROM events WHERE substr(id, 1, length(?1)) = ?1")?;
-    let indices = select.query_map([key], |row| row.get::<_, u64>(0))?;
-    indices.collect()
+/// Events of an import that are in the database already.
+#[derive(Default)]
+pub(super) struct There {
+    /// The entries themselves, by index.
+    entries: RoaringTreemap,
+    /// What was made of entries: index and number.
+    items: HashSet<(u64, u32)>,
+}
+
+impl There {
+    pub(super) fn has(&self, id: EventId<'_>) -> bool {
+        match id.item {
+            0 => self.entries.contains(id.index),
+            item => self.items.contains(&(id.index, item)),
+        }
+    }
+}
+
+/// The events whose ids begin with a key.
+fn events_of(connection: &Connection, key: &str) -> rusqlite::Result<There> {
+    let mut select = connection.prepare("SELECT \"index\", id FROM events WHERE substr(id, 1, length(?1)) = ?1")?;
+    let mut rows = select.query([key])?;
+    let mut there = There::default();
+    while let Some(row) = rows.next()? {
+        let index = row.get(0)?;
+        match item_of(row.get_ref(1)?.as_str()?) {
+            0 => there.entries.insert(index),
+            item => there.items.insert((index, item)),
+        };
+    }
+    Ok(there)
 }
 
 /// The first rows after one that are to go.

@@ -163,3 +163,58 @@ fn a_certificate_of_ones_own() {
     assert_eq!(once.code, 0, "{once}");
     assert_eq!(server.requests().len(), 1);
 }
+
+/// A definition of an event by this name, of customers by this identifier, with one more field.
+fn definition(name: &str, event: &str, identifier: &str, field: &str) -> String {
+    json!({"eventName": name, "actions": ["EIConsumer"], "feed": {"event": event}, "fields": [
+        {"name": "customer", "type": "customer", "attributes": {"identifierType": {"value": identifier, "valueType": "Enum"}}},
+        {"name": field, "type": "string", "attributes": {}}]})
+    .to_string()
+}
+
+#[test]
+fn an_order_and_its_items_are_a_request_each() {
+    let mut world = World::new();
+    world.gate.variable("FEEDGATE__SOURCE__0__ORDERED_ITEMS", "true");
+    world.define(
+        "order",
+        &definition("completedOrder", "Completed Order", "externalId", "orderId"),
+    );
+    world.define("item", &definition("orderedItem", "Ordered Item", "externalId", "sku"));
+    world.send(
+        MONDAY,
+        r#"[{"event":"Completed Order","id":"u1","orderId":"7","cart":{"products":[{"sku":"A"},{"sku":"B"}]}}]"#,
+    );
+    let once = world.gate.once();
+    assert_eq!(once.code, 0, "{once}");
+    let sent: Vec<_> = world.server.stored().iter().map(body).collect();
+    let of = |field: &str| sent.iter().map(|sent| sent[field].clone()).collect::<Vec<_>>();
+    assert_eq!(of("event_name"), ["completedOrder", "orderedItem", "orderedItem"]);
+    assert_eq!(of("sku"), [json!(null), json!("A"), json!("B")]);
+}
+
+#[test]
+fn who_is_known_and_is_held_for_something_else_holds_up_nobody() {
+    let world = World::new();
+    world.define("mail", &definition("opened", "Opened", "email", "what"));
+    // A number that is looked for where no entry has one.
+    let call = definition("called", "Called", "mobile", "what").replace("\"isRequired\"", "");
+    world.define("call", &call);
+    world.send(
+        MONDAY,
+        r#"[{"event":"Opened","id":"u1","email":"u1@example.com","businessUnit":"DE","what":"a"},
+            {"event":"Called","id":"u1","what":"b"},
+            {"event":"Opened","id":"u1","what":"c"}]"#,
+    );
+    let once = world.gate.once();
+    assert!(once.code < 2, "{once}");
+    let sent: Vec<_> = world
+        .server
+        .stored()
+        .iter()
+        .map(|request| body(request)["what"].clone())
+        .collect();
+    assert_eq!(sent, ["a", "c"], "the address was looked up for the last");
+    let letters = world.letters();
+    assert_eq!((letters.len(), &letters[0]["kind"]), (1, &json!("held")), "{letters:?}");
+}

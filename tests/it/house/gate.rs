@@ -152,7 +152,11 @@ impl Gate {
             self.state_dir().display(),
             self.parts.join("\n")
         );
-        std::fs::write(&path, text).expect("writing the configuration");
+        // Beside it and renamed: a command that was started before may be reading it.
+        let beside = self.dir.path().join(format!("feedgate.toml.{}", fastrand::u64(..)));
+        std::fs::write(&beside, text)
+            .and_then(|()| std::fs::rename(&beside, &path))
+            .expect("writing the configuration");
         path
     }
 
