@@ -25,6 +25,8 @@
 //! | [`ledger`] | SQLite: imports, exceptions, cursors, reports | SFTP, wire formats |
 //! | [`intake`] | the flow from a source to the ledger and back | destinations |
 //! | [`events`] | an import read again, less its exceptions | sources, destinations |
+//! | [`people`] | who the events are about: a reader of what was imported | sources, destinations, SQL |
+//! | [`erasure`] | somebody erased from the spool and the ledger's texts | sources, destinations |
 //! | [`delivery`] | the other loop: cursors, pace, verdicts | sources |
 //! | [`destination`] | one attempt per call | sleeping, retrying, remembering |
 //!
@@ -50,6 +52,7 @@
 //! | store, receiver | a destination that keeps events, and says how far it has got; one that is sent them, and answers |
 //! | parcel, call, answer | events that are sent together; a request; what came of it, or that nothing did |
 //! | verdict | of an event that was sent: delivered, deferred or refused |
+//! | user, lead, clash | somebody with an id; somebody known by address and unit alone; an entry that takes two people for one |
 //! | cursor, dead letter | how far a destination has got; an event it refused, kept for `retry` |
 //!
 //! # When things go wrong
@@ -67,6 +70,7 @@ pub mod delivery;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod destination;
+pub mod erasure;
 pub mod events;
 pub mod feed;
 #[doc(hidden)]
@@ -77,6 +81,7 @@ pub mod intake;
 mod large;
 pub mod ledger;
 mod on_disk;
+pub mod people;
 pub mod receipt;
 pub mod source;
 pub mod spool;

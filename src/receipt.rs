@@ -308,6 +308,18 @@ pub fn fix_reject(code: RejectCode) -> &'static str {
             "Write \"timestamp\" as 2018-05-22T22:00:00Z (UTC), or leave it out: then the time of the import counts."
         }
         DuplicateKey => "The key is there twice in one entry, with different values. Keep the right one.",
+        DefinitionFieldMissing => {
+            "Give the entry the field that is named; null and blank count as absent. Ask the operator for the definition of the event: `feedgate definitions explain NAME` prints it, with an example."
+        }
+        DefinitionFieldType => {
+            "Write the value in the type that is named: numbers and true or false without quotation marks, texts within them."
+        }
+        DefinitionValue => {
+            "Send one of the values, or the form, that the message names; or ask the operator to allow yours."
+        }
+        DefinitionUnknownEvent => {
+            "This feed takes only events that were agreed on. Check the spelling of \"event\", or ask the operator for a definition of it."
+        }
         OrderIdMissing => "Give the order its \"orderId\".",
         OrderIdInvalid => "\"orderId\" must be a string (or an integer) that is not blank, of at most 255 characters.",
         TimestampMissing => "An order needs a \"timestamp\": 2018-05-22T22:00:00Z, or 2016-04-18 07:00:43.591+02.",
@@ -331,18 +343,6 @@ pub fn fix_reject(code: RejectCode) -> &'static str {
         UserValueTooLong => "Shorten the text: 16 KiB is the most.",
         UserTooLarge => "Make the user smaller: 1 MiB is the most.",
         UserNesting => "Flatten the value: two levels of nesting and 30 nested fields are the most.",
-        DefinitionFieldMissing => {
-            "Give the entry the field that is named; null and blank count as absent. Ask the operator for the definition of the event: `feedgate definitions explain NAME` prints it, with an example."
-        }
-        DefinitionFieldType => {
-            "Write the value in the type that is named: numbers and true or false without quotation marks, texts within them."
-        }
-        DefinitionValue => {
-            "Send one of the values, or the form, that the message names; or ask the operator to allow yours."
-        }
-        DefinitionUnknownEvent => {
-            "This feed takes only events that were agreed on. Check the spelling of \"event\", or ask the operator for a definition of it."
-        }
     }
 }
 
@@ -353,12 +353,12 @@ pub fn fix_warning(code: WarningCode) -> &'static str {
         WarningCode::EmailInvalid => "The e-mail is no address; the event counts for the \"id\" alone.",
         WarningCode::BusinessUnitInvalid => "The business unit is not usable; the event counts for the \"id\" alone.",
         WarningCode::DuplicateKey => "The key is there twice in one entry. Keep one.",
+        WarningCode::DuplicateEvent => {
+            "The same event came before: its name, its customer and the fields that tell such events apart are the same. It is kept and not delivered again. If it is another event, one of these fields must differ."
+        }
         WarningCode::OrderIdNumber => {
             "\"orderId\" is taken as text; write it as a string, so that leading zeros survive."
         }
         WarningCode::TotalDiffers => "\"total\" and \"cart.total\" are different amounts. Both are kept as given.",
-        WarningCode::DuplicateEvent => {
-            "The same event came before: its name, its customer and the fields that tell such events apart are the same. It is kept and not delivered again. If it is another event, one of these fields must differ."
-        }
     }
 }

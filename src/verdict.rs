@@ -219,6 +219,14 @@ codes! {
         TimestampInvalid = "timestamp_invalid",
         /// One of the keys that are looked at is there twice with different values.
         DuplicateKey = "duplicate_key",
+        /// A field that the event's definition requires is absent, null or blank.
+        DefinitionFieldMissing = "definition_field_missing",
+        /// A field is of another type than the definition says.
+        DefinitionFieldType = "definition_field_type",
+        /// A field's value is not one that the definition allows.
+        DefinitionValue = "definition_value",
+        /// No definition is for this event, and the operator wants one for each.
+        DefinitionUnknownEvent = "definition_unknown_event",
         /// An order without `orderId`.
         OrderIdMissing = "order_id_missing",
         /// `orderId` is neither a text nor an integer, is blank, or is too long.
@@ -253,14 +261,6 @@ codes! {
         UserTooLarge = "user_too_large",
         /// Values nested more than two levels deep, or more than 30 nested fields.
         UserNesting = "user_nesting",
-        /// A field that the event's definition requires is absent, null or blank.
-        DefinitionFieldMissing = "definition_field_missing",
-        /// A field is of another type than the definition says.
-        DefinitionFieldType = "definition_field_type",
-        /// A field's value is not one that the definition allows.
-        DefinitionValue = "definition_value",
-        /// No definition is for this event, and the operator wants one for each.
-        DefinitionUnknownEvent = "definition_unknown_event",
     }
 }
 
@@ -302,12 +302,12 @@ codes! {
         /// One of the keys that are looked at is there twice with equal values, or with different ones where the policy is
         /// `last`.
         DuplicateKey = "duplicate_key",
+        /// The same event was seen before, by its unique key: it is kept, and not delivered.
+        DuplicateEvent = "duplicate_event",
         /// `orderId` is an integer and was taken as its text.
         OrderIdNumber = "order_id_number",
         /// `total` is another amount than `cart.total`.
         TotalDiffers = "total_differs",
-        /// The same event was seen before, by its unique key: it is kept, and not delivered.
-        DuplicateEvent = "duplicate_event",
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::bench::{Bench, Contender};
+use crate::generator;
 use crate::proxy::Proxy;
 use crate::run::{self, Cost};
 use crate::server::Server;
@@ -62,6 +63,63 @@ pub fn check(bench: &Bench) -> Result<Vec<Row>> {
             goal: Goal::Share(1.7, 1.5),
         },
     ])
+}
+
+/// `check` of the archive where every event is held against a definition of seven fields, against inflating it.
+pub fn definitions(bench: &Bench) -> Result<Vec<Row>> {
+    let entries = bench.many(MILLION);
+    let archive = bench.archive(entries)?;
+    let dir = bench.fresh("definitions")?;
+    let all: Vec<String> = generator::EVENTS.iter().map(|event| definition(event)).collect();
+    std::fs::write(dir.join("all.json"), format!("[{}]", all.join(",")))?;
+    let more = format!("[definitions]\ndir = '{}'\nunknown_events = \"reject\"", dir.display());
+    let feedgate = bench.feedgate("url = \"file:///nowhere\"", &more)?;
+    let arguments = ["check", archive.to_str().context("a path that is no text")?];
+    let [theirs, ours, theirs_pinned, ours_pinned] = bench.race([
+        Contender::other("bare inflate", || bench.inflate(&archive)),
+        // 0: not one entry is rejected, or it would be measured how rejects are written.
+        Contender::ours("check with definitions", || feedgate.run(&arguments, &[0])),
+        Contender::other("bare inflate on one core", || {
+            let mut inflate = Command::new(std::env::current_exe()?);
+            inflate.arg("--inflate").arg(&archive);
+            let said = bench.fresh("inflate")?.join("said");
+            run::on_one_core(|| run::run(&mut inflate, &[0], &said))
+        }),
+        Contender::ours("check with definitions on one core", || {
+            run::on_one_core(|| feedgate.run(&arguments, &[0]))
+        }),
+    ]);
+    Ok(vec![
+        Row {
+            what: format!("`check` of {}, held against definitions", told(entries)),
+            ours,
+            against: Some(("bare inflate".to_string(), theirs, 1.0)),
+            goal: Goal::Share(NONE, NONE),
+        },
+        Row {
+            what: "the same, on one core".to_string(),
+            ours: ours_pinned,
+            against: Some(("bare inflate on one core".to_string(), theirs_pinned, 1.0)),
+            goal: Goal::Share(NONE, NONE),
+        },
+    ])
+}
+
+/// Seven fields, at the root and in nested objects, of most types.
+fn definition(event: &str) -> String {
+    let name = event.replace(' ', "_");
+    format!(
+        r#"{{"eventName":"{name}","actions":["EIConsumer"],"fields":[
+        {{"name":"customer","type":"customer","attributes":{{"isRequired":{{"value":"true"}},"identifierType":{{"value":"externalId"}}}}}},
+        {{"name":"orderId","type":"string","attributes":{{"isRequired":{{"value":"true"}},"regex":{{"value":"[0-9]{{10}}"}}}}}},
+        {{"name":"total","type":"double","attributes":{{"isRequired":{{"value":"true"}},"isPsiData":{{"value":"true"}}}}}},
+        {{"name":"unit","type":"enum","attributes":{{"possibleValues":{{"value":"DE,FR,AT,CH"}}}}}},
+        {{"name":"currency","type":"currencyCode"}},
+        {{"name":"sku","type":"productSku","attributes":{{"isRequired":{{"value":"true"}}}}}},
+        {{"name":"quantity","type":"integer"}}],
+        "feed":{{"fields":{{"unit":"businessUnit","currency":"cart.currency","sku":"cart.products[].sku",
+            "quantity":"cart.products[].quantity"}}}}}}"#
+    )
 }
 
 /// `once`, from start to moved, against fetching the archive and unpacking it.

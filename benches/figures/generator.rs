@@ -22,7 +22,8 @@ const NAMES: &[&str] = &[
     "ada", "bob", "chlo", "drte", "emile", "fatima", "gunther", "hakan", "ines", "jurgen", "lukasz", "marta", "nuno",
     "zoe",
 ];
-const EVENTS: &[&str] = &[
+/// The names of all events.
+pub const EVENTS: &[&str] = &[
     "Completed Order",
     "Changed Order Status",
     "Viewed Product",

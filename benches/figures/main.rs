@@ -98,6 +98,12 @@ const FIGURES: &[Figure] = &[
         measure: big::check,
     },
     Figure {
+        name: "definitions",
+        about: "the same where every event has a definition",
+        prepare: big::prepare_million,
+        measure: big::definitions,
+    },
+    Figure {
         name: "link-20",
         about: "50 MB over a line of 20 ms",
         prepare: big::prepare_link,

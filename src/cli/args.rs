@@ -57,10 +57,20 @@ pub enum Command {
     Status(StatusArgs),
     /// Print the accepted events, one JSON object a line, straight from the spool
     Events(EventsArgs),
-    /// Have archives looked at again, or dead letters delivered again
+    /// Have archives looked at again, or events delivered again
     Retry(RetryArgs),
+    /// Take an import's events back, as if it had never come in
+    Undo(UndoArgs),
+    /// Forget a person: in the spool, the ledger and local destinations
+    Erase(EraseArgs),
     /// List what a destination did not take, and why; or give it up
     DeadLetters(DeadLettersArgs),
+    /// List what a destination that only queues events calls each that it took, to be asked for there
+    Tickets(TicketsArgs),
+    /// List, check and explain event definitions: what an event of a name must look like
+    Definitions(DefinitionsArgs),
+    /// Show who the events are about: somebody by id or e-mail address, what clashes, or how many there are
+    People(PeopleArgs),
     /// Show a server's host keys, and the line that goes into the configuration
     Keys(KeysArgs),
     /// Show it all on this machine alone: an SFTP server, archives good and bad, the daemon
@@ -172,12 +182,53 @@ pub struct RetryArgs {
     /// What this destination did not take, of kind refused, held or deferred
     #[arg(long, value_name = "DEST", group = "what")]
     pub dead_letters: Option<String>,
+    /// The events of this import, by its number: delivered once more, with the same ids
+    #[arg(long, value_name = "ID", group = "what")]
+    pub import: Option<i64>,
+    /// With --import: only to this destination; may be repeated
+    #[arg(long, value_name = "DEST", requires = "import", conflicts_with_all = ["which", "failed", "dead_letters"])]
+    pub to: Vec<String>,
     /// With --dead-letters: ranges of kind unidentified as well, though most of their events were taken and come twice then
     #[arg(long, requires = "dead_letters", conflicts_with_all = ["which", "failed"])]
     pub unidentified: bool,
     /// With --dead-letters: only this one, by its number; may be repeated
     #[arg(long = "id", value_name = "N", requires = "dead_letters", conflicts_with_all = ["which", "failed"])]
     pub ids: Vec<i64>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `undo`
+#[derive(Debug, ClapArgs)]
+pub struct UndoArgs {
+    /// The import's number
+    #[arg(value_name = "ID")]
+    pub import: i64,
+    /// Do it, without asking
+    #[arg(long)]
+    pub yes: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `erase`
+#[derive(Debug, ClapArgs)]
+#[command(group = clap::ArgGroup::new("who").required(true))]
+pub struct EraseArgs {
+    /// The person's id
+    #[arg(long, value_name = "ID", group = "who")]
+    pub id: Option<String>,
+    /// The person's e-mail address; upper and lower case are the same
+    #[arg(long, value_name = "ADDRESS", group = "who")]
+    pub email: Option<String>,
+    /// With --email: the business unit; without it, the address that has none
+    #[arg(long, value_name = "UNIT", requires = "email", conflicts_with = "id")]
+    pub unit: Option<String>,
+    /// Do it, without asking
+    #[arg(long)]
+    pub yes: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -202,6 +253,152 @@ pub struct DeadLettersArgs {
     #[arg(long, conflicts_with = "limit")]
     pub discard: bool,
     /// Print JSON, with the bodies
+    #[arg(long)]
+    pub json: bool,
+    /// With --json: show what a definition calls sensitive
+    #[arg(long, requires = "json")]
+    pub reveal: bool,
+}
+
+/// `definitions`
+#[derive(Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+pub struct DefinitionsArgs {
+    /// What to do with them [default: list]
+    #[command(subcommand)]
+    pub command: Option<DefinitionsCommand>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What can be done with definitions.
+#[derive(Debug, Subcommand)]
+pub enum DefinitionsCommand {
+    /// List those that are configured
+    List(DefinitionsListArgs),
+    /// Hold files against what the vendor checks, or without any: those that are configured
+    Check(DefinitionsCheckArgs),
+    /// Say what an entry must look like, with an example
+    Explain(DefinitionsExplainArgs),
+    /// Draft definitions from a sample archive, for people to mend
+    Infer(InferArgs),
+    /// Show what the vendor's definitions need to be like ours, and send it if told to
+    Push(PushArgs),
+}
+
+/// `definitions list`
+#[derive(Debug, ClapArgs)]
+pub struct DefinitionsListArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `definitions check`
+#[derive(Debug, ClapArgs)]
+pub struct DefinitionsCheckArgs {
+    /// Files of definitions
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `definitions explain`
+#[derive(Debug, ClapArgs)]
+pub struct DefinitionsExplainArgs {
+    /// The event, by the definition's name for it or a feed's
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tickets`
+#[derive(Debug, ClapArgs)]
+pub struct TicketsArgs {
+    /// The destination
+    #[arg(value_name = "DEST")]
+    pub destination: String,
+    /// Only those of this event, by its id; or this one
+    #[arg(long, value_name = "ID")]
+    pub find: Option<String>,
+    /// Only those of events of this import, by its number
+    #[arg(long, value_name = "ID")]
+    pub import: Option<i64>,
+    /// How many, the newest
+    #[arg(long, value_name = "N", default_value_t = 100, conflicts_with = "all")]
+    pub limit: u64,
+    /// All that are remembered
+    #[arg(long)]
+    pub all: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `people`
+#[derive(Debug, ClapArgs)]
+pub struct PeopleArgs {
+    /// Whom to look up; without it: how many people are known, and how far they have been read
+    #[arg(value_name = "ID|EMAIL")]
+    pub who: Option<String>,
+    /// Only whoever has the address in this business unit; "" is none
+    #[arg(long, value_name = "UNIT", requires = "who")]
+    pub unit: Option<String>,
+    /// Entries that take two people for one, or one for another
+    #[arg(long, conflicts_with = "who")]
+    pub clashes: bool,
+    /// How many clashes, the newest
+    #[arg(long, value_name = "N", default_value_t = 100, conflicts_with_all = ["who", "all"])]
+    pub limit: u64,
+    /// All clashes that are kept
+    #[arg(long, conflicts_with = "who")]
+    pub all: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `definitions infer`
+#[derive(Debug, ClapArgs)]
+pub struct InferArgs {
+    /// The archive, or a feed by itself (`.json`)
+    #[arg(value_name = "ARCHIVE")]
+    pub archive: PathBuf,
+    /// Only of the event of this name
+    #[arg(long, value_name = "NAME")]
+    pub event: Option<String>,
+    /// Write each draft into a file of its own in this directory, instead of printing them
+    #[arg(long, value_name = "DIR")]
+    pub write: Option<PathBuf>,
+    /// Print what was seen as well, as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `definitions push`
+#[derive(Debug, ClapArgs)]
+pub struct PushArgs {
+    /// To the API of this destination [default: the only one that has `api_url`]
+    #[arg(long, value_name = "DEST")]
+    pub to: Option<String>,
+    /// To the API at this address, instead of the destination's `api_url`
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// A file that holds the API's OAuth token, instead of the destination's
+    #[arg(long, value_name = "FILE", conflicts_with = "token_env")]
+    pub token_file: Option<PathBuf>,
+    /// The environment variable that holds that token
+    #[arg(long, value_name = "VARIABLE")]
+    pub token_env: Option<String>,
+    /// Send without asking
+    #[arg(long)]
+    pub yes: bool,
+    /// Print the plan and what came of it as JSON; nothing is asked
     #[arg(long)]
     pub json: bool,
 }

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How one of the things that the configuration names does.
 #[derive(Debug, Serialize)]
 struct Checked {
-    /// `source` or `destination`.
+    /// `definitions`, `source` or `destination`.
     what: &'static str,
     name: String,
     /// A destination's type.
@@ -74,7 +74,7 @@ pub async fn check(settings: &Settings, json: bool) -> anyhow::Result<Ending> {
     let destinations = join_all(settings.destinations.iter().map(try_destination));
     let (sources, destinations) = join(sources, destinations).await;
     let known = known(settings)?;
-    let mut checked = Vec::new();
+    let mut checked: Vec<Checked> = of_definitions(settings).into_iter().collect();
     for (source, result) in settings.sources.iter().zip(sources) {
         checked.push(of_source(source, result));
     }
@@ -101,6 +101,22 @@ pub async fn check(settings: &Settings, json: bool) -> anyhow::Result<Ending> {
         anyhow::bail!("checking the configuration: {failures} of what it names will not do");
     }
     Ok(Ending::Well)
+}
+
+/// The event definitions, which are sound: they were read with the configuration.
+fn of_definitions(settings: &Settings) -> Option<Checked> {
+    let definitions = settings.definitions.definitions.as_ref()?;
+    let names: Vec<&str> = definitions.iter().map(|one| one.event_name.as_str()).collect();
+    let odd: String = definitions.warnings().iter().map(|odd| format!("; {odd}")).collect();
+    let dir = settings.definitions.dir.as_deref().map(|dir| dir.display().to_string());
+    Some(Checked {
+        what: "definitions",
+        name: dir.unwrap_or_default(),
+        r#type: None,
+        well: true,
+        message: format!("well, {} of them: {}{odd}", names.len(), names.join(", ")),
+        to_come: None,
+    })
 }
 
 fn of_source(source: &SourceSettings, result: Result<usize, crate::source::SourceError>) -> Checked {
@@ -168,7 +184,9 @@ async fn try_destination(destination: &DestinationSettings) -> Result<(), String
     match tokio::time::timeout(patience, attempt).await {
         Ok(Ok(Ok(()))) => Ok(()),
         Ok(Ok(Err(Reply::Unavailable { reason } | Reply::Barred { reason }))) => Err(reason),
-        Ok(Ok(Err(Reply::Held | Reply::Durable(_)))) => Err("it answered something that makes no sense".to_owned()),
+        Ok(Ok(Err(Reply::Held | Reply::Underway | Reply::Durable(_)))) => {
+            Err("it answered something that makes no sense".to_owned())
+        }
         Ok(Err(_)) => {
             Err("looking at it broke off by a fault in this program, which is on stderr; please report it".to_owned())
         }
@@ -181,6 +199,7 @@ fn patience(kind: &DestinationKind) -> Duration {
     let timeout = match kind {
         DestinationKind::Http(http) => http.endpoint.timeout,
         DestinationKind::Bento(bento) => bento.endpoint.timeout,
+        DestinationKind::Capillary(capillary) => capillary.endpoint.timeout,
         DestinationKind::Sqlite { .. } | DestinationKind::File { .. } | DestinationKind::Console => Duration::ZERO,
     };
     timeout.saturating_mul(REQUESTS_MAX) + PATIENCE
@@ -216,7 +235,9 @@ async fn to_come(ledger: &Ledger, destination: &DestinationSettings) -> anyhow::
             (Begins::of(destination.start), None, cursor)
         }
     };
-    let ToCome { imports, events } = ledger.to_come(cursor, destination.sources.clone()).await?;
+    let ToCome { imports, events } = ledger
+        .to_come(cursor, &destination.name, destination.sources.clone())
+        .await?;
     Ok(Sent {
         begins,
         was,
@@ -248,7 +269,8 @@ fn words(sent: &Sent, destination: &DestinationSettings) -> String {
         1 => "1 event".to_owned(),
         events => format!("{events} events"),
     };
-    let at_most = if destination.events.is_empty() { "" } else { "at most " };
+    let is_filtered = !destination.events.is_empty() || !destination.actions.is_empty();
+    let at_most = if is_filtered { "at most " } else { "" };
     let what = match sent.imports {
         0 => "nothing to send now".to_owned(),
         _ => format!("{at_most}{events} in {imports} would be sent"),

@@ -1,12 +1,14 @@
 //! `dead-letters`: what a destination did not take, and why; and giving it up.
 //!
-//! Bodies hold what people have said of themselves: the table for people does not show them, `--json` does.
+//! Bodies hold what people have said of themselves: the table for people does not show them, `--json` does, without what a
+//! definition calls sensitive.
 
 use std::path::Path;
 
 use serde::Serialize;
 
 use super::args::DeadLettersArgs;
+use super::masking::Masking;
 use super::output::{Out, Table};
 use super::{Ending, settings};
 use crate::ledger::report::{LetterReport, LettersWanted};
@@ -70,7 +72,7 @@ async fn list(ledger: &Ledger, args: &DeadLettersArgs) -> anyhow::Result<Ending>
     let letters = ledger.dead_letters(&args.destination, wanted).await?;
     let mut out = Out::new();
     match args.json {
-        true => json(ledger, &mut out, &letters).await?,
+        true => json(ledger, &mut out, &letters, Masking::new(args.reveal)).await?,
         false => table(ledger, &mut out, &letters, args).await?,
     }
     out.done()?;
@@ -78,18 +80,47 @@ async fn list(ledger: &Ledger, args: &DeadLettersArgs) -> anyhow::Result<Ending>
 }
 
 /// One after the other: a body may be of megabytes, and there may be a hundred thousand.
-async fn json(ledger: &Ledger, out: &mut Out, letters: &[LetterReport]) -> anyhow::Result<()> {
+async fn json(ledger: &Ledger, out: &mut Out, letters: &[LetterReport], mut masking: Masking) -> anyhow::Result<()> {
     let mut is_first = true;
     for letter in letters {
         // One that was delivered or given up meanwhile is gone.
         let Some(body) = ledger.dead_letter_body(letter.id).await? else {
             continue;
         };
+        let body = masked(ledger, letter, &body, &mut masking).await?;
         out.bytes(if is_first { b"[\n" } else { b",\n" })?;
         out.json(&InFull { letter, body })?;
         is_first = false;
     }
     out.bytes(if is_first { b"[]\n" } else { b"]\n" })
+}
+
+/// A letter's body: an entry, or a line for each of a range, which may be of several imports.
+async fn masked(ledger: &Ledger, letter: &LetterReport, body: &str, masking: &mut Masking) -> anyhow::Result<String> {
+    let mut mask = masking.of_import(ledger, letter.import).await?;
+    if letter.range.is_none() {
+        return Ok(mask.entry(&letter.event, body).into_owned());
+    }
+    let mut lines = String::with_capacity(body.len());
+    let mut import = letter.import;
+    for line in body.lines() {
+        if let Some(other) = import_of(line).filter(|other| *other != import) {
+            mask = masking.of_import(ledger, other).await?;
+            import = other;
+        }
+        lines.push_str(&mask.line(line));
+        lines.push('\n');
+    }
+    Ok(lines)
+}
+
+/// The import that a line of an event names.
+fn import_of(line: &str) -> Option<i64> {
+    #[derive(serde::Deserialize)]
+    struct Line {
+        import: i64,
+    }
+    Some(serde_json::from_str::<Line>(line).ok()?.import)
 }
 
 async fn table(ledger: &Ledger, out: &mut Out, letters: &[LetterReport], args: &DeadLettersArgs) -> anyhow::Result<()> {

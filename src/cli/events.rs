@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
-use crate::events::{Bounds, Events, EventsError, push_line};
+use super::masking::{Mask, Masking};
+use crate::events::{Bounds, Event, Events, EventsError, push_line};
 use crate::large;
 use crate::ledger::{Import, Ledger, Wanted};
 
@@ -33,6 +34,8 @@ pub struct Query {
     pub wanted: Wanted,
     /// Only those of this name.
     pub event: Option<String>,
+    /// Whether what a definition calls sensitive is shown.
+    pub reveal: bool,
 }
 
 /// What was printed.
@@ -48,6 +51,7 @@ pub struct Printed {
 /// a quiet end.
 pub async fn events(ledger: &Ledger, spool_dir: &Path, query: &Query, out: &mut dyn Write) -> anyhow::Result<Printed> {
     let mut printed = Printed::default();
+    let mut masking = Masking::new(query.reveal);
     let mut gaps_more: u64 = 0;
     let mut imports = VecDeque::new();
     let mut after = 0;
@@ -59,7 +63,16 @@ pub async fn events(ledger: &Ledger, spool_dir: &Path, query: &Query, out: &mut 
         let Some(import) = imports.pop_front() else { break };
         after = import.seq;
         found_any = true;
-        match print(Arc::new(import), spool_dir, query, out, &mut printed.events) {
+        let mask = match masking.of(ledger, import.reading.definitions.as_deref()).await {
+            Ok(mask) => mask,
+            Err(error) => {
+                printed
+                    .gaps
+                    .push(format!("import {} ({}): {error:#}", import.id, import.archive));
+                continue;
+            }
+        };
+        match print(Arc::new(import), spool_dir, query, &mask, out, &mut printed.events) {
             Ok(()) => {}
             Err(Stopped::NobodyReads) => return Ok(printed),
             Err(Stopped::Writing(error)) => return Err(error).context("printing events"),
@@ -111,6 +124,7 @@ fn print(
     import: Arc<Import>,
     spool_dir: &Path,
     query: &Query,
+    mask: &Mask,
     out: &mut dyn Write,
     count: &mut u64,
 ) -> Result<(), Stopped> {
@@ -120,7 +134,8 @@ fn print(
     loop {
         let batch = events.next_batch(BOUNDS, only)?;
         for event in batch.events() {
-            push_line(&mut lines, &event);
+            let body = mask.entry(event.event, event.body);
+            push_line(&mut lines, &Event { body: &body, ..event });
             if lines.len() >= WRITE_BYTES {
                 out.write_all(&lines)?;
                 large::clear(&mut lines);

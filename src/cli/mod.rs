@@ -14,25 +14,34 @@ use clap::Parser;
 pub mod args; // what may be typed
 mod check; // archives against the rules
 mod connections; // the configuration, and everything in it dialled
+mod consent; // a plan, and whether somebody agrees to it
 mod dead_letters; // what destinations did not take
+mod definitions; // what events must look like
 #[cfg(feature = "demo")]
 mod demo; // a whole world on loopback, told as a short story
 mod destinations; // destinations in words: all of them, or one in full
+mod erase; // somebody forgotten, wherever that can be done
 pub mod events; // the accepted events, from the spool
 mod first_process; // as process 1 of a container
 mod generate; // completions, the man page
 mod health; // is the daemon alive?
 mod keys; // `keys` in words and as JSON
 mod make_archive; // `pack`, and a look at what came of it
+mod masking; // what people see of events
 mod one_import; // one import in words
 pub mod output; // stdout: tables, JSON, a reader that went away
 pub mod pack; // the zip a partner should have sent
+mod people; // who the events are about
 mod print_events; // `events`: what is asked for, and where it goes
+mod replay; // an import delivered once more
+mod requests; // what was asked for, in words
 mod retry; // look again, deliver again
 mod run; // the daemon, and a single pass
 mod settings; // the configuration, as every command finds it
 mod show_keys; // `keys`: asking the server
 mod status; // what became of every archive
+mod tickets; // what is asked for at a destination that queues
+mod undo; // an import's events taken back
 mod vet; // one archive, as the importer would judge it
 
 use args::{Args, Command, Global};
@@ -91,8 +100,13 @@ fn carry_out(args: Args) -> anyhow::Result<Ending> {
         Command::Status(args) => on_runtime(status::run(config, &args)),
         Command::Keys(args) => on_runtime(async move { show_keys::run(&args).await }),
         Command::Events(args) => on_runtime(print_events::run(config, args)),
+        Command::Definitions(args) => definitions::run(config, &args),
         Command::Retry(args) => on_runtime(retry::run(config, &args)),
+        Command::Undo(args) => on_runtime(undo::run(config, &args)),
+        Command::Erase(args) => on_runtime(erase::run(config, &args)),
         Command::DeadLetters(args) => on_runtime(dead_letters::run(config, &args)),
+        Command::Tickets(args) => on_runtime(async move { tickets::run(config, &args).await }),
+        Command::People(args) => on_runtime(people::run(config, &args)),
         #[cfg(feature = "demo")]
         Command::Demo(args) => on_runtime(demo::run(args)),
         #[cfg(not(feature = "demo"))]

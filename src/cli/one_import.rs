@@ -54,6 +54,10 @@ fn facts(import: &ImportReport) -> Vec<(&'static str, String)> {
         ("failed", false) => "failed; nothing is imported",
         (status, _) => status,
     };
+    let taken_in = match import.related.undone_by {
+        Some(_) => "undone: its events were taken back, as if it had never come in",
+        None => taken_in,
+    };
     let mut facts = vec![
         ("status", taken_in.to_owned()),
         (

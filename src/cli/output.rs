@@ -96,7 +96,8 @@ impl Table {
         Ok(())
     }
 
-    fn lines(&self) -> Vec<String> {
+    /// Its lines, each fit to be shown.
+    pub fn lines(&self) -> Vec<String> {
         let is_number: Vec<bool> = self.headings.iter().map(|heading| heading.starts_with(' ')).collect();
         let headings: Vec<String> = self.headings.iter().map(|heading| heading.trim().to_owned()).collect();
         let width = |column: usize| {

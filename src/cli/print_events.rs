@@ -22,6 +22,7 @@ pub async fn run(config: Option<&Path>, args: EventsArgs) -> anyhow::Result<Endi
             since,
         },
         event: args.event,
+        reveal: args.reveal,
     };
     let state_dir = settings::state_dir(config)?;
     let ledger = Ledger::open_beside(&state_dir.join("ledger.db"))?;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::args::RetryArgs;
 use super::output::Out;
-use super::{Ending, dead_letters, settings};
+use super::{Ending, dead_letters, replay, settings};
 use crate::ledger::letters::{AgainCount, Letters};
 use crate::ledger::retry::Again;
 use crate::ledger::{self, Ledger};
@@ -13,6 +13,9 @@ use crate::ledger::{self, Ledger};
 pub async fn run(config: Option<&Path>, args: &RetryArgs) -> anyhow::Result<Ending> {
     let state_dir = settings::state_dir(config)?;
     let ledger = Ledger::open_beside(&state_dir.join("ledger.db"))?;
+    if let Some(import) = args.import {
+        return replay::run(&ledger, import, args).await;
+    }
     if let Some(destination) = &args.dead_letters {
         return deliver_again(&ledger, destination, args).await;
     }

@@ -36,6 +36,9 @@ pub async fn once(config: Option<&Path>) -> anyhow::Result<Ending> {
     for (destination, trouble) in &pass.destinations_in_trouble {
         tracing::error!(destination, trouble, "the destination could not be done");
     }
+    if let Some(trouble) = &pass.people_in_trouble {
+        tracing::error!(trouble, "people could not be read");
+    }
     tracing::info!(
         archives = pass.closed,
         failed = pass.failed,
@@ -51,7 +54,9 @@ pub async fn once(config: Option<&Path>) -> anyhow::Result<Ending> {
     if !pass.sources_in_trouble.is_empty() && pass.sources_in_trouble.len() == settings.sources.len() {
         anyhow::bail!("making a pass: no source could be reached");
     }
-    let troubled = !pass.sources_in_trouble.is_empty() || !pass.destinations_in_trouble.is_empty();
+    let troubled = !pass.sources_in_trouble.is_empty()
+        || !pass.destinations_in_trouble.is_empty()
+        || pass.people_in_trouble.is_some();
     match pass.failed > 0 || pass.pending > 0 || troubled || pass.stopped {
         true => Ok(Ending::Attention),
         false => Ok(Ending::Well),

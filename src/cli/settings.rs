@@ -6,6 +6,7 @@ use anyhow::Context;
 
 use crate::config::resolve::{Settings, SourceSettings};
 use crate::config::{self, ConfigError, Place, Problem, load_state_dir};
+use crate::definition::DefinitionFile;
 
 /// Reads all of it.
 pub fn load(path: Option<&Path>) -> Result<Settings, ConfigError> {
@@ -15,6 +16,11 @@ pub fn load(path: Option<&Path>) -> Result<Settings, ConfigError> {
 /// Reads only where the state lies: for commands that look, and must work while the rest is being mended.
 pub fn state_dir(path: Option<&Path>) -> Result<PathBuf, ConfigError> {
     load_state_dir(path, environment()?)
+}
+
+/// The files of event definitions, and the actions that destinations list; what is wrong elsewhere is not asked.
+pub fn definition_files(path: Option<&Path>) -> Result<(Vec<DefinitionFile>, Vec<String>), ConfigError> {
+    config::load_definition_files(path, environment()?)
 }
 
 /// The file that [`load`] reads; `None` where there are only variables.

@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::args::StatusArgs;
 use super::output::{Out, Table};
-use super::{Ending, destinations, one_import, settings};
-use crate::ledger::report::{DestinationReport, ImportReport, SourceReport, WaitingReport, Which};
+use super::{Ending, destinations, one_import, people, requests, settings};
+use crate::ledger::people::PeopleReport;
+use crate::ledger::report::{DestinationReport, ImportReport, RequestReport, SourceReport, WaitingReport, Which};
 use crate::ledger::{Ledger, now};
 
 /// Rejects listed of one import.
@@ -26,6 +27,8 @@ struct Status {
     waiting: Vec<WaitingReport>,
     sources: Vec<SourceReport>,
     destinations: Vec<DestinationReport>,
+    people: Option<PeopleReport>,
+    requests: Vec<RequestReport>,
 }
 
 /// Looks into the ledger and prints.
@@ -53,6 +56,8 @@ pub async fn run(config: Option<&Path>, args: &StatusArgs) -> anyhow::Result<End
         waiting: of_source(ledger.waiting().await?, args, |waiting| &waiting.source),
         sources: of_source(ledger.sources().await?, args, |source| &source.name),
         destinations: ledger.destinations(now()).await?,
+        people: ledger.people().await?,
+        requests: ledger.requests((!args.all).then_some(args.limit)).await?,
     };
     let mut out = Out::new();
     match args.json {
@@ -129,6 +134,18 @@ async fn one(ledger: &Ledger, which: &str, args: &StatusArgs) -> anyhow::Result<
         None => None,
     };
     let mut out = Out::new();
+    let asked = match (&found, id) {
+        (None, Some(id)) => ledger.request(id).await?,
+        _ => None,
+    };
+    if let Some(request) = asked {
+        match args.json {
+            true => out.json(&request)?,
+            false => requests::print_one(&mut out, &request)?,
+        }
+        out.done()?;
+        return Ok(Ending::Well);
+    }
     let Some(full) = found else {
         let waits = ledger
             .waiting()
@@ -194,6 +211,14 @@ fn print(out: &mut Out, status: &Status, args: &StatusArgs) -> anyhow::Result<()
     if !status.destinations.is_empty() {
         out.line("")?;
         destinations::print_all(out, &status.destinations)?;
+    }
+    if let Some(of) = &status.people {
+        out.line("")?;
+        people::print_totals(out, of)?;
+    }
+    if !status.requests.is_empty() {
+        out.line("")?;
+        requests::table(&status.requests).write(out)?;
     }
     Ok(())
 }

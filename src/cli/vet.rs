@@ -138,7 +138,7 @@ fn hash(file: &mut File) -> std::io::Result<String> {
 }
 
 /// A bar on stderr, for what takes long; indicatif hides it by itself where there is no terminal.
-fn progress(size: u64, name: &str) -> ProgressBar {
+pub(in crate::cli) fn progress(size: u64, name: &str) -> ProgressBar {
     if size < PROGRESS_BYTES_MIN {
         return ProgressBar::hidden();
     }

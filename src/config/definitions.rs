@@ -28,20 +28,8 @@ impl Resolver<'_> {
         actions: &[String],
     ) -> DefinitionSettings {
         let unknown_events = rules.value.unknown_events.value;
-        let (dir, place) = match &rules.value.dir {
-            Some(dir) => (Some(self.absolute(dir)), dir.place.clone()),
-            None => (beside(config), Place::Nowhere),
-        };
-        let definitions = dir.as_deref().and_then(|dir| match files_in(dir) {
-            Ok(files) => self.read_definitions(&files, actions),
-            // Nobody said that there are any.
-            Err(error) if rules.value.dir.is_none() && error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => {
-                let message = format!("`dir`: reading the event definitions in `{}`: {error}", dir.display());
-                self.problem(&place, message);
-                None
-            }
-        });
+        let (files, dir) = self.definition_files(rules, config);
+        let definitions = self.read_definitions(&files, actions);
         if definitions.is_none() && unknown_events == UnknownEvents::Reject && self.is_well() {
             let place = &rules.value.unknown_events.place;
             let message = "`unknown_events` is \"reject\", and there are no event definitions: every event would be rejected; \
@@ -53,6 +41,33 @@ impl Resolver<'_> {
             unknown_events,
             definitions,
         }
+    }
+
+    /// Their files, and where these lie or would lie.
+    pub(super) fn definition_files(
+        &mut self,
+        rules: &Written<DefinitionRules>,
+        config: Option<&Path>,
+    ) -> (Vec<DefinitionFile>, Option<PathBuf>) {
+        let (dir, place) = match &rules.value.dir {
+            Some(dir) => (Some(self.absolute(dir)), dir.place.clone()),
+            None => (beside(config), Place::Nowhere),
+        };
+        let files = match dir.as_deref().map(files_in) {
+            None => Vec::new(),
+            Some(Ok(files)) => files,
+            // Nobody said that there are any.
+            Some(Err(error)) if rules.value.dir.is_none() && error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Some(Err(error)) => {
+                let shown = dir.as_deref().unwrap_or(Path::new("")).display();
+                self.problem(
+                    &place,
+                    format!("`dir`: reading the event definitions in `{shown}`: {error}"),
+                );
+                Vec::new()
+            }
+        };
+        (files, dir)
     }
 
     fn read_definitions(&mut self, files: &[DefinitionFile], actions: &[String]) -> Option<Arc<Definitions>> {

@@ -22,14 +22,20 @@ const STATE_NAMES: [&str; 8] = [
 ];
 
 /// Keys that some destinations have, and which these are. All have the others.
-const KEYS_OF_SOME: [(&[Kind], &[&str]); 6] = [
+const KEYS_OF_SOME: [(&[Kind], &[&str]); 10] = [
     (&[Kind::Sqlite, Kind::File], &["path"]),
     (&[Kind::File], &["partition"]),
     (&[Kind::File, Kind::Http], &["format", "compression"]),
     (
-        &[Kind::Http, Kind::Bento],
-        &["url", "ca_file", "timeout", "batch_events"],
+        &[Kind::Http, Kind::Bento, Kind::Capillary],
+        &["url", "ca_file", "timeout"],
     ),
+    (&[Kind::Http, Kind::Bento], &["batch_events"]),
+    (
+        &[Kind::Http, Kind::Capillary],
+        &["user", "password_file", "password_env"],
+    ),
+    (&[Kind::Bento, Kind::Capillary], &["burst"]),
     (
         &[Kind::Http],
         &[
@@ -38,9 +44,6 @@ const KEYS_OF_SOME: [(&[Kind], &[&str]); 6] = [
             "header_files",
             "bearer_file",
             "bearer_env",
-            "user",
-            "password_file",
-            "password_env",
             "signing_key_file",
             "signing_key_env",
             "statuses",
@@ -56,7 +59,6 @@ const KEYS_OF_SOME: [(&[Kind], &[&str]); 6] = [
             "secret_key_env",
             "batch_per_hour",
             "fetch_per_hour",
-            "burst",
             "without_email",
             "currency",
             "bypass_workflows",
@@ -64,6 +66,19 @@ const KEYS_OF_SOME: [(&[Kind], &[&str]); 6] = [
             "profile",
             "tags",
             "set_fields",
+        ],
+    ),
+    (
+        &[Kind::Capillary],
+        &[
+            "without_definition",
+            "without_identifier",
+            "till_code",
+            "org_resolver",
+            "requests_per_hour",
+            "api_url",
+            "token_file",
+            "token_env",
         ],
     ),
 ];
@@ -87,11 +102,18 @@ impl Resolver<'_> {
         // What acts on people or systems does not begin with the past unasked.
         let start = match kind {
             DestinationKind::Sqlite { .. } | DestinationKind::File { .. } => Start::Oldest,
-            DestinationKind::Console | DestinationKind::Http(_) | DestinationKind::Bento(_) => Start::Now,
+            DestinationKind::Console
+            | DestinationKind::Http(_)
+            | DestinationKind::Bento(_)
+            | DestinationKind::Capillary(_) => Start::Now,
         };
         let strings =
             |list: &Option<Written<Strings>>| list.as_ref().map_or_else(Vec::new, |list| list.value.0.clone());
-        for (key, list) in [("events", &destination.events), ("sources", &destination.sources)] {
+        for (key, list) in [
+            ("events", &destination.events),
+            ("sources", &destination.sources),
+            ("actions", &destination.actions),
+        ] {
             if let Some(list) = list
                 && list.value.0.is_empty()
             {
@@ -108,6 +130,7 @@ impl Resolver<'_> {
             was: destination.was.as_ref().map(|was| was.value.0.clone()),
             events: strings(&destination.events),
             sources: strings(&destination.sources),
+            actions: strings(&destination.actions),
             rename: destination
                 .rename
                 .value
@@ -137,6 +160,7 @@ impl Resolver<'_> {
             Kind::Console => DestinationKind::Console,
             Kind::Http => DestinationKind::Http(Box::new(self.http(destination))),
             Kind::Bento => DestinationKind::Bento(Box::new(self.bento(destination))),
+            Kind::Capillary => DestinationKind::Capillary(Box::new(self.capillary(destination))),
         }
     }
 
@@ -151,7 +175,7 @@ impl Resolver<'_> {
                 };
                 let instead = match (*key, kind) {
                     ("url", Kind::Sqlite | Kind::File) => "; use `path`",
-                    ("path", Kind::Http | Kind::Bento) => "; use `url`",
+                    ("path", Kind::Http | Kind::Bento | Kind::Capillary) => "; use `url`",
                     _ => "",
                 };
                 self.problem(place, format!("`{key}` is for destinations of type {kinds}{instead}"));
@@ -216,7 +240,10 @@ impl Resolver<'_> {
             let path = match &destination.kind {
                 DestinationKind::Sqlite { path } => path,
                 DestinationKind::File { dir, .. } => dir,
-                DestinationKind::Console | DestinationKind::Http(_) | DestinationKind::Bento(_) => continue,
+                DestinationKind::Console
+                | DestinationKind::Http(_)
+                | DestinationKind::Bento(_)
+                | DestinationKind::Capillary(_) => continue,
             };
             let place = placed(&written.path)
                 .or(placed(&written.name))
@@ -260,13 +287,14 @@ mod tests {
     use crate::config::section::Section;
 
     /// Keys that every destination has.
-    const KEYS_OF_ALL: [&str; 8] = [
+    const KEYS_OF_ALL: [&str; 9] = [
         "name",
         "type",
         "start",
         "was",
         "events",
         "sources",
+        "actions",
         "rename",
         "dead_letters_max",
     ];

@@ -129,22 +129,28 @@ impl Resolver<'_> {
     /// What lets us in: a token, or a user with a password, or nothing.
     fn authorization(&mut self, destination: &Destination) -> Option<Authorization> {
         let bearer = self.secret("bearer", &destination.bearer_file, &destination.bearer_env);
-        let password = self.secret("password", &destination.password_file, &destination.password_env);
-        let given = |keys: &[&'static str]| {
-            keys.iter()
-                .find_map(|key| destination.place_of(key).map(|place| (*key, place)))
+        let Some((key, place)) = given(destination, &["bearer_file", "bearer_env"]) else {
+            return self.basic(destination);
         };
-        let bearer_given = given(&["bearer_file", "bearer_env"]);
-        let password_given = given(&["password_file", "password_env"]);
-        let user_given = given(&["user"]);
-        match (bearer_given, user_given, password_given) {
-            (None, None, None) => None,
-            (Some((key, place)), None, None) => {
-                let bearer = bearer?;
-                self.refuse_invisible(key, place, &bearer);
-                Some(Authorization::Bearer(bearer))
-            }
-            (None, Some((_, place)), Some(_)) => {
+        if let Some((other, place)) = given(destination, &["user", "password_file", "password_env"]) {
+            self.problem(
+                place,
+                format!("`{other}` and `{key}` are both given, and a request is let in by one; leave one out"),
+            );
+            return None;
+        }
+        let bearer = bearer?;
+        self.refuse_invisible(key, place, &bearer);
+        Some(Authorization::Bearer(bearer))
+    }
+
+    /// A user with a password, or nothing.
+    pub(super) fn basic(&mut self, destination: &Destination) -> Option<Authorization> {
+        let password = self.secret("password", &destination.password_file, &destination.password_env);
+        let user_given = given(destination, &["user"]);
+        match (user_given, given(destination, &["password_file", "password_env"])) {
+            (None, None) => None,
+            (Some((_, place)), Some(_)) => {
                 let user = destination.user.as_ref()?.value.0.clone();
                 // Basic authentication takes the first colon for the user's end.
                 if user.contains(':') {
@@ -153,26 +159,15 @@ impl Resolver<'_> {
                 let password = password?;
                 Some(Authorization::Basic { user, password })
             }
-            (None, Some((_, place)), None) => {
+            (Some((_, place)), None) => {
                 self.problem(
                     place,
                     "`user` without a password: add `password_file` or `password_env`",
                 );
                 None
             }
-            (None, None, Some((key, place))) => {
+            (None, Some((key, place))) => {
                 self.problem(place, format!("`{key}` without a user: add `user`"));
-                None
-            }
-            (Some((bearer_key, _)), user, password) => {
-                if let Some((key, place)) = user.or(password) {
-                    self.problem(
-                        place,
-                        format!(
-                            "`{key}` and `{bearer_key}` are both given, and a request is let in by one; leave one out"
-                        ),
-                    );
-                }
                 None
             }
         }
@@ -189,4 +184,10 @@ impl Resolver<'_> {
             );
         }
     }
+}
+
+/// The first of some keys that a destination gives, and where.
+fn given<'d>(destination: &'d Destination, keys: &[&'static str]) -> Option<(&'static str, &'d Place)> {
+    keys.iter()
+        .find_map(|key| destination.place_of(key).map(|place| (*key, place)))
 }

@@ -12,6 +12,7 @@ use super::resolve::Settings;
 use super::resolver::Resolver;
 use super::section::Section;
 use super::tree::{self, Node, Value};
+use crate::definition::DefinitionFile;
 
 /// Where the configuration is looked for when nobody names one.
 const PLACES: [&str; 2] = ["config/feedgate.toml", "/etc/feedgate/feedgate.toml"];
@@ -77,6 +78,37 @@ pub fn load_state_dir(
     let state_dir = Resolver::new(&environment, &mut problems).absolute(&file.state_dir);
     if problems.is_empty() {
         return Ok(state_dir);
+    }
+    Err(wrong(path, problems))
+}
+
+/// Reads the files of event definitions, and the actions that destinations list, without a look at what else there is: they
+/// can be listed and mended where the secrets cannot be read.
+pub fn load_definition_files(
+    path: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<(Vec<DefinitionFile>, Vec<String>), ConfigError> {
+    let environment: Environment = environment.into_iter().collect();
+    let path = place(path, &environment)?;
+    let text = text_of(path.as_deref())?;
+    let mut root = tree::parse(&text).map_err(|problems| wrong(path.clone(), problems))?;
+    tree::overlay(&mut root, &environment);
+    // What is wrong with a destination is not asked here, and its secrets are not read.
+    let everything: super::File = read(&root, &mut Vec::new());
+    let lists = everything
+        .destination
+        .value
+        .into_iter()
+        .filter_map(|destination| destination.actions);
+    let actions: Vec<String> = lists.flat_map(|list| list.value.0).collect();
+    if let Value::Table(entries) = &mut root.value {
+        entries.retain(|entry| entry.key == "definitions");
+    }
+    let mut problems = Vec::new();
+    let file: super::File = read(&root, &mut problems);
+    let (files, _) = Resolver::new(&environment, &mut problems).definition_files(&file.definitions, path.as_deref());
+    if problems.is_empty() {
+        return Ok((files, actions));
     }
     Err(wrong(path, problems))
 }

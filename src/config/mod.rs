@@ -10,6 +10,7 @@
 pub mod resolve;
 
 mod bento; // what a destination at Bento needs
+mod capillary; // what a destination at Capillary needs
 mod definitions; // what events must look like
 mod destinations; // each destination, and that none is in another's way
 mod form; // durations, sizes, names: a value becomes what it means, or says what is wanted
@@ -32,7 +33,7 @@ use std::time::Duration;
 
 use form::{Bytes, Count, Currency, Name, RelativeDir, SiteUuid, Strings, Text};
 use header::{HeaderName, HeaderValue, Status};
-use resolve::{After, MaxRejected, Packaging, Start, StatusMeaning, WithoutEmail};
+use resolve::{After, KeepPeople, MaxRejected, Packaging, Start, StatusMeaning, WithoutDefinition, WithoutEmail};
 use section::{Section, section};
 use table::{EntryPlace, Label, Table, Tags};
 use url::Url;
@@ -43,10 +44,10 @@ use crate::definition::UnknownEvents;
 use crate::feed::DuplicateKeys;
 
 pub use definitions::read_file;
-pub use load::{load_state_dir, place};
+pub use load::{load_definition_files, load_state_dir, place};
 pub use problem::{ConfigError, Place, Problem};
 pub use section::Written;
-pub use web_url::is_this_machine;
+pub use web_url::{is_this_machine, web_base};
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -74,6 +75,8 @@ section! {
         spool: Spool = Spool::default(),
         /// The import status log, `imports.jsonl` in `state_dir`.
         import_log: ImportLog = ImportLog::default(),
+        /// Who the events are about.
+        people: People = People::default(),
     }
 }
 
@@ -146,12 +149,13 @@ section! {
         /// says otherwise.
         name: Name,
         /// `sqlite` (a database of events), `file` (a file per import), `console` (a line per event), `http` (any URL that
-        /// takes a POST) or `bento` (Bento's batch API). Required.
+        /// takes a POST), `bento` (Bento's batch API) or `capillary` (a webhook of Capillary's). Required.
         r#type: Kind,
         /// The database of a `sqlite`, the directory of a `file`. If not given: `<state_dir>/<name>.db`, `<state_dir>/<name>`.
         path: PathBuf,
         /// Where it begins when it is new: with the `oldest` import that is kept, or with what comes from `now` on. If not
-        /// given: `oldest` for `sqlite` and `file`, `now` for `console`, `http` and `bento`.
+        /// given: `oldest` for `sqlite` and `file`, `now` for `console`, `http`, `bento` and
+        /// `capillary`.
         start: Start,
         /// The name it had before: it goes on where that one was.
         was: Name,
@@ -159,6 +163,8 @@ section! {
         events: Strings,
         /// Only events of these sources; all if not given.
         sources: Strings,
+        /// Only events whose definition names one of these actions, as it was when they were imported; all if not given.
+        actions: Strings,
         /// What events are called there: the event's name as the feed gives it, the name there. Others keep theirs.
         rename: Table<Label, Label> = Table::default(),
         /// With so many dead letters the destination is barred, until somebody has looked at them; 1 to 10,000,000.
@@ -172,11 +178,11 @@ section! {
         /// given.
         compression: Compression,
         /// For `http`: where batches are posted to, `https://host/path`; required. For `bento`: the API's base, if it is not
-        /// Bento's own.
+        /// Bento's own. For `capillary`: the webhook (`webHookUri`); required.
         url: WebUrl,
-        /// For `http` and `bento`: a file of PEM certificates that are trusted instead of the system's.
+        /// For `http`, `bento` and `capillary`: a file of PEM certificates that are trusted instead of the system's.
         ca_file: PathBuf,
-        /// For `http` and `bento`: deadline for one request, from connecting to the answer's last byte; 1 s to 10 min.
+        /// For `http`, `bento` and `capillary`: deadline for one request, from connecting to the answer's last byte; 1 s to 10 min.
         timeout: Duration = 30 * SECOND,
         /// For `http` and `bento`: most events to a request. If not given: 1,000 for `http` (1 to 10,000), 100 for `bento` (1
         /// to 1,000).
@@ -191,11 +197,11 @@ section! {
         bearer_file: PathBuf,
         /// For `http`: the environment variable that holds that token.
         bearer_env: Text,
-        /// For `http`: the user of `Authorization: Basic`.
+        /// For `http` and `capillary`: the user of `Authorization: Basic`.
         user: Text,
-        /// For `http`: a file that holds the user's password.
+        /// For `http` and `capillary`: a file that holds the user's password.
         password_file: PathBuf,
-        /// For `http`: the environment variable that holds the user's password.
+        /// For `http` and `capillary`: the environment variable that holds the user's password.
         password_env: Text,
         /// For `http`: a file that holds the key of the HMAC-SHA256 signature; not signed if not given.
         signing_key_file: PathBuf,
@@ -218,7 +224,8 @@ section! {
         batch_per_hour: Count = Count(500),
         /// For `bento`: calls to `fetch/…` in any hour, of all destinations of the site together; 1 to 1,000,000.
         fetch_per_hour: Count = Count(3_600),
-        /// For `bento`: calls that may follow each other at once; beyond them they are spread over the hour; 1 to 1,000.
+        /// For `bento` and `capillary`: calls that may follow each other at once; beyond them they are spread over the hour; 1
+        /// to 1,000.
         burst: Count = Count(10),
         /// For `bento`: what becomes of an event of somebody whose e-mail address is not known: `hold` it until it is,
         /// `refuse` it as a dead letter, or `drop` it.
@@ -236,6 +243,23 @@ section! {
         /// For `bento`: the fields that an event sets for a person: the event's name as the feed gives it, and a table of field
         /// and place in the entry.
         set_fields: Table<Label, Table<Label, EntryPlace>> = Table::default(),
+        /// For `capillary`: what becomes of an event that has no definition: `refuse` it as a dead letter, or `drop` it.
+        without_definition: WithoutDefinition = WithoutDefinition::Refuse,
+        /// For `capillary`: what becomes of an event that lacks the identifier its definition asks for: `hold` it, `refuse` it
+        /// as a dead letter, or `drop` it.
+        without_identifier: WithoutEmail = WithoutEmail::Hold,
+        /// For `capillary`: the till that events are of which name none; the webhook's own if not given.
+        till_code: Text,
+        /// For `capillary`: sent with each event as `orgResolver`: `type`, `childOrgId`, `tillCode`.
+        org_resolver: Table<Label, Text> = Table::default(),
+        /// For `capillary`: requests in any hour, 1 to 1,000,000; no limit if not given.
+        requests_per_hour: Count,
+        /// For `capillary`: where definitions are pushed to, `https://host`; `/v2/events` is added.
+        api_url: WebUrl,
+        /// For `capillary`: a file that holds the OAuth token for that; the user and the password if not given.
+        token_file: PathBuf,
+        /// For `capillary`: the environment variable that holds that token.
+        token_env: Text,
     }
 }
 
@@ -292,6 +316,15 @@ section! {
     }
 }
 
+section! {
+    /// Who the events are about: ids, e-mail addresses and business units, as feeds bring them together.
+    pub struct People in "people" {
+        /// Whether they are kept up to date while the daemon runs: `auto` (where a destination needs them, such as `bento`, or a
+        /// user feed was imported), `always`, or `never`. `feedgate people` reads on by itself where they are not.
+        keep: KeepPeople = KeepPeople::Auto,
+    }
+}
+
 /// Every section and the keys it knows, in the order they are documented: for the test that holds `example.toml` complete.
 pub fn keys() -> Vec<(&'static str, Vec<&'static str>)> {
     fn of<S: Section>() -> (&'static str, Vec<&'static str>) {
@@ -305,5 +338,6 @@ pub fn keys() -> Vec<(&'static str, Vec<&'static str>)> {
         of::<DefinitionRules>(),
         of::<Spool>(),
         of::<ImportLog>(),
+        of::<People>(),
     ]
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use super::capillary::{ApiSettings, CapillarySettings, WithoutDefinition};
 use super::url::Url;
 use super::web_url::without_query;
 use crate::definition::{Definitions, UnknownEvents};
@@ -48,6 +49,8 @@ pub struct Settings {
     pub spool: SpoolSettings,
     /// The import status log.
     pub import_log: ImportLogSettings,
+    /// Whether people are kept.
+    pub people: KeepPeople,
 }
 
 /// What events must look like.
@@ -247,6 +250,8 @@ pub struct DestinationSettings {
     pub events: Vec<String>,
     /// Only events of these sources; empty: all.
     pub sources: Vec<String>,
+    /// Only events whose definition names one of these actions, as it was when they were imported; empty: all.
+    pub actions: Vec<String>,
     /// What events are called at this destination: name as given, name there. Others keep theirs.
     pub rename: Vec<(String, String)>,
     /// With so many dead letters the destination is barred, until somebody has looked at them.
@@ -278,6 +283,8 @@ pub enum DestinationKind {
     Http(Box<HttpSettings>),
     /// Bento's batch API.
     Bento(Box<BentoSettings>),
+    /// A webhook of Capillary's.
+    Capillary(Box<CapillarySettings>),
 }
 
 /// The form of a `file` destination's files.
@@ -298,6 +305,17 @@ pub struct Endpoint {
     pub roots: Option<String>,
     /// Deadline for one request, from connecting to the last byte of the answer.
     pub timeout: Duration,
+}
+
+impl Endpoint {
+    /// An URL of which nothing else was said.
+    pub fn plain(url: String) -> Endpoint {
+        Endpoint {
+            url,
+            roots: None,
+            timeout: Duration::from_secs(30),
+        }
+    }
 }
 
 /// Without the URL's query, which may hold a secret, and without the text of the certificates, which nobody wants to read.
@@ -438,8 +456,20 @@ impl DestinationKind {
             DestinationKind::Console => "console",
             DestinationKind::Http(_) => "http",
             DestinationKind::Bento(_) => "bento",
+            DestinationKind::Capillary(_) => "capillary",
         }
     }
+}
+
+/// Whether people are kept up to date while the daemon runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeepPeople {
+    /// Whether or not something needs them.
+    Always,
+    /// Where a destination needs them, or a user feed was imported.
+    Auto,
+    /// `feedgate people` alone reads them.
+    Never,
 }
 
 /// Where a new destination begins.

@@ -10,7 +10,9 @@ use std::time::Duration;
 use super::form::{Bytes, Count, Name};
 use super::load::Environment;
 use super::problem::{Place, Problem};
-use super::resolve::{DestinationSettings, ImportLogSettings, LimitSettings, Settings, SpoolSettings};
+use super::resolve::{
+    DestinationKind, DestinationSettings, ImportLogSettings, LimitSettings, Settings, SourceSettings, SpoolSettings,
+};
 use super::section::Written;
 use super::{File, GIB, KIB, Limits, TIB};
 
@@ -48,8 +50,9 @@ impl<'a> Resolver<'a> {
                 .iter()
                 .filter_map(|destination| destination.name.as_ref()),
         );
-        let sources = file.source.value.iter().map(|source| self.source(source)).collect();
-        let destinations: Vec<DestinationSettings> = file
+        let sources: Vec<SourceSettings> = file.source.value.iter().map(|source| self.source(source)).collect();
+        self.refuse_shared_roots(&file.source.value, &sources);
+        let mut destinations: Vec<DestinationSettings> = file
             .destination
             .value
             .iter()
@@ -58,14 +61,23 @@ impl<'a> Resolver<'a> {
         self.refuse_shared_paths(&file.destination.value, &destinations, &state_dir);
         self.refuse_stolen_names(&file.destination.value);
         self.refuse_disputed_budgets(&file.destination.value, &destinations);
+        let actions: Vec<String> = destinations
+            .iter()
+            .flat_map(|destination| destination.actions.clone())
+            .collect();
+        let definitions = self.definitions(&file.definitions, path, &actions);
+        for destination in &mut destinations {
+            if let DestinationKind::Capillary(capillary) = &mut destination.kind {
+                capillary.definitions.clone_from(&definitions.definitions);
+            }
+        }
         let spool = &file.spool.value;
         let import_log = &file.import_log.value;
         Settings {
             sources,
             destinations,
             limits: self.limits(&file.limits.value),
-            // Of the actions, destinations list none yet.
-            definitions: self.definitions(&file.definitions, path, &[]),
+            definitions,
             spool: SpoolSettings {
                 retention: spool.retention.value,
                 max_lag: spool.max_lag.value,
@@ -76,6 +88,7 @@ impl<'a> Resolver<'a> {
                 rotate_bytes: self.size("rotate", &import_log.rotate, 64 * KIB..=TIB),
                 keep: self.count("keep", &import_log.keep, 0..=10_000) as usize,
             },
+            people: file.people.value.keep.value,
             state_dir,
         }
     }

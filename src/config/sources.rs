@@ -155,6 +155,25 @@ impl Resolver<'_> {
         }
     }
 
+    /// Two sources of one root would import every archive twice: to the ledger they are two.
+    pub(super) fn refuse_shared_roots(&mut self, written: &[Source], sources: &[SourceSettings]) {
+        for (n, source) in sources.iter().enumerate() {
+            let Some(url) = &written[n].url else { continue };
+            if let Some(other) = sources[..n]
+                .iter()
+                .find(|other| same_root(&other.location, &source.location))
+            {
+                self.problem(
+                    &url.place,
+                    format!(
+                        "source `{}` has the same root, and every archive in it would be imported twice; leave one out",
+                        other.name
+                    ),
+                );
+            }
+        }
+    }
+
     fn host_keys(&mut self, keys: &Written<Strings>) -> Vec<String> {
         let mut pins = Vec::new();
         for key in &keys.value.0 {
@@ -164,6 +183,19 @@ impl Resolver<'_> {
             }
         }
         pins
+    }
+}
+
+/// Whether two places are one, as far as their spelling tells.
+fn same_root(one: &Location, other: &Location) -> bool {
+    match (one, other) {
+        (Location::Sftp(one), Location::Sftp(other)) => {
+            one.host.eq_ignore_ascii_case(&other.host)
+                && (one.port, &one.user) == (other.port, &other.user)
+                && one.root.trim_end_matches('/') == other.root.trim_end_matches('/')
+        }
+        (Location::Local { dir }, Location::Local { dir: other }) => dir.components().eq(other.components()),
+        _ => false,
     }
 }
 

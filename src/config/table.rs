@@ -10,7 +10,7 @@ use super::section::{Form, Scalar, Written};
 use super::tree::{Node, Value};
 
 /// Every key of a destination whose value is a [`Table`].
-pub(super) const TABLES: [&str; 8] = [
+pub(super) const TABLES: [&str; 9] = [
     "rename",
     "headers",
     "header_files",
@@ -19,6 +19,7 @@ pub(super) const TABLES: [&str; 8] = [
     "profile",
     "tags",
     "set_fields",
+    "org_resolver",
 ];
 
 /// Longest name of an event, as the feed has it; and of a field or a tag.

@@ -73,6 +73,18 @@ impl WebUrl {
     }
 }
 
+/// The base of an API, as somebody typed it: without a query, not to be read on the way. `Err` says what is wrong with it.
+pub fn web_base(text: &str) -> Result<String, String> {
+    let url = WebUrl::parse(text).map_err(|error| error.to_string())?;
+    if url.is_exposed {
+        return Err("`http://` would show what lets us in to everyone on the way; write `https://`".to_owned());
+    }
+    if url.has_query {
+        return Err("an API's base has no query".to_owned());
+    }
+    Ok(url.text.trim_end_matches('/').to_owned())
+}
+
 /// Path and query hold only what RFC 3986 lets stand there.
 fn check_path(path: &str) -> Result<(), UrlError> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(&byte);

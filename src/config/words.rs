@@ -1,7 +1,7 @@
 //! Values that are one word of a few: types, policies, formats. Each word stands here once, beside what it means.
 
 use super::form::digits;
-use super::resolve::{After, Packaging, Start, StatusMeaning, WithoutEmail};
+use super::resolve::{After, KeepPeople, Packaging, Start, StatusMeaning, WithoutDefinition, WithoutEmail};
 use super::section::Scalar;
 use super::tree::{Node, Value};
 use crate::definition::UnknownEvents;
@@ -20,18 +20,21 @@ pub enum Kind {
     Http,
     /// `bento`
     Bento,
+    /// `capillary`
+    Capillary,
 }
 
-const KINDS: [(&str, Kind); 5] = [
+const KINDS: [(&str, Kind); 6] = [
     ("sqlite", Kind::Sqlite),
     ("file", Kind::File),
     ("console", Kind::Console),
     ("http", Kind::Http),
     ("bento", Kind::Bento),
+    ("capillary", Kind::Capillary),
 ];
 
 /// Types that are planned, and that people will try.
-const KINDS_LATER: [&str; 4] = ["postgres", "nats", "kafka", "capillary"];
+const KINDS_LATER: [&str; 3] = ["postgres", "nats", "kafka"];
 
 impl Kind {
     /// As the configuration spells it.
@@ -76,6 +79,19 @@ impl Scalar for UnknownEvents {
     }
 }
 
+impl Scalar for KeepPeople {
+    fn read(node: &Node) -> Result<KeepPeople, String> {
+        one_of(
+            node,
+            &[
+                ("auto", KeepPeople::Auto),
+                ("always", KeepPeople::Always),
+                ("never", KeepPeople::Never),
+            ],
+        )
+    }
+}
+
 impl Scalar for After {
     fn read(node: &Node) -> Result<After, String> {
         one_of(
@@ -113,6 +129,15 @@ impl Scalar for WithoutEmail {
                 ("refuse", WithoutEmail::Refuse),
                 ("drop", WithoutEmail::Drop),
             ],
+        )
+    }
+}
+
+impl Scalar for WithoutDefinition {
+    fn read(node: &Node) -> Result<WithoutDefinition, String> {
+        one_of(
+            node,
+            &[("refuse", WithoutDefinition::Refuse), ("drop", WithoutDefinition::Drop)],
         )
     }
 }
@@ -246,7 +271,7 @@ mod tests {
             let wanted = Kind::read(&from_file(&format!("'{word}'"))).unwrap_err();
             assert_eq!(
                 wanted,
-                "this version does not have it yet; it has \"sqlite\", \"file\", \"console\", \"http\" and \"bento\""
+                "this version does not have it yet; it has \"sqlite\", \"file\", \"console\", \"http\", \"bento\" and \"capillary\""
             );
         }
     }

@@ -75,7 +75,10 @@ impl World {
             let Some(row) = self.ledger.destination(&destination.name).await? else {
                 continue;
             };
-            let gap = self.ledger.gap(row.cursor.seq, destination.sources.clone()).await?;
+            let gap = self
+                .ledger
+                .gap(row.cursor.seq, &destination.name, destination.sources.clone())
+                .await?;
             if let Some(gap) = gap {
                 tracing::warn!(
                     destination = destination.name,

@@ -1,4 +1,4 @@
-//! Wiring: a task for each source, a task for each destination, the log, the heartbeat, retention; and shutdown.
+//! Wiring: a task for each source, a task for each destination, people, the log, the heartbeat, retention; and shutdown.
 //!
 //! The two loops never call each other: intake tells [`Notify`] that something was committed, and delivery looks. A task that
 //! fails holds up no other. Shutdown is a token that everything long-running listens to: what is in hand is finished if that
@@ -14,10 +14,12 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::resolve::{DestinationSettings, ImportLogSettings, Location, Settings, SourceSettings};
+use crate::config::resolve::{DestinationSettings, ImportLogSettings, KeepPeople, Location, Settings, SourceSettings};
 use crate::delivery::{self, Delivery};
+use crate::destination::{self, Needs};
 use crate::intake::{Intake, Readers, Trouble, backoff};
 use crate::ledger::{Ledger, LedgerError, now};
+use crate::people::Follower;
 use crate::source::{LocalSource, SftpSource, Source};
 use crate::spool::Spool;
 use crate::unique::{Spill, Unique};
@@ -29,6 +31,7 @@ mod keeping; // what stays in the spool, and what is swept
 mod lock;
 mod once;
 mod reload;
+mod requests;
 
 use heartbeat::Heartbeat;
 pub use heartbeat::{HEARTBEAT_AGE_MAX, heartbeat_age};
@@ -36,6 +39,7 @@ use import_log::ImportLog;
 pub use lock::{LockError, StateLock};
 pub use once::{Once, once};
 pub use reload::Reload;
+pub use requests::clear_by_hand;
 
 /// First and longest wait before a source in trouble is tried again.
 const SOURCE_BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
@@ -112,6 +116,14 @@ impl World {
         for destination in &settings.destinations {
             self.ledger.register(delivery::registration(destination), now()).await?;
         }
+        let is_needed = |settings: &DestinationSettings| destination::needs(settings) != Needs::Nothing;
+        let keep = match settings.people {
+            KeepPeople::Auto if settings.destinations.iter().any(is_needed) => KeepPeople::Always,
+            keep => keep,
+        };
+        self.ledger.keep_people(keep).await?;
+        // Whoever follows the log may have something to do now.
+        self.committed.notify_waiters();
         Ok(())
     }
 
@@ -136,6 +148,20 @@ impl World {
         let stop = CancellationToken::new();
         let task = tokio::spawn(log.run(stop.clone()));
         Running { settings, stop, task }
+    }
+
+    fn start_people(&self, stop: &CancellationToken) -> Running<()> {
+        let stop = stop.child_token();
+        let task = tokio::spawn(self.follower().run(self.committed.clone(), stop.clone()));
+        Running {
+            settings: (),
+            stop,
+            task,
+        }
+    }
+
+    fn follower(&self) -> Follower {
+        Follower::new(self.ledger.clone(), self.spool.dir())
     }
 
     fn delivery(&self, destination: &DestinationSettings) -> Delivery {
@@ -185,9 +211,11 @@ pub async fn run(mut settings: Settings, mut reload: Reload, stop: CancellationT
     );
     warn_of_oddities(&settings);
     let mut log = world.start_log(settings.import_log);
+    let mut people = world.start_people(&stop);
     let mut readers = Readers::new(settings.limits.concurrent_imports);
     let mut sources = HashMap::new();
     let mut destinations = HashMap::new();
+    let mut requests = world.start_requests(&stop);
     let mut next_prune = tokio::time::Instant::now() + HEARTBEAT;
     take_over(&world, &settings, &readers, &stop, &mut sources, &mut destinations).await;
     loop {
@@ -201,6 +229,14 @@ pub async fn run(mut settings: Settings, mut reload: Reload, stop: CancellationT
                 if log.task.is_finished() {
                     tracing::error!("the import status log ended by a defect of feedgate, and is begun anew; please report it");
                     log = world.start_log(settings.import_log);
+                }
+                if people.task.is_finished() {
+                    tracing::error!("the reading of people ended by a defect of feedgate, and is begun anew; please report it");
+                    people = world.start_people(&stop);
+                }
+                if requests.task.is_finished() {
+                    tracing::error!("looking for requests ended by a defect of feedgate, and is begun anew; please report it");
+                    requests = world.start_requests(&stop);
                 }
                 if ended > 0 {
                     tracing::error!(tasks = ended, "tasks ended by a defect of feedgate, and are begun anew; please report it");
@@ -239,7 +275,12 @@ pub async fn run(mut settings: Settings, mut reload: Reload, stop: CancellationT
         }
     }
     tracing::info!("stopping");
-    tokio::join!(end_all(&mut sources), end_all(&mut destinations));
+    tokio::join!(
+        end_all(&mut sources),
+        end_all(&mut destinations),
+        people.end(TASK_END_MAX),
+        requests.end(TASK_END_MAX)
+    );
     // The last to end: what is said at the end is written too.
     log.end(LOG_END_MAX).await;
     heartbeat.end();

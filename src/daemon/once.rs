@@ -33,6 +33,8 @@ pub struct Once {
     pub sources_in_trouble: Vec<(String, String)>,
     /// Destinations that could not be done, and why.
     pub destinations_in_trouble: Vec<(String, String)>,
+    /// Why people could not be read.
+    pub people_in_trouble: Option<String>,
     /// Events delivered in this pass, to all destinations together.
     pub delivered: u64,
     /// Whether it was told to stop, and so may have left something undone.
@@ -84,6 +86,13 @@ pub async fn once(settings: &Settings, stop: CancellationToken) -> anyhow::Resul
             .extend(trouble.map(|trouble| (name, trouble.to_string())));
     }
 
+    // Before anything is delivered: what is to be erased need not be sent first.
+    world.erasing().work(&stop).await?;
+    // Destinations that look people up do so when all of them are read.
+    match world.follower().once(&stop).await {
+        Ok(()) => {}
+        Err(error) => report.people_in_trouble = Some(error.to_string()),
+    }
     let mut tasks = Vec::new();
     for destination in &settings.destinations {
         let delivery = world.delivery(destination);
@@ -110,6 +119,8 @@ pub async fn once(settings: &Settings, stop: CancellationToken) -> anyhow::Resul
         tokio::time::timeout(LOG_END_MAX, logging).await.ok();
         return Ok(report);
     }
+    // Once more, since all may be past whom an erasure was about.
+    world.erasing().work(&stop).await?;
     world.prune(settings, &mut elapsing).await?;
     logging.await?;
     // Once more, to learn whether all of it was written.

@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::Field;
-use super::form::{At, Form, meant};
 use super::kind::{FieldType, IdentifierType};
 use super::problem::ATTRIBUTE_INVALID;
+use super::reader::{At, Form, meant};
 use super::value::Pattern;
 
 const KNOWN: [&str; 7] = [

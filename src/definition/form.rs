@@ -3,16 +3,13 @@
 //! Everything that is wrong is told at once, each with its place: whoever mends a file wants to hear of all six. What is odd,
 //! and harms nobody here, is a warning. Keys that the vendor shows when a definition is read back are let pass.
 
-use std::ops::Range;
-
-use super::json::{elements, members};
-use super::kind::{FieldType, letters};
-use super::path::{Path, push_key};
-use super::problem::*;
+use super::kind::FieldType;
+use super::path::Path;
+use super::problem::{ACTIONS_INVALID, ATTRIBUTE_INVALID, EVENT_NAME_INVALID, FIELD_TYPE_INVALID, Problem};
+use super::reader::{At, Form, Read, meant};
 use super::tree::Node;
-use super::value::text_of;
+use super::twins::Twins;
 use super::{ACTIVE_MAX, Definition, DefinitionFile, FIELDS_MAX, Field, VENDOR_ACTIONS};
-use crate::feed::place_in;
 
 /// Most characters of a field's name, as the vendor has it.
 const FIELD_NAME_CHARS_MAX: usize = 50;
@@ -32,14 +29,6 @@ const SHOWN: [&str; 9] = [
     "standardEvent",
     "transformerMappings",
 ];
-
-/// What reading files came to.
-#[derive(Default)]
-pub(super) struct Read {
-    pub definitions: Vec<Definition>,
-    pub problems: Vec<Problem>,
-    pub warnings: Vec<Problem>,
-}
 
 /// Reads files. `known_actions`: what is known besides the vendor's; `None`: whatever is there is known.
 pub(super) fn read(files: &[DefinitionFile], known_actions: Option<&[String]>) -> Read {
@@ -73,70 +62,6 @@ pub(super) fn read(files: &[DefinitionFile], known_actions: Option<&[String]>) -
     }
     read.definitions = named.into_iter().map(|(definition, ..)| definition).collect();
     read
-}
-
-/// No two definitions may have the same name, or lay claim to the same events of a feed.
-#[derive(Default)]
-struct Twins {
-    /// What is claimed (a name, names in feeds, the letters of names), by which definition, where.
-    seen: Vec<(String, String)>,
-}
-
-impl Twins {
-    fn meet(&mut self, definition: &Definition, name: &str, place: &Problem, read: &mut Read) {
-        let mut claims = vec![format!("name {name}")];
-        match definition.feed_events.is_empty() {
-            true => claims.push(format!("letters {}", letters(name).collect::<String>())),
-            false => claims.extend(definition.feed_events.iter().map(|event| format!("event {event}"))),
-        }
-        for claim in claims {
-            let Some((_, other)) = self.seen.iter().find(|(seen, _)| *seen == claim) else {
-                self.seen
-                    .push((claim, format!("`{name}` at {}:{}", place.file, place.line)));
-                continue;
-            };
-            let (what, _) = claim.split_once(' ').unwrap_or_default();
-            let (message, hint) = match what {
-                "name" => (
-                    format!("the event `{name}` is defined already: {other}"),
-                    "remove one of the two, or give it another eventName",
-                ),
-                _ => (
-                    format!("`{name}` and {other} are both for the same events of a feed"),
-                    "say in `feed.event` of each which events it is for",
-                ),
-            };
-            read.problems
-                .push(place.clone().saying(Some(EVENT_EXISTS), message, hint));
-            return;
-        }
-    }
-}
-
-impl Problem {
-    fn saying(self, code: Option<u16>, message: impl Into<String>, hint: &str) -> Problem {
-        Problem {
-            code,
-            message: message.into(),
-            hint: hint.to_owned(),
-            ..self
-        }
-    }
-}
-
-/// A value in a file.
-#[derive(Debug, Clone)]
-pub(super) struct At {
-    pub range: Range<usize>,
-    pub pointer: String,
-}
-
-/// A file that is being read.
-pub(super) struct Form<'a> {
-    file: &'a str,
-    pub text: &'a str,
-    known_actions: Option<&'a [String]>,
-    read: &'a mut Read,
 }
 
 impl Form<'_> {
@@ -192,13 +117,11 @@ impl Form<'_> {
     }
 
     fn definition(&mut self, at: &At) -> Option<(Definition, String, Problem)> {
-        let Some(keys) = self.object(
+        let keys = self.object(
             at,
             "a definition",
             "{\"eventName\": …, \"actions\": […], \"fields\": […]}",
-        ) else {
-            return None;
-        };
+        )?;
         let known = ["eventName", "actions", "description", "fields", "feed"];
         self.look_for_slips(&keys, &known, &SHOWN);
         let get = |name: &str| keys.iter().find(|(key, _)| key == name).map(|(_, at)| at.clone());
@@ -487,111 +410,5 @@ impl Form<'_> {
                 }
             }
         }
-    }
-
-    /// The members of an object; each key once.
-    pub fn object(&mut self, at: &At, what: &str, form: &str) -> Option<Vec<(String, At)>> {
-        let text = self.text.as_bytes();
-        if text[at.range.start] != b'{' {
-            self.wrong(
-                at,
-                Some(ATTRIBUTE_INVALID),
-                format!("{what} is no object"),
-                &format!("write {form}"),
-            );
-            return None;
-        }
-        let mut keys: Vec<(String, At)> = Vec::new();
-        for member in members(text, at.range.start) {
-            let quoted = &self.text[member.name.start - 1..member.name.end + 1];
-            let key = text_of(quoted).unwrap_or_default().into_owned();
-            let mut pointer = at.pointer.clone();
-            push_key(&mut pointer, &key);
-            let at = At {
-                range: member.value,
-                pointer,
-            };
-            if keys.iter().any(|(other, _)| *other == key) {
-                self.wrong(&at, None, format!("`{key}` is there twice"), "remove one of the two");
-                continue;
-            }
-            keys.push((key, at));
-        }
-        Some(keys)
-    }
-
-    pub fn elements(&self, at: &At) -> Vec<At> {
-        let found = elements(self.text.as_bytes(), at.range.start).enumerate();
-        found
-            .map(|(index, range)| At {
-                range,
-                pointer: format!("{}/{index}", at.pointer),
-            })
-            .collect()
-    }
-
-    /// A string's text.
-    pub fn text(&self, at: &At) -> Option<String> {
-        let written = &self.text[at.range.clone()];
-        let text = written.starts_with('"').then(|| text_of(written))??;
-        Some(text.into_owned())
-    }
-
-    /// Keys that nobody knows: a slip is a problem, whatever else is there a warning.
-    pub fn look_for_slips(&mut self, keys: &[(String, At)], known: &[&str], let_pass: &[&str]) {
-        for (key, at) in keys {
-            if known.contains(&key.as_str()) || let_pass.contains(&key.as_str()) {
-                continue;
-            }
-            match meant(key, known.iter().copied()) {
-                meant if meant.is_empty() => {
-                    self.odd(
-                        at,
-                        None,
-                        format!("`{key}` is no key that is known here"),
-                        "it is not looked at",
-                    );
-                }
-                meant => {
-                    let message = format!("there is no key `{key}`{meant}");
-                    self.wrong(at, Some(ATTRIBUTE_INVALID), message, "mend it, or remove it");
-                }
-            }
-        }
-    }
-
-    pub fn wrong(&mut self, at: &At, code: Option<u16>, message: impl Into<String>, hint: &str) {
-        let problem = self.problem(at, code, message, hint);
-        self.read.problems.push(problem);
-    }
-
-    pub fn odd(&mut self, at: &At, code: Option<u16>, message: impl Into<String>, hint: &str) {
-        let problem = self.problem(at, code, message, hint);
-        self.read.warnings.push(problem);
-    }
-
-    fn problem(&self, at: &At, code: Option<u16>, message: impl Into<String>, hint: &str) -> Problem {
-        let place = place_in(self.text, at.range.start);
-        Problem {
-            code,
-            file: self.file.to_owned(),
-            line: place.line,
-            column: place.column,
-            pointer: at.pointer.clone(),
-            message: message.into(),
-            hint: hint.to_owned(),
-        }
-    }
-}
-
-/// `, did you mean …?`, if a name is so near that it must have been meant.
-pub(super) fn meant<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> String {
-    let name = name.to_lowercase();
-    let near = known.map(|known| (strsim::damerau_levenshtein(&name, &known.to_lowercase()), known));
-    match near.min_by_key(|(distance, _)| *distance) {
-        Some((distance, known)) if distance <= 1 + name.len() / 5 && distance < known.len() => {
-            format!("; is `{known}` meant?")
-        }
-        _ => String::new(),
     }
 }

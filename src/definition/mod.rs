@@ -6,13 +6,15 @@
 //!
 //! | in reading order | |
 //! |---|---|
-//! | `form`, `attributes`, `problem` | the files; what is wrong with them, and where |
+//! | `form`, `attributes`, `twins` | the files, and what they must not say |
+//! | `reader`, `problem` | values with their places; what is wrong, and where |
 //! | `kind`, `path` | the vendor's words; where a field lies in an entry |
 //! | `tree`, `json` | the paths of a definition as one tree; an entry's text, passed along it |
 //! | `hold`, `value`, `date` | an entry against its definition: what breaks it, and the parts of its unique key |
 //! | `words` | the same in sentences, with pointers and places |
 //! | `canonical` | a set as text, for the ledger and for the vendor |
 //! | `example` | an entry made up after a definition |
+//! | `values`, `infer` | the values of an entry; a draft of definitions from a sample |
 //!
 //! Text in, values out: this room knows `feed`, and has not heard of zip, SFTP, SQL, configuration or the clock.
 
@@ -22,12 +24,16 @@ mod date;
 mod example;
 mod form;
 mod hold;
+pub mod infer;
 mod json;
 mod kind;
 mod path;
 mod problem;
+mod reader;
 mod tree;
+mod twins;
 mod value;
+mod values;
 mod words;
 
 #[cfg(test)]
@@ -91,7 +97,7 @@ pub struct Definition {
     pub fields: Vec<Field>,
     /// What it is called in feeds; if empty, whatever has the letters and digits of its name.
     pub feed_events: Vec<String>,
-    /// The files, one entry's place in them: where it was written, for messages.
+    /// The file that it was read from, for messages.
     pub file: String,
     tree: tree::Node,
 }
@@ -162,11 +168,16 @@ impl Definitions {
             let names = definition.feed_events.clone();
             names.into_iter().map(move |name| (name, at))
         };
-        let sensitive = all.iter().flat_map(|definition| &definition.fields);
-        let sensitive = sensitive.filter(|field| field.sensitive).map(|field| field.path.leaf());
+        let hidden = || {
+            let fields = all.iter().flat_map(|definition| &definition.fields);
+            // By whatever a customer is known, it is shown no more than an e-mail address or an id.
+            let is_hidden = |field: &&Field| field.sensitive || field.kind == FieldType::Customer;
+            fields.filter(is_hidden).map(|field| &field.path)
+        };
+        let around = hidden().flat_map(|path| path.keys().filter(move |key| *key != path.leaf()));
         Ok(Definitions {
             by_feed_event: all.iter().enumerate().flat_map(named).collect(),
-            sensitive: Sensitive::of(sensitive),
+            sensitive: Sensitive::of(hidden().map(Path::leaf), around),
             warnings: read.warnings,
             hash: canonical::hash(&canonical),
             canonical,
@@ -203,7 +214,7 @@ impl Definitions {
         self.all.is_empty()
     }
 
-    /// The names in entries whose values nobody may see: the last keys of the paths of all sensitive fields.
+    /// The names in entries whose values nobody may see: the last keys of the paths of all sensitive fields, and of customers.
     pub fn sensitive(&self) -> &Sensitive {
         &self.sensitive
     }
@@ -277,17 +288,31 @@ impl Definition {
         values
     }
 
+    /// The values of an entry's sensitive fields, as text.
+    pub fn sensitive_values(&self, entry: &str) -> Vec<String> {
+        let values = self.sensitive_places(entry).into_iter().map(|at| &entry[at]);
+        values.filter_map(|value| Some(text_of(value)?.into_owned())).collect()
+    }
+
+    /// Where they lie, also those that do not count since their key is there again.
+    fn sensitive_places(&self, entry: &str) -> Vec<Range<usize>> {
+        let mut places = Vec::new();
+        if entry.starts_with('{') && self.fields.iter().any(|field| field.sensitive) {
+            tree::every(&self.tree, entry.as_bytes(), 0..entry.len(), &mut |node, at| {
+                if node.fields.iter().any(|&field| self.fields[field].sensitive) {
+                    places.push(at);
+                }
+            });
+        }
+        places
+    }
+
     /// An entry with the values of its sensitive fields masked, and nothing else changed.
     pub fn masked<'e>(&self, entry: &'e str) -> Cow<'e, str> {
-        if !entry.starts_with('{') || !self.fields.iter().any(|field| field.sensitive) {
+        let hidden = self.sensitive_places(entry);
+        if hidden.is_empty() {
             return Cow::Borrowed(entry);
         }
-        let mut hidden: Vec<Range<usize>> = Vec::new();
-        tree::every(&self.tree, entry.as_bytes(), 0..entry.len(), &mut |node, at| {
-            if node.fields.iter().any(|&field| self.fields[field].sensitive) {
-                hidden.push(at);
-            }
-        });
         let mut masked = String::with_capacity(entry.len());
         let mut shown = 0;
         for at in hidden {
@@ -300,7 +325,8 @@ impl Definition {
     }
 }
 
-/// Text that may be shown: a value of JSON as people know it.
+/// The JSON text of a value as a text: a string without its quotation marks and escapes, everything else as it is written.
+/// `None` if half of a character is in it.
 pub fn text_of(value: &str) -> Option<Cow<'_, str>> {
     value::text_of(value)
 }

@@ -48,3 +48,15 @@ impl fmt::Display for Problem {
         write!(f, "; {}", self.hint)
     }
 }
+
+impl Problem {
+    /// Something else about the same place.
+    pub(super) fn saying(self, code: Option<u16>, message: impl Into<String>, hint: &str) -> Problem {
+        Problem {
+            code,
+            message: message.into(),
+            hint: hint.to_owned(),
+            ..self
+        }
+    }
+}

@@ -58,7 +58,7 @@ fn the_vendors_example_is_sound() {
         ("mobile", true)
     );
     assert!(hotel.has_unique_key() && hotel.fields[1].required);
-    assert!(definitions.sensitive().covers("age"));
+    assert!(definitions.sensitive().covers("age") && definitions.sensitive().covers("mobile"));
     assert!(definitions.of("Hotel Bookings").is_none());
 }
 

@@ -29,7 +29,11 @@ impl Pattern {
             let built = RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).build();
             built.map_err(|error| match error {
                 regex::Error::CompiledTooBig(_) => "it stands for more than can be held".to_owned(),
-                error => error.to_string().lines().last().unwrap_or_default().trim().to_owned(),
+                error => {
+                    let said = error.to_string();
+                    let last = said.lines().last().unwrap_or_default().trim();
+                    last.trim_start_matches("error: ").to_owned()
+                }
             })
         };
         compile(written)?;

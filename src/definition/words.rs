@@ -116,8 +116,14 @@ fn unfit_in_words(field: &Field, unfit: Unfit) -> String {
     }
 }
 
-/// What a field is to be, with all that is asked of it.
-pub(super) fn wanted(field: &Field) -> String {
+impl Field {
+    /// What it is to be in an entry, with all that is asked of it.
+    pub fn wanted(&self) -> String {
+        wanted(self)
+    }
+}
+
+fn wanted(field: &Field) -> String {
     let mut wanted = match field.kind {
         FieldType::Enum => return format!("one of {}", possible(field)),
         FieldType::Date => date::WANTED.to_owned(),

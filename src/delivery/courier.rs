@@ -4,11 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::ahead::ReadAhead;
+use super::lookup::{Lookup, completed};
 use super::parcel::Parcel;
 use crate::destination::Receiver;
-use crate::destination::receiver::{Answer, Call};
-use crate::events::{self, Batch, EventsError, Names};
-use crate::ledger::{Ahead, Cursor, DueLetter, Import};
+use crate::destination::receiver::{Added, Answer, Call};
+use crate::events::{self, Batch, Event, EventsError, Names};
+use crate::ledger::people::{LookedUp, Who};
+use crate::ledger::{Ahead, Cursor, DueLetter, Import, LedgerError};
 
 /// Most events that are looked at for one parcel: where nearly all are left out, the cursor moves all the same.
 const LOOKED_AT_MAX: usize = 20_000;
@@ -24,6 +26,10 @@ pub(super) struct Courier {
     receiver: Box<dyn Receiver>,
     reader: ReadAhead,
     names: Arc<Names>,
+    /// What its entries lack.
+    pub(super) lookup: Lookup,
+    /// The people of what is ahead have not been read yet.
+    pub(super) waits_for_people: bool,
     /// Everything before this has its verdict.
     pub(super) at: Cursor,
     /// The parcel in hand.
@@ -32,26 +38,48 @@ pub(super) struct Courier {
     pub(super) limit: usize,
     /// Dead letters there are, as far as is known.
     pub(super) letters: u64,
+    /// The last request in the log when the ledger said what is ahead.
+    pub(super) asked: i64,
     /// Imports ahead, as the ledger said last.
     imports: VecDeque<Arc<Import>>,
     /// Events read ahead, the number of the next one, and where that is.
     batch: Option<(Batch, usize, Cursor)>,
 }
 
-/// An import that cannot be read again, and why.
-pub(super) type Unreadable = (Arc<Import>, EventsError);
+/// Why a parcel cannot be filled.
+pub(super) enum Unfilled {
+    /// An import cannot be read again, and why.
+    Unreadable(Arc<Import>, EventsError),
+    /// Nobody could be looked up.
+    NoLookup(LedgerError),
+}
+
+impl From<LedgerError> for Unfilled {
+    fn from(error: LedgerError) -> Unfilled {
+        Unfilled::NoLookup(error)
+    }
+}
 
 impl Courier {
     /// Sets a receiver to work at a cursor.
-    pub(super) fn new(receiver: Box<dyn Receiver>, reader: ReadAhead, names: Arc<Names>, at: Cursor) -> Courier {
+    pub(super) fn new(
+        receiver: Box<dyn Receiver>,
+        reader: ReadAhead,
+        names: Arc<Names>,
+        lookup: Lookup,
+        at: Cursor,
+    ) -> Courier {
         Courier {
             receiver,
             reader,
             names,
+            lookup,
+            waits_for_people: false,
             at,
             parcel: None,
             limit: usize::MAX,
             letters: 0,
+            asked: 0,
             imports: VecDeque::new(),
             batch: None,
         }
@@ -86,16 +114,24 @@ impl Courier {
         self.forget();
     }
 
+    /// Forgets what the ledger said is ahead: it is not so any more.
+    pub(super) fn look_anew(&mut self) {
+        self.imports.clear();
+        self.forget();
+    }
+
     /// Gives a parcel up that nothing was sent of, so that it can be filled anew.
     pub(super) fn unpack(&mut self) {
         self.parcel = None;
         self.forget();
     }
 
-    /// Fills a parcel with events ahead; with those before `until`, where it is one that was in flight before. It may come out
-    /// empty, and move the cursor all the same.
-    pub(super) fn fill(&mut self, until: Option<Cursor>) -> Result<(), Unreadable> {
+    /// Fills a parcel with events ahead. Where it is one that was in flight before: with those before `until`, and with what was
+    /// looked up for them then. It may come out empty, and move the cursor all the same.
+    pub(super) fn fill(&mut self, again: Option<(Cursor, LookedUp)>) -> Result<(), Unfilled> {
+        let (until, looked_up) = again.unzip();
         self.receiver.clear();
+        self.lookup.begin(looked_up);
         let mut parcel = Parcel::ahead(self.at);
         while self.imports.front().is_some_and(|import| import.end() <= self.at) {
             self.imports.pop_front();
@@ -109,14 +145,15 @@ impl Courier {
                 Ok(true) => {}
                 Ok(false) => break,
                 // What was packed before it is sent first.
-                Err(_) if parcel.looked_at() > 0 || parcel.begin < at => break,
-                Err(error) => {
+                Err(Unfilled::Unreadable(..)) if parcel.looked_at() > 0 || parcel.begin < at => break,
+                Err(why) => {
                     self.forget();
-                    return Err((Arc::clone(import), error));
+                    return Err(why);
                 }
             }
         }
         parcel.end = at;
+        parcel.looked_up = self.lookup.end();
         self.parcel = Some(parcel);
         Ok(())
     }
@@ -128,11 +165,14 @@ impl Courier {
         parcel: &mut Parcel,
         at: &mut Cursor,
         until: Option<Cursor>,
-    ) -> Result<bool, EventsError> {
+    ) -> Result<bool, Unfilled> {
         while *at < import.end() {
             let (batch, mut number) = match self.batch.take() {
                 Some((batch, number, place)) if place == *at => (batch, number),
-                _ => (self.reader.next(import, *at)?, 0),
+                _ => match self.reader.next(import, *at) {
+                    Ok(batch) => (batch, 0),
+                    Err(error) => return Err(Unfilled::Unreadable(Arc::clone(import), error)),
+                },
             };
             while let Some(event) = batch.get(number) {
                 let place = Cursor {
@@ -149,8 +189,8 @@ impl Courier {
                     return Ok(false);
                 }
                 for event in (number..number + together).filter_map(|number| batch.get(number)) {
-                    let added = self.receiver.add(&event);
-                    parcel.put(&batch, &event, added, None);
+                    let (added, who) = self.add(event)?;
+                    parcel.put(&batch, &event, added, None, who);
                 }
                 number += together;
             }
@@ -163,6 +203,18 @@ impl Courier {
         Ok(true)
     }
 
+    /// Adds an event to the receiver's parcel, with what it lacks if that is known; and who was looked up for it.
+    fn add(&mut self, event: Event<'_>) -> Result<(Added, Option<Who>), LedgerError> {
+        let Some(who) = self.lookup.who(&event) else {
+            return Ok((self.receiver.add(&event), None));
+        };
+        let added = match self.lookup.find(&who)? {
+            Some(known) => self.receiver.add(&completed(event, &known)),
+            None => self.receiver.add(&event),
+        };
+        Ok((added, Some(who)))
+    }
+
     /// Whether a parcel takes no more, or not all of so many events that stay together and would fit into another.
     fn is_full(&self, parcel: &Parcel, together: usize) -> bool {
         let bounds = self.receiver.bounds();
@@ -173,9 +225,15 @@ impl Courier {
             || parcel.bytes() >= bounds.bytes.max(BODIES_BYTES_MAX)
     }
 
-    /// Packs dead letters that are to be delivered again.
-    pub(super) fn fill_with_letters(&mut self, letters: &[DueLetter]) {
+    /// Packs dead letters that are to be delivered again; where they were in flight before, with what was looked up for them
+    /// then.
+    pub(super) fn fill_with_letters(
+        &mut self,
+        letters: &[DueLetter],
+        again: Option<LookedUp>,
+    ) -> Result<(), LedgerError> {
         self.receiver.clear();
+        self.lookup.begin(again);
         let ids = letters.iter().map(|letter| letter.id).collect();
         let range = letters.first().filter(|letter| letter.entries.len() > 1);
         let mut parcel = Parcel::of_letters(self.at, ids, range.map(|letter| letter.id));
@@ -187,13 +245,15 @@ impl Courier {
                 };
                 batch.rename(Arc::clone(&self.names));
                 if let Some(event) = batch.get(0) {
-                    let added = self.receiver.add(&event);
+                    let (added, who) = self.add(event)?;
                     let single = range.is_none().then_some(letter.id);
-                    parcel.put(&batch, &event, added, single);
+                    parcel.put(&batch, &event, added, single, who);
                 }
             }
         }
+        parcel.looked_up = self.lookup.end();
         self.parcel = Some(parcel);
+        Ok(())
     }
 
     /// The next call of the parcel in hand; `None` if the search for events at fault was long enough.
@@ -220,6 +280,11 @@ impl Courier {
     /// Makes a call.
     pub(super) fn make(&mut self, call: &Call) -> Answer {
         self.receiver.make(call)
+    }
+
+    /// The ticket that the receiver gave for what it took last.
+    pub(super) fn ticket(&mut self) -> Option<String> {
+        self.receiver.ticket()
     }
 
     fn forget(&mut self) {

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::config::resolve::DestinationSettings;
+use crate::definition::Definitions;
 use crate::destination::Reply;
 use crate::events::EventsError;
 use crate::ledger::{self, Cursor, DestinationState, Import, Ledger, LedgerError, Standing};
@@ -29,6 +30,8 @@ use stint::Worker;
 mod ahead; // reading ahead for a receiver
 mod courier; // a receiver at work
 mod desk; // the thread that its work is done on
+mod frozen; // the definitions that imports were held against
+mod lookup; // what an entry lacks, and its receiver cannot do without
 mod narrow; // which events of a parcel are at fault
 mod open;
 pub mod pace;
@@ -39,6 +42,7 @@ mod receivers; // the turn of a destination that is sent events
 mod settling; // what follows from a call
 mod stint;
 mod stores; // the turn of a destination that keeps events
+mod unsaid; // what a receiver said, without what is sensitive
 
 /// Imports that are looked up at a time, and at most taken into one stint: small ones share a commit.
 const IMPORTS_MAX: usize = 256;
@@ -74,6 +78,8 @@ pub struct Delivery {
     noted: Option<(Cursor, Standing)>,
     /// The destination stood elsewhere than was thought, and nothing was delivered since.
     moved: bool,
+    /// Definitions that imports were held against, the last few.
+    frozen: Vec<Arc<Definitions>>,
     /// Events delivered since this began.
     delivered: u64,
     /// Parcels in a row that were refused whole.
@@ -134,6 +140,7 @@ impl Delivery {
             rate: Rate::default(),
             noted: None,
             moved: false,
+            frozen: Vec::new(),
             delivered: 0,
             refused_parcels: 0,
             unsaid: (0, None),
@@ -242,7 +249,11 @@ impl Delivery {
     /// Names the gap, and how to go on.
     async fn behind(&mut self, import: &Import, error: &EventsError) -> Result<Trouble, LedgerError> {
         let gap = match error {
-            EventsError::Pruned { .. } => self.ledger.gap(import.seq, self.settings.sources.clone()).await?,
+            EventsError::Pruned { .. } => {
+                self.ledger
+                    .gap(import.seq, &self.settings.name, self.settings.sources.clone())
+                    .await?
+            }
             _ => None,
         };
         let what = match gap {
@@ -421,7 +432,7 @@ impl Trouble {
             Reply::Barred { reason } => Trouble::barred(reason),
             Reply::Unavailable { reason } => Trouble::waiting(reason),
             // Opening answers with neither of these.
-            Reply::Held | Reply::Durable(_) => Trouble::waiting("the destination did not open"),
+            Reply::Held | Reply::Underway | Reply::Durable(_) => Trouble::waiting("the destination did not open"),
         }
     }
 }

@@ -7,14 +7,15 @@ use tracing::info;
 
 use super::ahead::ReadAhead;
 use super::courier::Courier;
+use super::lookup::Lookup;
 use super::narrow::Narrow;
 use super::pace::Pace;
 use super::reader::{RECEIVER_BATCH, Reader, STORE_BATCH};
 use super::stint::Worker;
-use super::{Delivery, Hand, IMPORTS_MAX, Trouble};
+use super::{Delivery, Hand, Trouble};
 use crate::config::resolve::{DestinationSettings, Start};
-use crate::destination::{self, Mark, Opened, Position, Receiver, Store};
-use crate::events;
+use crate::destination::{self, Mark, Needs, Opened, Position, Receiver, Store};
+use crate::ledger::people::LookedUp;
 use crate::ledger::{Cursor, DestinationRow, LedgerError, Registration};
 
 /// A destination that was just opened, and where it says it is.
@@ -62,7 +63,8 @@ impl Delivery {
                 let names = reader.names();
                 let reader = ReadAhead::new(reader)
                     .map_err(|error| Trouble::waiting(format!("starting a thread to read the spool: {error}")))?;
-                let courier = Courier::new(receiver, reader, names, row.cursor);
+                let lookup = Lookup::new(receiver.needs(), self.ledger.clone());
+                let courier = Courier::new(receiver, reader, names, lookup, row.cursor);
                 Ok(Hand::Receiver(self.resume(courier, row.refused_parcels).await?))
             }
         }
@@ -73,15 +75,21 @@ impl Delivery {
         let name = &self.settings.name;
         self.ledger.allow(name, courier.receiver().budgets()).await?;
         courier.letters = self.ledger.letters_count(name).await?;
+        if courier.lookup.needs() != Needs::Nothing && self.ledger.people_reading().await?.kept {
+            self.ledger.free_held(name, self.now()).await?;
+        }
         self.refused_parcels = refused_parcels;
         let Some(flight) = self.ledger.flight(name).await? else {
             return Ok(Box::new(courier));
         };
         let mut courier = match &flight.letters {
-            Some(ids) => self.pack_letters_again(courier, ids.clone()).await?,
+            Some(ids) => {
+                self.pack_letters_again(courier, ids.clone(), flight.looked_up.clone())
+                    .await?
+            }
             // Events of another place than the cursor's were in flight for another configuration.
             None if flight.begin != courier.at => return Ok(Box::new(courier)),
-            None => self.pack_again(courier, flight.end).await?,
+            None => self.pack_again(courier, flight.end, flight.looked_up.clone()).await?,
         };
         let calls_before = courier.receiver().calls_before();
         let Some(parcel) = &mut courier.parcel else {
@@ -115,7 +123,12 @@ impl Delivery {
     }
 
     /// Packs the dead letters again that were in flight, less those that have their verdict. Others may be due by now.
-    async fn pack_letters_again(&mut self, mut courier: Courier, ids: Vec<i64>) -> Result<Courier, Trouble> {
+    async fn pack_letters_again(
+        &mut self,
+        mut courier: Courier,
+        ids: Vec<i64>,
+        looked_up: LookedUp,
+    ) -> Result<Courier, Trouble> {
         let bounds = courier.receiver().bounds();
         let due = self
             .ledger
@@ -125,22 +138,20 @@ impl Delivery {
             return Ok(courier);
         }
         self.off_the_runtime(move || {
-            courier.fill_with_letters(&due);
-            courier
+            let filled = courier.fill_with_letters(&due, Some(looked_up));
+            filled.map(|()| courier)
         })
-        .await
+        .await?
+        .map_err(Trouble::from)
     }
 
     /// Packs the events again that were in flight.
-    async fn pack_again(&mut self, mut courier: Courier, end: Cursor) -> Result<Courier, Trouble> {
-        let ahead = self
-            .ledger
-            .ahead(courier.at, self.settings.sources.clone(), IMPORTS_MAX)
-            .await?;
+    async fn pack_again(&mut self, mut courier: Courier, end: Cursor, looked_up: LookedUp) -> Result<Courier, Trouble> {
+        let ahead = self.ahead(courier.at).await?;
         courier.look(ahead);
         self.off_the_runtime(move || {
             // What cannot be read is told by the turn, which comes upon it as well.
-            courier.fill(Some(end)).ok();
+            courier.fill(Some((end, looked_up))).ok();
             courier
         })
         .await
@@ -184,14 +195,14 @@ impl Delivery {
     /// A destination with a cursor of its own, beside a ledger that never imported what it says it has, was filled from
     /// another state directory. Going on would miss events, silently.
     async fn belongs_here(&mut self, cursor: Cursor, last: Option<Mark>) -> Result<(), Trouble> {
-        let end = self.ledger.ahead(cursor, Vec::new(), 0).await?.end;
+        let end = self.ledger.ahead(cursor, &self.settings.name, Vec::new(), 0).await?.end;
         let last_is_known = match &last {
             None => true,
             Some(mark) => self
                 .ledger
                 .closed_as(mark.seq)
                 .await?
-                .is_some_and(|(source, archive, sha256)| events::key(&source, &archive, &sha256) == mark.key),
+                .is_some_and(|import| Mark::of(&import) == *mark),
         };
         if cursor <= end && last_is_known {
             return Ok(());

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use super::narrow::Narrow;
 use crate::destination::receiver::{Added, Call, Verdict};
 use crate::events::{Batch, Event, EventId, push_line};
-use crate::ledger::{Cursor, Import, LetterKind, LetterRange, NewLetter};
+use crate::ledger::people::{LookedUp, Who};
+use crate::ledger::{Cursor, Import, KeptLetter, LetterKind, LetterRange, NewLetter, NewTicket};
 
 /// An event that a receiver wants later is sent again after this long, in milliseconds.
 const DEFERRED_MS: i64 = 10 * 60 * 1_000;
@@ -40,6 +41,8 @@ pub(super) struct Parcel {
     pub(super) is_counted: bool,
     /// Times that no answer came.
     pub(super) unanswered: u32,
+    /// What its entries lack, as it was known of people when they were put in.
+    pub(super) looked_up: LookedUp,
     /// Whether no more events fit into it.
     pub(super) is_full: bool,
     /// Events the receiver took in any call, or wants later.
@@ -65,6 +68,8 @@ struct Item {
     body: Range<usize>,
     /// The dead letter it is from, if that is of this event alone.
     letter: Option<i64>,
+    /// The person whom it may have to wait for.
+    waits_for: Option<Who>,
 }
 
 /// An event that is not sent.
@@ -81,7 +86,8 @@ pub(super) struct Part {
     pub(super) dropped: u64,
     pub(super) letters: Vec<NewLetter>,
     pub(super) letters_gone: Vec<i64>,
-    pub(super) letters_kept: Vec<(i64, LetterKind, String, Option<i64>)>,
+    pub(super) letters_kept: Vec<KeptLetter>,
+    pub(super) tickets: Vec<NewTicket>,
 }
 
 impl Parcel {
@@ -98,6 +104,7 @@ impl Parcel {
             is_unsure: false,
             is_counted: false,
             unanswered: 0,
+            looked_up: LookedUp::new(),
             is_full: false,
             wanted: 0,
             items: Vec::new(),
@@ -116,11 +123,19 @@ impl Parcel {
         }
     }
 
-    /// Puts an event in, or aside, as the receiver said. `letter` is the dead letter that is of this event alone.
-    pub(super) fn put(&mut self, batch: &Batch, event: &Event<'_>, added: Added, letter: Option<i64>) {
+    /// Puts an event in, or aside, as the receiver said. `letter` is the dead letter that is of this event alone, `who` the
+    /// person who was looked up for it.
+    pub(super) fn put(
+        &mut self,
+        batch: &Batch,
+        event: &Event<'_>,
+        added: Added,
+        letter: Option<i64>,
+        who: Option<Who>,
+    ) {
         let (kind, reason) = match added {
             Added::Taken => {
-                let item = self.item(batch, event, letter);
+                let item = self.item(batch, event, letter, None);
                 self.items.push(item);
                 return;
             }
@@ -131,7 +146,8 @@ impl Parcel {
             Added::Held { reason } => (LetterKind::Held, reason),
             Added::Refused { reason } => (LetterKind::Refused, reason),
         };
-        let item = self.item(batch, event, letter);
+        let waits_for = who.filter(|_| kind == LetterKind::Held);
+        let item = self.item(batch, event, letter, waits_for);
         let aside = Aside::Buried(Box::new(item), kind, reason);
         self.asides.push((self.items.len(), aside));
     }
@@ -201,6 +217,18 @@ impl Parcel {
         self.close(part)
     }
 
+    /// The next `count` events were taken, and the receiver gave this ticket for them.
+    pub(super) fn ticketed(&self, count: usize, ticket: &str) -> Vec<NewTicket> {
+        let items = self.items[self.settled..].iter().take(count);
+        items
+            .map(|item| NewTicket {
+                place: (item.import.id, item.index),
+                event_id: item.id().to_string(),
+                ticket: ticket.to_owned(),
+            })
+            .collect()
+    }
+
     /// Of the next `count` events so many were not taken, and nobody says which.
     pub(super) fn judge_unidentified(&mut self, count: usize, failed: u64, reason: &str, now: i64) -> Part {
         if failed >= count as u64 {
@@ -260,8 +288,13 @@ impl Parcel {
             part.letters_gone.extend(self.range_letter.take());
             self.lost.dedup();
             let lost = std::mem::take(&mut self.lost).into_iter();
-            part.letters_kept
-                .extend(lost.map(|id| (id, LetterKind::Refused, UNREADABLE.to_owned(), None)));
+            part.letters_kept.extend(lost.map(|id| KeptLetter {
+                id,
+                kind: LetterKind::Refused,
+                reason: UNREADABLE.to_owned(),
+                retry_at: None,
+                waits_for: None,
+            }));
         }
         if self.letters.is_none() {
             part.cursor = Some(self.at());
@@ -290,7 +323,13 @@ impl Parcel {
 
     fn bury(&self, item: &Item, kind: LetterKind, reason: &str, retry_at: Option<i64>, part: &mut Part) {
         match item.letter {
-            Some(id) => part.letters_kept.push((id, kind, reason.to_owned(), retry_at)),
+            Some(id) => part.letters_kept.push(KeptLetter {
+                id,
+                kind,
+                reason: reason.to_owned(),
+                retry_at,
+                waits_for: item.waits_for.clone(),
+            }),
             None => part.letters.push(NewLetter {
                 kind,
                 place: (item.import.id, item.index),
@@ -300,8 +339,15 @@ impl Parcel {
                 body: self.text[item.body.clone()].to_owned(),
                 reason: reason.to_owned(),
                 retry_at,
+                waits_for: item.waits_for.clone(),
             }),
         }
+    }
+
+    /// Each event in it: its import, its name as given, and its body.
+    pub(super) fn events(&self) -> impl Iterator<Item = (&Arc<Import>, &str, &str)> {
+        let items = self.items.iter();
+        items.map(|item| (&item.import, item.event.as_str(), &self.text[item.body.clone()]))
     }
 
     fn unidentified(&self, range: Range<usize>, failed: u64, reason: &str) -> NewLetter {
@@ -325,10 +371,11 @@ impl Parcel {
             body: String::from_utf8(lines).unwrap_or_default(),
             reason: reason.to_owned(),
             retry_at: None,
+            waits_for: None,
         }
     }
 
-    fn item(&mut self, batch: &Batch, event: &Event<'_>, letter: Option<i64>) -> Item {
+    fn item(&mut self, batch: &Batch, event: &Event<'_>, letter: Option<i64>, waits_for: Option<Who>) -> Item {
         let start = self.text.len();
         self.text.push_str(event.body);
         Item {
@@ -339,6 +386,7 @@ impl Parcel {
             event: event.event.to_owned(),
             body: start..self.text.len(),
             letter,
+            waits_for,
         }
     }
 
@@ -389,7 +437,7 @@ mod tests {
         let mut parcel = Parcel::ahead(import.start());
         for (index, added) in added.into_iter().enumerate() {
             let batch = events::one(&import, index as u64, 0, r#"{"event":"e","id":"u"}"#).unwrap();
-            parcel.put(&batch, &batch.get(0).unwrap(), added, None);
+            parcel.put(&batch, &batch.get(0).unwrap(), added, None, None);
         }
         parcel.end = Cursor { seq: 1, index: 9 };
         parcel

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 
 use crate::config::resolve::DestinationSettings;
-use crate::events::{Batch, Bounds, Events, EventsError, Names};
-use crate::ledger::{Cursor, Import};
+use crate::events::{Batch, Bounds, Events, EventsError, Names, Route};
+use crate::ledger::{Asks, Cursor, Import};
 
 /// Bounds on one batch for a receiver, which cuts its parcels from it. The bytes bound what a delivery holds, whatever the
 /// size of entries: one batch that is sent, and one that is being read.
@@ -36,6 +36,8 @@ pub(super) struct Reader {
     spool_dir: PathBuf,
     /// Names of the events that are wanted; none: all.
     only: Vec<String>,
+    /// Actions of which an event's definition must name one; none: it need not.
+    actions: Vec<String>,
     names: Arc<Names>,
     bounds: Bounds,
     reading: Option<Events>,
@@ -49,6 +51,7 @@ impl Reader {
         Reader {
             spool_dir: spool_dir.to_owned(),
             only: settings.events.clone(),
+            actions: settings.actions.clone(),
             names: Arc::new(settings.rename.iter().cloned().collect()),
             bounds,
             reading: None,
@@ -112,8 +115,18 @@ impl Reader {
         Arc::clone(&self.names)
     }
 
+    /// The route of an import's events, where they are chosen by actions.
+    fn route_of(&self, import: &Import) -> Option<Route> {
+        (!self.actions.is_empty()).then(|| Route::new(&self.actions, import.definitions.clone()))
+    }
+
     /// The batch that begins at a cursor.
     pub(super) fn next(&mut self, import: &Arc<Import>, at: Cursor) -> Result<Batch, EventsError> {
+        if matches!(import.asks, Asks::TakeBack | Asks::Forget(_)) {
+            // There is nothing to read: the batch stands for what is asked, and is empty.
+            self.forget();
+            return Ok(Batch::nothing_of(Arc::clone(import), at));
+        }
         if let Some(batch) = self.left_over.pop_front() {
             if batch.begin == at {
                 return Ok(batch);
@@ -122,7 +135,12 @@ impl Reader {
         }
         let mut reading = match self.reading.take() {
             Some(reading) if reading.at() == at => reading,
-            _ => Events::open(Arc::clone(import), &self.spool_dir, at.index)?,
+            _ => match self.route_of(import) {
+                // Not a byte of it need be read.
+                Some(route) if route.is_empty() => return Ok(Batch::nothing_of(Arc::clone(import), at)),
+                Some(route) => Events::open(Arc::clone(import), &self.spool_dir, at.index)?.on(route),
+                None => Events::open(Arc::clone(import), &self.spool_dir, at.index)?,
+            },
         };
         let mut batch = reading.next_batch(self.bounds, &self.only)?;
         batch.rename(self.names());

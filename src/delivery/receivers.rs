@@ -4,14 +4,15 @@
 //! at any moment leaves one of three things: a parcel that was not sent, which is filled anew; a call with no answer written
 //! down, whose events are sent again, the same ones with the same ids; or the next parcel.
 
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
-use super::courier::Courier;
+use super::courier::{Courier, Unfilled};
 use super::narrow::CALLS_MAX;
 use super::parcel::{Parcel, Part};
 use super::settling::flight;
-use super::{Delivery, Hand, IMPORTS_MAX, NEVER, Trouble, Turn};
-use crate::destination::receiver::{Answer, Call, Verdict};
+use super::unsaid::unsaid;
+use super::{Delivery, Hand, NEVER, Trouble, Turn};
+use crate::destination::receiver::{Answer, Call, Needs, Verdict};
 use crate::ledger::{Cursor, DestinationState, Flight, Leave, Sending, Standing, report};
 
 impl Delivery {
@@ -65,6 +66,7 @@ impl Delivery {
                 (courier, answer)
             })
             .await?;
+        let answer = unsaid(&self.ledger, &parcel, answer).await?;
         match call {
             Call::Before(number) => self.answered_before(courier, parcel, number, answer).await,
             Call::Parcel(range) => self.answered(courier, parcel, range.len(), answer).await,
@@ -73,6 +75,7 @@ impl Delivery {
 
     /// Fills a parcel: with dead letters that are due, or else with events ahead.
     async fn pack(&mut self, mut courier: Box<Courier>) -> Result<Packed, Trouble> {
+        let read_until = self.people_until(&mut courier).await?;
         let bounds = courier.receiver().bounds();
         let name = &self.settings.name;
         let due = self
@@ -81,12 +84,13 @@ impl Delivery {
             .await?;
         if !due.is_empty() {
             self.begins(courier.at).await?;
-            let courier = self
+            let (courier, filled) = self
                 .off_the_runtime(move || {
-                    courier.fill_with_letters(&due);
-                    courier
+                    let filled = courier.fill_with_letters(&due, None);
+                    (courier, filled)
                 })
                 .await?;
+            filled?;
             return Ok(Packed::Parcel(courier));
         }
         if courier.letters >= self.settings.dead_letters_max {
@@ -95,11 +99,19 @@ impl Delivery {
                 return Err(self.too_many_letters(courier.letters));
             }
         }
+        // What is known to be ahead may have been undone since.
+        let asked = self.ledger.last_request().await?;
+        if asked != courier.asked {
+            courier.asked = asked;
+            courier.look_anew();
+        }
         if courier.wants_imports() {
-            let ahead = self
-                .ledger
-                .ahead(courier.at, self.settings.sources.clone(), IMPORTS_MAX)
-                .await?;
+            let ahead = self.ahead(courier.at).await?;
+            let ahead = match read_until {
+                Some(read_until) => ahead.before(read_until),
+                None => ahead,
+            };
+            courier.waits_for_people = ahead.imports.is_empty() && ahead.is_cut;
             courier.look(ahead);
         }
         if !courier.has_imports() {
@@ -114,8 +126,14 @@ impl Delivery {
             .await?;
         match filled {
             Ok(()) => Ok(Packed::Parcel(courier)),
-            Err((_, error)) if error.is_transient() => Err(Trouble::waiting(error.to_string())),
-            Err((import, error)) => {
+            Err(Unfilled::NoLookup(error)) => Err(error.into()),
+            // It lies elsewhere since it was looked up, or nobody wants it any more.
+            Err(Unfilled::Unreadable(import, _)) if !self.ledger.is_as_before(&import).await? => {
+                courier.look_anew();
+                Ok(Packed::Parcel(courier))
+            }
+            Err(Unfilled::Unreadable(_, error)) if error.is_transient() => Err(Trouble::waiting(error.to_string())),
+            Err(Unfilled::Unreadable(import, error)) => {
                 // The leave holds for the whole gap: it ends with the next parcel that is delivered.
                 let standing = self.leave_to_pass(&import, &error).await?;
                 courier.skip(&import);
@@ -126,6 +144,16 @@ impl Delivery {
                 Ok(Packed::Parcel(courier))
             }
         }
+    }
+
+    /// Where the events end whose people have been read: whoever looks people up does not go beyond. `None`: wherever it likes.
+    async fn people_until(&mut self, courier: &mut Courier) -> Result<Option<Cursor>, Trouble> {
+        if courier.lookup.needs() == Needs::Nothing {
+            return Ok(None);
+        }
+        let reading = self.ledger.people_reading().await?;
+        courier.lookup.is_on = reading.kept;
+        Ok(reading.kept.then_some(reading.at))
     }
 
     /// There is something to send: one that was idle no longer is, and the ledger says so before the first answer.
@@ -141,8 +169,14 @@ impl Delivery {
     /// Nothing is left to send.
     async fn rest(&mut self, courier: Box<Courier>) -> Result<Turn, Trouble> {
         self.rate.idle();
-        self.record(courier.at, 0, Standing::well(DestinationState::Idle))
-            .await?;
+        let standing = match courier.waits_for_people {
+            true => Standing {
+                reason: Some("waiting until the people of what comes next have been read".to_owned()),
+                ..Standing::well(DestinationState::Delivering)
+            },
+            false => Standing::well(DestinationState::Idle),
+        };
+        self.record(courier.at, 0, standing).await?;
         self.succeeded();
         self.say_sent(true);
         self.hand = Some(Hand::Receiver(courier));
@@ -245,7 +279,7 @@ impl Delivery {
         }
         let now = self.now();
         let part = match answer {
-            Answer::Delivered => parcel.judge(&vec![Verdict::Delivered; count], now),
+            Answer::Delivered => self.taken(&mut courier, &mut parcel, count),
             Answer::Verdicts(verdicts) if verdicts.len() == count => parcel.judge(&verdicts, now),
             Answer::Verdicts(_) => {
                 let reason = "the destination gave another number of verdicts than it was sent events".to_owned();
@@ -272,6 +306,26 @@ impl Delivery {
         parcel.is_unsure = false;
         parcel.unanswered = 0;
         self.settle(courier, parcel, part).await
+    }
+
+    /// The next events were taken. Where the receiver gave a ticket for them it is kept: it is what it is asked with later.
+    fn taken(&self, courier: &mut Courier, parcel: &mut Parcel, count: usize) -> Part {
+        let tickets = match courier.ticket() {
+            Some(ticket) => parcel.ticketed(count, &ticket),
+            None => Vec::new(),
+        };
+        for taken in &tickets {
+            debug!(
+                destination = self.settings.name,
+                event_id = taken.event_id,
+                ticket = taken.ticket,
+                "queued there"
+            );
+        }
+        Part {
+            tickets,
+            ..parcel.judge(&vec![Verdict::Delivered; count], self.now())
+        }
     }
 
     pub(super) fn say_paced(&self, until: i64) {

@@ -120,6 +120,7 @@ impl Delivery {
             letters: part.letters,
             letters_gone: part.letters_gone,
             letters_kept: part.letters_kept,
+            tickets: part.tickets,
             flight,
             ..Settlement::default()
         }
@@ -198,5 +199,6 @@ pub(super) fn flight(parcel: &Parcel) -> Flight {
         sent_at: None,
         unanswered: parcel.unanswered,
         not_before: None,
+        looked_up: parcel.looked_up.clone(),
     }
 }

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::reader::{Read, Reader, STORE_BATCH};
 use crate::destination::{Reply, Store};
 use crate::events::{Batch, EventsError};
-use crate::ledger::{Cursor, Import};
+use crate::ledger::{Asks, Cursor, Import};
 
 #[cfg(test)]
 mod tests;
@@ -96,6 +96,21 @@ impl Worker {
             self.hand.confirmed = self.hand.confirmed.max(to);
             self.hand.handed = self.hand.confirmed;
         }
+    }
+
+    /// The import that is half handed over will not be gone on with, since it was undone meanwhile: what of it is not there for
+    /// good is given up.
+    pub(super) fn let_go_unless(&mut self, next: &Import) {
+        let (confirmed, handed) = (self.hand.confirmed, self.hand.handed);
+        if handed > confirmed && handed.index > 0 && handed.seq != next.seq {
+            self.hand.handed = confirmed;
+            self.hand.unconfirmed = 0;
+        }
+    }
+
+    /// What was read ahead is not what lies there any more.
+    pub(super) fn forget(&mut self) {
+        self.reader.forget();
     }
 
     /// Hands imports over, in order, each from where it was left.
@@ -188,6 +203,9 @@ impl Hand {
                 // The reader is through.
                 Err(_) => break Ending::Done,
             };
+            if matches!(batch.import.asks, Asks::TakeBack | Asks::Forget(_)) {
+                self.flush(&mut stint.delivered)?;
+            }
             events += batch.len();
             bytes += batch.bytes();
             stint.last = Some(Arc::clone(&batch.import));
@@ -212,6 +230,8 @@ impl Hand {
                 self.confirm(delivered);
                 Ok(())
             }
+            // The next stint hands the same over again.
+            Reply::Underway => Err(Ending::Paused),
             other => Err(self.fall_back(other)),
         }
     }
@@ -241,7 +261,7 @@ impl Hand {
                 self.confirmed = cursor;
                 Ending::Moved
             }
-            Reply::Held => Ending::Paused,
+            Reply::Held | Reply::Underway => Ending::Paused,
             Reply::Unavailable { reason } => Ending::Unavailable(reason),
             Reply::Barred { reason } => Ending::Barred(reason),
         };

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::stint::{Ending, Stint, Worker};
-use super::{Delivery, Hand, IMPORTS_MAX, Trouble, Turn};
+use super::{Delivery, Hand, Trouble, Turn};
 use crate::events::EventsError;
 use crate::ledger::{DestinationState, Import, Standing};
 
@@ -21,8 +21,7 @@ impl Delivery {
         mut worker: Box<Worker>,
         stop: &CancellationToken,
     ) -> Result<Turn, Trouble> {
-        let sources = self.settings.sources.clone();
-        let ahead = self.ledger.ahead(worker.handed(), sources, IMPORTS_MAX).await?;
+        let ahead = self.ahead(worker.handed()).await?;
         if ahead.imports.is_empty() {
             worker.pass_over(ahead.end);
             self.rate.idle();
@@ -35,6 +34,7 @@ impl Delivery {
         self.rate.busy(self.now());
         let is_all = ahead.imports.last().is_some_and(|import| import.end() == ahead.end);
         let imports: Vec<Arc<Import>> = ahead.imports.into_iter().map(Arc::new).collect();
+        worker.let_go_unless(&imports[0]);
         let (before, began, stop) = (worker.confirmed(), Instant::now(), stop.clone());
         let (worker, stint) = self
             .off_the_runtime(move || {
@@ -58,7 +58,7 @@ impl Delivery {
     }
 
     /// What follows from how a stint ended.
-    async fn go_on(&mut self, worker: Box<Worker>, ending: Ending) -> Result<Turn, Trouble> {
+    async fn go_on(&mut self, mut worker: Box<Worker>, ending: Ending) -> Result<Turn, Trouble> {
         match ending {
             Ending::Done | Ending::Paused => {}
             Ending::Moved if self.moved => return Err(Trouble::waiting(TWO_WRITERS)),
@@ -73,6 +73,10 @@ impl Delivery {
             }
             Ending::Unavailable(reason) => return Err(Trouble::waiting(reason)),
             Ending::Barred(reason) => return Err(Trouble::barred(reason)),
+            // It lies elsewhere since it was looked up, or nobody wants it any more.
+            Ending::Unreadable(import, _) if !self.ledger.is_as_before(&import).await? => {
+                worker.forget();
+            }
             Ending::Unreadable(_, error) if error.is_transient() => return Err(Trouble::waiting(error.to_string())),
             Ending::Unreadable(import, error) => return self.pass_a_gap(worker, import, error).await,
         }

@@ -1,7 +1,7 @@
 //! Where events go: one attempt per call.
 //!
 //! There are two kinds. A [`Store`] (`sqlite`, `file`, `console`) keeps the events, and says how far it has got. A
-//! [`Receiver`] (`http`, `bento`) is somebody else's, at the far end of a network: it is sent a parcel, and answers, or does
+//! [`Receiver`] (`http`, `bento`, `capillary`) is somebody else's, at the far end of a network: it is sent a parcel, and answers, or does
 //! not.
 //!
 //! Neither sleeps, retries or remembers; `delivery` does. (One exception: a transactional store keeps its cursor beside its
@@ -10,18 +10,22 @@
 use std::path::Path;
 
 use crate::config::resolve::{DestinationKind, DestinationSettings};
-use crate::events::{Batch, Bounds};
-use crate::ledger::Cursor;
+use crate::events::{self, Batch, Bounds};
+use crate::hex::hex;
+use crate::ledger::{Cursor, Import};
 
 mod bento;
+pub(crate) mod capillary;
 mod console;
+mod entry; // an entry taken apart
 mod file;
 mod http;
+mod json; // writing JSON
 pub mod receiver;
 mod sqlite;
 mod wire;
 
-pub use receiver::Receiver;
+pub use receiver::{Needs, Receiver};
 
 /// A destination that is open.
 pub enum Opened {
@@ -37,6 +41,8 @@ pub enum Reply {
     /// The destination has everything before this cursor, for good. A cursor other than the batch's end says that the
     /// destination stands elsewhere than was thought, and that the batch does not count.
     Durable(Cursor),
+    /// What was asked takes longer, and this much of it is done: the same is to be handed over again.
+    Underway,
     /// The batch was taken, and nothing is promised yet: a later reply to [`Store::deliver`] or
     /// [`Store::flush`] will.
     Held,
@@ -68,13 +74,26 @@ pub enum Position {
     },
 }
 
-/// An import, known by its place in the order of commits and by the key of its events.
+/// An import, known by its place in the order of commits and by all that was closed up to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
     /// Order of commit.
     pub seq: i64,
-    /// What the ids of its events begin with.
-    pub key: String,
+    /// Its link in the history, in hex; or what the ids of its events begin with, where the ledger had no history yet.
+    pub link: String,
+}
+
+impl Mark {
+    /// The mark of an import.
+    pub fn of(import: &Import) -> Mark {
+        Mark {
+            seq: import.seq,
+            link: match &import.history {
+                Some(history) => hex(history),
+                None => events::key(&import.source, &import.archive, &import.sha256),
+            },
+        }
+    }
 }
 
 /// Somewhere events are kept.
@@ -85,6 +104,10 @@ pub trait Store: Send {
     /// Makes one attempt at a batch. Batches come in order, each from one import, and the last one of an import says so
     /// (an import whose events are all filtered out comes as one empty last batch). After any reply but `Held`, and
     /// `Durable` with the batch's end, the next batch may begin anywhere.
+    ///
+    /// What somebody asked of all who read on in the log comes as an empty batch of an import that [says
+    /// so](crate::ledger::Import::asks): to take events back, to forget somebody. All before it is flushed, and a store that keeps
+    /// events does it before it says that it has the batch.
     fn deliver(&mut self, batch: &Batch) -> Reply;
 
     /// Makes good what was `Held`, as far as it can be: called when no batch is at hand, so that nothing waits for the
@@ -113,7 +136,19 @@ pub fn open(settings: &DestinationSettings) -> Result<Opened, Reply> {
         DestinationKind::Console => Opened::Store(Box::new(console::Console::stdout())),
         DestinationKind::Http(http) => Opened::Receiver(Box::new(http::Http::open(http)?)),
         DestinationKind::Bento(bento) => Opened::Receiver(Box::new(bento::Bento::open(bento)?)),
+        DestinationKind::Capillary(capillary) => {
+            Opened::Receiver(Box::new(capillary::Capillary::open(capillary, &settings.name)?))
+        }
     })
+}
+
+/// What a destination cannot do without, of what an entry may lack: known before it is opened.
+pub fn needs(settings: &DestinationSettings) -> Needs {
+    match &settings.kind {
+        DestinationKind::Bento(_) => Needs::Email,
+        DestinationKind::Capillary(capillary) => capillary::needs(capillary),
+        _ => Needs::Nothing,
+    }
 }
 
 /// Says whether a destination could be opened and is ours, or dials it, and changes nothing anywhere. `Err` is
@@ -125,6 +160,7 @@ pub fn check(settings: &DestinationSettings) -> Result<(), Reply> {
         DestinationKind::Console => Ok(()),
         DestinationKind::Http(http) => http::check(http),
         DestinationKind::Bento(bento) => bento::check(bento),
+        DestinationKind::Capillary(capillary) => capillary::check(capillary),
     }
 }
 

@@ -21,6 +21,12 @@ pub trait Receiver: Send {
     /// Adds an event to the parcel, or says why it is not in it. The same event gives the same bytes whenever it is added.
     fn add(&mut self, event: &Event<'_>) -> Added;
 
+    /// What it cannot do without, of what an entry may lack: delivery looks it up among the people that are known, before it
+    /// adds an event. One that nothing is known for is added as it is.
+    fn needs(&self) -> Needs {
+        Needs::Nothing
+    }
+
     /// Bytes in the parcel so far, before compression.
     fn bytes(&self) -> usize;
 
@@ -41,6 +47,25 @@ pub trait Receiver: Send {
 
     /// Makes one attempt at one call.
     fn make(&mut self, call: &Call) -> Answer;
+
+    /// The ticket that it gave for what it took last, where it only queues events: by that it is asked later what became of
+    /// them.
+    fn ticket(&mut self) -> Option<String> {
+        None
+    }
+}
+
+/// What a receiver knows people by, and an entry may lack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// It takes entries as they are.
+    Nothing,
+    /// The e-mail address, where an entry has the id alone.
+    Email,
+    /// The id, where an entry has an e-mail address alone.
+    Id,
+    /// Whichever of the two an entry lacks: some events go by the one, some by the other.
+    Either,
 }
 
 /// What came of adding an event to a parcel.
@@ -50,7 +75,7 @@ pub enum Added {
     Taken,
     /// Nothing is sent for it, as configured; it is counted.
     Dropped,
-    /// It cannot be sent yet: it is set aside and tried again when somebody asks.
+    /// It cannot be sent yet: it is set aside and tried again when what it needs is known, or when somebody asks.
     Held {
         /// What is missing.
         reason: String,

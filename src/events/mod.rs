@@ -10,6 +10,7 @@ mod id;
 mod line;
 mod people;
 mod read;
+mod route;
 mod utc;
 
 pub use batch::{Batch, Event, Names};
@@ -17,6 +18,7 @@ pub use id::{EventId, item_of, key};
 pub use line::{push_line, push_message};
 pub use people::{People, Person};
 pub use read::{Bounds, Events, EventsError, one};
+pub use route::Route;
 pub use utc::{push_date, push_utc};
 
 /// An import of nothing, for the tests of rooms that need one.
@@ -32,6 +34,7 @@ pub(crate) fn an_import() -> std::sync::Arc<crate::ledger::Import> {
         imported_at: 1_574_096_700_000,
         entries: 0,
         accepted: 0,
+        asks: ledger::Asks::Deliver,
         reading: ledger::Reading {
             reader: feed::READER_VERSION,
             member: archive::Member {
@@ -62,5 +65,7 @@ pub(crate) fn an_import() -> std::sync::Arc<crate::ledger::Import> {
         left_out: roaring::RoaringTreemap::new(),
         stored: None,
         pruned_at: None,
+        definitions: None,
+        history: None,
     })
 }

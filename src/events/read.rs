@@ -15,8 +15,8 @@ use crate::ledger::{Cursor, Import, Stored};
 use crate::spool::Slice;
 use crate::verdict::Violation;
 
-use super::Batch;
 use super::beside::unpacked;
+use super::{Batch, Route};
 
 /// Buffer for the zip's small records, in bytes; the data itself is read past it, in larger pieces.
 const RECORDS_BYTES: usize = 8 * 1024;
@@ -44,6 +44,8 @@ pub struct Events {
     next: u64,
     /// Entries before this one are passed over.
     from: u64,
+    /// Events that are not on it are passed over too.
+    route: Option<Route>,
     /// What the batch before took of room: the next one is about as large, and need not grow its way there.
     room: (usize, usize),
 }
@@ -152,8 +154,15 @@ impl Events {
             path,
             next: 0,
             from,
+            route: None,
             room: (0, 0),
         })
+    }
+
+    /// Passes over events that are not on a route.
+    pub fn on(mut self, route: Route) -> Events {
+        self.route = Some(route);
+        self
     }
 
     /// The import that is read.
@@ -169,7 +178,7 @@ impl Events {
         }
     }
 
-    /// The next events, of the names in `only` if there are any. The batch may be empty, and is not to be asked for again
+    /// The next events, of the names in `only` if there are any, and on the route if there is one. The batch may be empty, and is not to be asked for again
     /// once it was the last one.
     pub fn next_batch(&mut self, bounds: Bounds, only: &[String]) -> Result<Batch, EventsError> {
         let empty = Batch::empty(Arc::clone(&self.import), Arc::clone(&self.key), self.at());
@@ -197,7 +206,11 @@ impl Events {
             }
             let options = &self.import.reading.options;
             let mut keys = feed::extract(&entry, options);
-            let is_wanted = |event: &str| only.is_empty() || only.iter().any(|name| name == event);
+            let route = &mut self.route;
+            let mut is_wanted = |event: &str| {
+                (only.is_empty() || only.iter().any(|name| name == event))
+                    && route.as_mut().is_none_or(|route| route.has(event))
+            };
             let with_items = options.ordered_items && is_wanted(ORDERED_ITEM);
             if is_wanted(&keys.event) {
                 batch.push(index, 0, entry.raw, &keys);

@@ -19,11 +19,13 @@ pub(super) const MASK: &str = "\"***\"";
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sensitive {
     names: Arc<[String]>,
+    /// Names of what such values lie in: a text in place of it may hold them, spelt out once more.
+    around: Arc<[String]>,
 }
 
 impl Sensitive {
-    /// `email`, `id` and these.
-    pub fn of<'n>(names: impl Iterator<Item = &'n str>) -> Sensitive {
+    /// `email`, `id` and these; and what stands in place of the objects and arrays around them, if it is neither.
+    pub fn of<'n>(names: impl Iterator<Item = &'n str>, around: impl Iterator<Item = &'n str>) -> Sensitive {
         let mut all: Vec<String> = Vec::new();
         for name in names {
             // Where quotation marks are lost, a name of several words is read as these, and the last stands before the value.
@@ -35,7 +37,10 @@ impl Sensitive {
                 }
             }
         }
-        Sensitive { names: all.into() }
+        Sensitive {
+            names: all.into(),
+            around: around.map(str::to_owned).collect(),
+        }
     }
 
     /// Whether the values of this name are not shown.
@@ -61,6 +66,14 @@ pub(super) fn shown(text: &[u8], window: Range<usize>, broken: usize, sensitive:
             (State::Awaited, Token::Blank(_) | Token::Sign(b':' | b'=', _)) => false,
             (State::Awaited, Token::Sign(b'{' | b'[', _)) => {
                 end = container_end(text, at);
+                state = State::Covered;
+                true
+            }
+            (State::Around, Token::Blank(_) | Token::Sign(b':' | b'=', _)) => false,
+            (State::Around, Token::Quoted(_) | Token::Word(_)) => {
+                if at >= broken {
+                    end = stretch_end(text, end);
+                }
                 state = State::Covered;
                 true
             }
@@ -107,8 +120,11 @@ pub(super) fn shown(text: &[u8], window: Range<usize>, broken: usize, sensitive:
                 true
             }
             (_, Token::Quoted(_)) => {
-                state = if is_sensitive(&text[at..end], sensitive) {
+                let string = &text[at..end];
+                state = if is_sensitive(string, sensitive) {
                     State::Awaited
+                } else if is_around(string, sensitive) && is_name(text, end, broken) {
+                    State::Around
                 } else {
                     State::Elsewhere
                 };
@@ -145,6 +161,8 @@ enum State {
     Elsewhere,
     /// A sensitive name was read: its value comes next.
     Awaited,
+    /// The name of what such values lie in was read.
+    Around,
     /// Right behind such a value.
     Covered,
 }
@@ -281,6 +299,19 @@ pub(super) fn may_hold_sensitive(inner: &[u8], sensitive: &Sensitive) -> bool {
         || sensitive.names.iter().any(is_within)
 }
 
+/// Whether a string, with its marks, spells the name of what sensitive values lie in.
+fn is_around(token: &[u8], sensitive: &Sensitive) -> bool {
+    let inner = token.strip_prefix(b"\"").unwrap_or(token);
+    let inner = inner.strip_suffix(b"\"").unwrap_or(inner);
+    let is = |name: &String| unescaped(inner).eq(name.bytes());
+    sensitive.around.iter().any(is)
+}
+
+/// Whether a string that ends here is a name: a colon follows, unless that was lost.
+fn is_name(text: &[u8], end: usize, broken: usize) -> bool {
+    end >= broken || text.get(skip_blanks(text, end)) == Some(&b':')
+}
+
 /// Appends what of a token lies in the window.
 fn emit(out: &mut String, text: &[u8], token: Range<usize>, window: &Range<usize>) {
     let part = token.start.max(window.start)..token.end.min(window.end);
@@ -347,7 +378,8 @@ mod tests {
 
     #[test]
     fn names_that_are_given_are_covered_like_those_that_are_known() {
-        let sensitive = Sensitive::of(["age", "geburts_Name", "date of birth", "größe", "éa"].into_iter());
+        let names = ["age", "geburts_Name", "date of birth", "größe", "éa"];
+        let sensitive = Sensitive::of(names.into_iter(), ["cart"].into_iter());
         let check = |text: &str, expect: &str| {
             assert_eq!(
                 shown(text.as_bytes(), 0..text.len(), text.len(), &sensitive),
@@ -367,6 +399,10 @@ mod tests {
         check(
             r#"{"größe":1,"gr\u00f6ße":2,"éa":3}"#,
             r#"{"größe":"***","gr\u00f6ße":"***","éa":"***"}"#,
+        );
+        check(
+            r#"{"cart":{"x":1},"cart":[2],"cart":"age: 4","cart" : 7,"k":"cart","b":1}"#,
+            r#"{"cart":{"x":1},"cart":[2],"cart":"***","cart" : "***","k":"cart","b":1}"#,
         );
         let broken = |text: &str, expect: &str| {
             assert_eq!(shown(text.as_bytes(), 0..text.len(), 0, &sensitive), expect, "{text}");

@@ -77,8 +77,8 @@ fn looks_damaged(code: ViolationCode) -> bool {
     )
 }
 
-/// Whether an upload shows this while it goes on, though its bytes are not looked at: by the name that it has until it is
-/// whole, or since it grows beyond the limit before our eyes.
+/// Whether an upload shows this while it goes on, whatever its bytes say: by the name that it has until it is whole, or since it
+/// grows beyond a limit before our eyes.
 fn grows_into(code: ViolationCode) -> bool {
     matches!(
         code,

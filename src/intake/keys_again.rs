@@ -176,6 +176,15 @@ impl Intake {
                 tracing::warn!(%error, "an import's unique keys cannot be had again");
                 Ok(None)
             }
+            // A later program may read them otherwise; that must not hold up what is imported now.
+            Err(Lost::Definitions(problems)) => {
+                tracing::warn!(
+                    import = one.keyed.id,
+                    problems,
+                    "an import's unique keys cannot be had again: the event definitions that it was read by are not understood any more"
+                );
+                Ok(None)
+            }
             Err(Lost::Events(error)) => Err(Trouble::Disk {
                 doing: doing(),
                 source: io::Error::other(error),
@@ -212,16 +221,16 @@ impl Again {
 
 /// Why an import's keys cannot be had.
 enum Lost {
+    Definitions(String),
     Events(EventsError),
     Disk(io::Error),
 }
 
 fn collect(import: Arc<Import>, spool_dir: &Path, definitions: Option<&str>, spill: Arc<Spill>) -> Result<Keys, Lost> {
-    let definitions = definitions.map(Definitions::frozen).transpose().map_err(|problems| {
-        Lost::Disk(io::Error::other(format!(
-            "its definitions in the ledger are damaged: {problems:?}"
-        )))
-    })?;
+    let definitions = definitions
+        .map(Definitions::frozen)
+        .transpose()
+        .map_err(|problems| Lost::Definitions(format!("{problems:?}")))?;
     let mut holder = definitions
         .as_ref()
         .map(|definitions| Holder::new(definitions, UnknownEvents::Accept));

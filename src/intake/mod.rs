@@ -134,7 +134,7 @@ struct Ready {
 enum Kind {
     /// To be downloaded and read: an archive, or a file of a user feed.
     Archive(crate::archive::FeedName, Known),
-    /// Its name, its size or its end said enough.
+    /// Its name or its size said enough.
     Unread(crate::verdict::Violation),
     /// A file of a user feed, and a newer one has been taken in.
     Superseded,

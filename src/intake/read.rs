@@ -22,7 +22,7 @@ use crate::source::{SourceError, Stat};
 use crate::spool::{Known, Slice, SpoolError, Spooled, Wanted};
 use crate::unique::Spill;
 
-/// A claimed file: downloaded, unless its name, size or end said enough.
+/// A claimed file: downloaded, unless its name or its size said enough.
 struct Fetched {
     id: i64,
     ready: Ready,

@@ -5,8 +5,9 @@
 use roaring::RoaringTreemap;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
+use super::frozen::freeze;
 use super::outcome::{Action, Judged, Outcome, Unmoved};
-use super::{Ledger, LedgerError};
+use super::{Ledger, LedgerError, history};
 use crate::verdict::{FeedKind, WarningCode};
 
 /// What closing a batch came to.
@@ -103,9 +104,7 @@ fn close_one(transaction: &Transaction<'_>, source: &str, outcome: &Outcome, now
         Action::Delete => (Some("delete"), None),
         Action::Leave => (None, None),
     };
-    let seq: i64 = transaction
-        .prepare_cached("SELECT coalesce(max(seq), 0) + 1 FROM imports")?
-        .query_row([], |row| row.get(0))?;
+    let (seq, past) = history::end(transaction)?;
     let stored = outcome.stored.as_ref().filter(|_| imported);
     let reading = judged.reading.as_ref().filter(|_| imported).map(json);
     transaction
@@ -116,7 +115,8 @@ fn close_one(transaction: &Transaction<'_>, source: &str, outcome: &Outcome, now
                 reading = ?17, rejected_set = ?18, spool_file = ?19, spool_offset = ?20, spool_len = ?21,
                 imported_at = ?22, closed_at = ?23, elapsed_ms = max(0, ?23 - claimed_at),
                 action = ?24, target = ?25, receipt = ?26, onward = ?30,
-                duplicates = ?27, duplicate_set = ?28, unique_keys = ?29, superseded = ?31, user_feed_pending = ?32
+                duplicates = ?27, duplicate_set = ?28, unique_keys = ?29, superseded = ?31, user_feed_pending = ?32,
+                history = ?33
              WHERE id = ?1 AND status = 'importing'",
         )?
         .execute(params![
@@ -153,12 +153,10 @@ fn close_one(transaction: &Transaction<'_>, source: &str, outcome: &Outcome, now
             imported && !is_user_feed,
             judged.superseded,
             judged.user_feed_pending,
+            past.and_then([source, &claimed.archive, status], outcome.sha256),
         ])?;
     if let Some(definitions) = judged.definitions.as_ref().filter(|_| imported) {
-        // What it was read by must be known as long as it is: it is frozen beside it.
-        transaction
-            .prepare_cached("INSERT OR IGNORE INTO definitions (hash, text) VALUES (?1, ?2)")?
-            .execute([definitions.hash(), definitions.canonical()])?;
+        freeze(transaction, definitions)?;
     }
     match before.same_failure {
         Some(earlier) => copy_verdict(transaction, earlier, outcome.id)?,
@@ -266,9 +264,10 @@ fn before(transaction: &Connection, source: &str, claimed: &Claimed, outcome: &O
         return Ok(before);
     }
     if claimed.retry_of.is_none() {
+        // One that was undone had its events taken in.
         before.same_failure = one(
             "SELECT id FROM imports WHERE source = ?1 AND archive = ?2 AND status = 'failed' AND imported = 0
-             AND sha256 = ?3 ORDER BY seq DESC LIMIT 1",
+             AND undone_by IS NULL AND sha256 = ?3 ORDER BY seq DESC LIMIT 1",
             &[&source, name, &sha256],
         )?;
         if before.same_failure.is_some() {

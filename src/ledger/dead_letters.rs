@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::import::{damaged, import_by_id};
+use super::people::{Who, is_known};
 use super::{Import, Ledger, LedgerError, WAIT_MAX_MS};
 use crate::events::item_of;
 
@@ -57,6 +58,23 @@ pub struct NewLetter {
     pub reason: String,
     /// When it is tried again by itself, UTC milliseconds.
     pub retry_at: Option<i64>,
+    /// Held: the person it cannot go without. It is tried again when these are known better.
+    pub waits_for: Option<Who>,
+}
+
+/// A dead letter that was not taken this time either.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptLetter {
+    /// Its id.
+    pub id: i64,
+    /// Why.
+    pub kind: LetterKind,
+    /// What the destination said.
+    pub reason: String,
+    /// When it is tried again by itself, UTC milliseconds.
+    pub retry_at: Option<i64>,
+    /// Held: the person it cannot go without.
+    pub waits_for: Option<Who>,
 }
 
 /// A range of events of which some were refused.
@@ -94,13 +112,13 @@ pub struct LetterEntry {
 
 /// A line of a range's body: what of `feedgate events` is needed to find the event again.
 #[derive(serde::Deserialize)]
-struct Line<'a> {
+pub(super) struct Line<'a> {
     #[serde(borrow)]
     id: std::borrow::Cow<'a, str>,
-    import: i64,
+    pub(super) import: i64,
     index: u64,
     #[serde(borrow)]
-    body: &'a serde_json::value::RawValue,
+    pub(super) body: &'a serde_json::value::RawValue,
 }
 
 impl Ledger {
@@ -168,6 +186,25 @@ impl Ledger {
         .await
     }
 
+    /// Letters that are held since before anybody could be looked up for them are to be tried once, and then know whom they wait
+    /// for.
+    pub async fn free_held(&self, name: &str, now: i64) -> Result<(), LedgerError> {
+        let name = name.to_owned();
+        self.write(
+            "having letters tried for which somebody may be looked up now",
+            move |ledger| {
+                ledger
+                    .execute(
+                        "UPDATE dead_letters SET retry_at = ?2
+                     WHERE destination = ?1 AND kind = 'held' AND waits_for IS NULL AND retry_at IS NULL",
+                        params![name, now],
+                    )
+                    .map(drop)
+            },
+        )
+        .await
+    }
+
     /// Number of a destination's dead letters.
     pub async fn letters_count(&self, name: &str) -> Result<u64, LedgerError> {
         let name = name.to_owned();
@@ -210,11 +247,12 @@ fn entries_of_range(ledger: &Connection, body: &str) -> rusqlite::Result<Vec<Let
 /// Writes a dead letter down.
 pub(super) fn bury(ledger: &Connection, name: &str, letter: &NewLetter, now: i64) -> rusqlite::Result<()> {
     let history = remembered("[]", &letter.reason, now);
+    let retry_at = or_at_once(ledger, letter.retry_at, letter.waits_for.as_ref(), now)?;
     ledger
         .prepare_cached(
             "INSERT INTO dead_letters (destination, kind, import, \"index\", event_id, event, last_import, last_index, events,
-                failed, body, reason, history, refused_at, retry_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+                failed, body, reason, history, refused_at, retry_at, waits_for)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         )?
         .execute(params![
             name,
@@ -231,32 +269,50 @@ pub(super) fn bury(ledger: &Connection, name: &str, letter: &NewLetter, now: i64
             letter.reason,
             history,
             now,
-            letter.retry_at
+            retry_at,
+            letter.waits_for.as_ref().map(Who::key)
         ])?;
     Ok(())
 }
 
 /// A dead letter was tried again in vain.
-pub(super) fn put_back(
-    ledger: &Connection,
-    id: i64,
-    kind: LetterKind,
-    reason: &str,
-    retry_at: Option<i64>,
-    now: i64,
-) -> rusqlite::Result<()> {
+pub(super) fn put_back(ledger: &Connection, letter: &KeptLetter, now: i64) -> rusqlite::Result<()> {
+    let KeptLetter { id, kind, reason, .. } = letter;
     let history: Option<String> = ledger
         .prepare_cached("SELECT history FROM dead_letters WHERE id = ?1")?
         .query_row([id], |row| row.get(0))
         .optional()?;
     // It was given up (`feedgate dead-letters --discard`) after it was read, and before its call was written down.
     let Some(history) = history else { return Ok(()) };
+    let retry_at = or_at_once(ledger, letter.retry_at, letter.waits_for.as_ref(), now)?;
     ledger
         .prepare_cached(
-            "UPDATE dead_letters SET kind = ?2, reason = ?3, attempts = attempts + 1, history = ?4, retry_at = ?5 WHERE id = ?1",
+            "UPDATE dead_letters SET kind = ?2, reason = ?3, attempts = attempts + 1, history = ?4, retry_at = ?5,
+                waits_for = ?6 WHERE id = ?1",
         )?
-        .execute(params![id, kind.as_str(), reason, remembered(&history, reason, now), retry_at])?;
+        .execute(params![
+            id,
+            kind.as_str(),
+            reason,
+            remembered(&history, reason, now),
+            retry_at,
+            letter.waits_for.as_ref().map(Who::key)
+        ])?;
     Ok(())
+}
+
+/// When a letter is tried again: at once, if whom it waits for came to be known after somebody looked, and before it is
+/// written down here.
+fn or_at_once(
+    ledger: &Connection,
+    retry_at: Option<i64>,
+    waits_for: Option<&Who>,
+    now: i64,
+) -> rusqlite::Result<Option<i64>> {
+    match waits_for {
+        Some(who) if is_known(ledger, who)? => Ok(Some(now)),
+        _ => Ok(retry_at),
+    }
 }
 
 /// A history with one attempt more: the last ones.

@@ -5,7 +5,8 @@
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::import::{SELECT_IMPORT, damaged, imports};
+use super::dropping::come_past;
+use super::import::{SELECT_IMPORT, damaged, import, imports};
 use super::{Cursor, Import, Ledger, LedgerError};
 use crate::config::resolve::Start;
 
@@ -113,6 +114,28 @@ pub struct Ahead {
     pub imports: Vec<Import>,
     /// After the last import there is, wanted or not.
     pub end: Cursor,
+    /// Whether more is there, which is not to be looked at yet.
+    pub is_cut: bool,
+}
+
+impl Ahead {
+    /// As much of it as lies wholly before a cursor.
+    pub fn before(mut self, until: Cursor) -> Ahead {
+        let end = Cursor {
+            seq: until.seq,
+            index: 0,
+        };
+        if self.end <= end {
+            return self;
+        }
+        let all = self.imports.len();
+        self.imports.retain(|import| import.end() <= end);
+        Ahead {
+            is_cut: self.imports.len() < all,
+            imports: self.imports,
+            end,
+        }
+    }
 }
 
 /// Imports that a destination needs and that are no longer in the spool.
@@ -231,8 +254,16 @@ impl Ledger {
             .await
     }
 
-    /// The first imports at or after a cursor that go onward, of the sources given (none given: of all).
-    pub async fn ahead(&self, of: Cursor, sources: Vec<String>, limit: usize) -> Result<Ahead, LedgerError> {
+    /// The first imports at or after a cursor that go onward to a destination, of the sources given (none given: of all); and
+    /// what was asked meanwhile of all who read on.
+    pub async fn ahead(
+        &self,
+        of: Cursor,
+        name: &str,
+        sources: Vec<String>,
+        limit: usize,
+    ) -> Result<Ahead, LedgerError> {
+        let name = name.to_owned();
         self.read("looking for imports to deliver", move |ledger| {
             // The end first: what commits between the two questions is then beyond it, and not passed over.
             let end: i64 = ledger
@@ -240,26 +271,48 @@ impl Ledger {
                 .query_row([], |row| row.get(0))?;
             let sources = serde_json::Value::from(sources).to_string();
             let mut select = ledger.prepare_cached(&format!(
-                "{SELECT_IMPORT} WHERE onward = 1 AND seq >= ?1 AND seq < ?2
-                    AND (json_array_length(?3) = 0 OR source IN (SELECT value FROM json_each(?3)))
-                 ORDER BY seq LIMIT ?4"
+                "{SELECT_IMPORT} WHERE onward = 1 AND seq >= ?1 AND seq < ?4
+                    AND {OF_SOURCES} AND {IS_FOR}
+                 ORDER BY seq LIMIT ?5"
             ))?;
-            let mut rows = select.query(params![of.seq, end, sources, limit as i64])?;
+            let mut rows = select.query(params![of.seq, sources, name, end, limit as i64])?;
             Ok(Ahead {
                 imports: imports(&mut rows)?,
                 end: Cursor { seq: end, index: 0 },
+                is_cut: false,
             })
         })
         .await
     }
 
-    /// Source, archive and SHA-256 of the import that was closed as number `seq`, if it took events in; one that was undone did.
-    pub async fn closed_as(&self, seq: i64) -> Result<Option<(String, String, [u8; 32])>, LedgerError> {
+    /// The import that was closed as number `seq`, if its events were delivered under that number: those of one that was undone,
+    /// or delivered once more, were.
+    pub async fn closed_as(&self, seq: i64) -> Result<Option<Import>, LedgerError> {
         self.read("looking for the import that a destination had last", move |ledger| {
             ledger
-                .prepare_cached("SELECT source, archive, sha256 FROM imports WHERE (imported = 1 OR undone_by IS NOT NULL) AND seq = ?1")?
-                .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+                .prepare_cached(&format!(
+                    "{SELECT_IMPORT} WHERE seq = ?1 AND (imported = 1 OR undone_by IS NOT NULL OR kind = 'replay')"
+                ))?
+                .query_row([seq], import)
                 .optional()
+        })
+        .await
+    }
+
+    /// Whether an import lies where it did, and is to be delivered as before: it may have been written anew without somebody's
+    /// entries since, or undone.
+    pub async fn is_as_before(&self, import: &Import) -> Result<bool, LedgerError> {
+        // What was looked up for it is not the ledger's.
+        let before = Import {
+            definitions: None,
+            ..import.clone()
+        };
+        self.read("looking at an import again", move |ledger| {
+            let now: Option<Import> = ledger
+                .prepare_cached(&format!("{SELECT_IMPORT} WHERE onward = 1 AND seq = ?1"))?
+                .query_row([before.seq], super::import::import)
+                .optional()?;
+            Ok(now.is_some_and(|now| now == before))
         })
         .await
     }
@@ -276,6 +329,7 @@ impl Ledger {
     ) -> Result<(), LedgerError> {
         let name = name.to_owned();
         self.write("noting what was delivered", move |ledger| {
+            come_past(ledger, &name, cursor.seq)?;
             ledger
                 .prepare_cached(
                     "UPDATE destinations SET seq = ?2, \"index\" = ?3, delivered = delivered + ?4, rate = coalesce(?6, rate),
@@ -298,15 +352,16 @@ impl Ledger {
 
     /// What left the spool before a destination had it: the imports from `seq` on that are of its sources (none given: of
     /// all). `None` if everything is there.
-    pub async fn gap(&self, seq: i64, sources: Vec<String>) -> Result<Option<Gap>, LedgerError> {
+    pub async fn gap(&self, seq: i64, name: &str, sources: Vec<String>) -> Result<Option<Gap>, LedgerError> {
+        let name = name.to_owned();
         self.read("looking for what left the spool", move |ledger| {
             let sources = serde_json::Value::from(sources).to_string();
             let end = |order: &str| {
                 ledger
                     .prepare_cached(&format!(
-                        "SELECT id, archive FROM imports WHERE {PRUNED} ORDER BY seq {order} LIMIT 1"
+                        "SELECT id, archive FROM imports WHERE {PRUNED} AND {OF_SOURCES} AND {IS_FOR} ORDER BY seq {order} LIMIT 1"
                     ))?
-                    .query_row(params![seq, sources], |row| Ok((row.get(0)?, row.get(1)?)))
+                    .query_row(params![seq, sources, name], |row| Ok((row.get(0)?, row.get(1)?)))
                     .optional()
             };
             let (Some(first), Some(last)) = (end("ASC")?, end("DESC")?) else {
@@ -314,9 +369,9 @@ impl Ledger {
             };
             let (imports, events) = ledger
                 .prepare_cached(&format!(
-                    "SELECT count(*), sum(accepted - duplicates) FROM imports WHERE {PRUNED}"
+                    "SELECT count(*), sum(accepted - duplicates) FROM imports WHERE {PRUNED} AND {OF_SOURCES} AND {IS_FOR}"
                 ))?
-                .query_row(params![seq, sources], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                .query_row(params![seq, sources, name], |row| Ok((row.get(0)?, row.get(1)?)))?;
             Ok(Some(Gap {
                 imports,
                 events,
@@ -357,9 +412,15 @@ impl Ledger {
     }
 }
 
-/// A pruned import from ?1 on, of the sources in ?2.
-const PRUNED: &str = "onward = 1 AND seq >= ?1 AND spool_file IS NULL AND kind NOT IN ('undo', 'erase')
-    AND (json_array_length(?2) = 0 OR source IN (SELECT value FROM json_each(?2)))";
+/// A pruned import from ?1 on.
+const PRUNED: &str = "onward = 1 AND seq >= ?1 AND spool_file IS NULL AND kind NOT IN ('undo', 'erase')";
+
+/// Of the sources in ?2, or any if it is empty. Whom to forget is asked of everybody.
+pub(super) const OF_SOURCES: &str =
+    "(json_array_length(?2) = 0 OR source IN (SELECT value FROM json_each(?2)) OR source = '')";
+
+/// For the destination ?3: what is asked for again may be for some alone.
+pub(super) const IS_FOR: &str = "(only_to IS NULL OR ?3 IN (SELECT value FROM json_each(only_to)))";
 
 const SELECT_DESTINATION: &str =
     "SELECT name, type, seq, \"index\", delivered, state, reason, attempts, retry_at, since_at,

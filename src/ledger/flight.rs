@@ -6,8 +6,11 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::dead_letters::{LetterKind, NewLetter, bury, put_back};
+use super::dead_letters::{KeptLetter, NewLetter, bury, put_back};
 use super::deliveries::note;
+use super::dropping::let_go;
+use super::people::LookedUp;
+use super::tickets::{NewTicket, remember};
 use super::{Cursor, Ledger, LedgerError, Standing};
 
 /// An hour, in milliseconds.
@@ -43,6 +46,8 @@ pub struct Flight {
     pub unanswered: u32,
     /// The destination asked not to be called before this time, UTC milliseconds.
     pub not_before: Option<i64>,
+    /// What its entries lack, as it was known of people when it was composed: composed again, it is the same.
+    pub looked_up: LookedUp,
 }
 
 /// What calls are counted against. It belongs to a site, whoever calls.
@@ -97,8 +102,10 @@ pub struct Settlement {
     pub letters: Vec<NewLetter>,
     /// Dead letters that are none any more.
     pub letters_gone: Vec<i64>,
-    /// Dead letters that were not taken this time either: kind, reason, and when they are tried again by themselves.
-    pub letters_kept: Vec<(i64, LetterKind, String, Option<i64>)>,
+    /// Dead letters that were not taken this time either.
+    pub letters_kept: Vec<KeptLetter>,
+    /// What the destination calls each event that it took, where it says so.
+    pub tickets: Vec<NewTicket>,
     /// What is still on its way.
     pub flight: Option<Flight>,
     /// How the destination stands now; `None`: as before.
@@ -164,6 +171,10 @@ impl Ledger {
     pub async fn settle(&self, settlement: Settlement, now: i64) -> Result<(), LedgerError> {
         self.write("noting what came of a delivery", move |ledger| {
             let name = &settlement.name;
+            let from: Option<i64> = ledger
+                .prepare_cached("SELECT seq FROM destinations WHERE name = ?1")?
+                .query_row([name], |row| row.get(0))
+                .optional()?;
             ledger
                 .prepare_cached(
                     "UPDATE destinations SET seq = coalesce(?2, seq), \"index\" = coalesce(?3, \"index\"),
@@ -189,13 +200,19 @@ impl Ledger {
                     .prepare_cached("DELETE FROM dead_letters WHERE id = ?1")?
                     .execute([id])?;
             }
-            for (id, kind, reason, retry_at) in &settlement.letters_kept {
-                put_back(ledger, *id, *kind, reason, *retry_at, now)?;
+            for letter in &settlement.letters_kept {
+                put_back(ledger, letter, now)?;
+            }
+            for ticket in &settlement.tickets {
+                remember(ledger, name, ticket, now)?;
             }
             if let Some((budget, until)) = &settlement.blocked {
                 ledger
                     .prepare_cached("UPDATE budgets SET blocked_until = ?3 WHERE site = ?1 AND kind = ?2")?
                     .execute(params![budget.site, budget.kind, until])?;
+            }
+            if let (Some(from), Some(cursor)) = (from, settlement.cursor) {
+                let_go(ledger, name, from, cursor.seq)?;
             }
             put_flight(ledger, name, settlement.flight.as_ref())?;
             match &settlement.standing {
@@ -272,10 +289,11 @@ fn flight(ledger: &Connection, name: &str) -> rusqlite::Result<Option<Flight>> {
     ledger
         .prepare_cached(
             "SELECT letters, seq, \"index\", end_seq, end_index, events, calls_before, narrowed, suspects, sent_at, unanswered,
-                not_before FROM in_flight WHERE destination = ?1",
+                not_before, looked_up FROM in_flight WHERE destination = ?1",
         )?
         .query_row([name], |row| {
             let letters: Option<String> = row.get(0)?;
+            let looked_up: Option<String> = row.get(12)?;
             Ok(Flight {
                 // Written by this program; what is no list is treated as an empty one: the letters themselves are due still.
                 letters: letters.map(|ids| serde_json::from_str(&ids).unwrap_or_default()),
@@ -294,6 +312,9 @@ fn flight(ledger: &Connection, name: &str) -> rusqlite::Result<Option<Flight>> {
                 sent_at: row.get(9)?,
                 unanswered: row.get(10)?,
                 not_before: row.get(11)?,
+                looked_up: looked_up
+                    .and_then(|json| serde_json::from_str(&json).ok())
+                    .unwrap_or_default(),
             })
         })
         .optional()
@@ -307,11 +328,12 @@ fn put_flight(ledger: &Connection, name: &str, flight: Option<&Flight>) -> rusql
         return Ok(());
     };
     let letters = flight.letters.as_ref().map(|ids| serde_json::json!(ids).to_string());
+    let looked_up = (!flight.looked_up.is_empty()).then(|| serde_json::json!(flight.looked_up).to_string());
     ledger
         .prepare_cached(
             "INSERT OR REPLACE INTO in_flight (destination, letters, seq, \"index\", end_seq, end_index, events, calls_before,
-                narrowed, suspects, sent_at, unanswered, not_before)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                narrowed, suspects, sent_at, unanswered, not_before, looked_up)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?
         .execute(params![
             name,
@@ -326,7 +348,8 @@ fn put_flight(ledger: &Connection, name: &str, flight: Option<&Flight>) -> rusql
             flight.suspects,
             flight.sent_at,
             flight.unanswered,
-            flight.not_before
+            flight.not_before,
+            looked_up
         ])?;
     Ok(())
 }
@@ -419,6 +442,11 @@ mod tests {
     #[tokio::test]
     async fn what_is_in_flight_is_read_back() {
         let (ledger, _dir) = ledger();
+        let known = crate::ledger::people::Known {
+            user_id: Some("u1".to_owned()),
+            email: Some("ada@example.com".to_owned()),
+            unit: "DE".to_owned(),
+        };
         let flight = Flight {
             letters: Some(vec![3, 5]),
             begin: Cursor { seq: 2, index: 7 },
@@ -430,6 +458,7 @@ mod tests {
             sent_at: None,
             unanswered: 1,
             not_before: None,
+            looked_up: [("id u1".to_owned(), known)].into(),
         };
         let sending = Sending {
             flight: flight.clone(),

@@ -212,15 +212,21 @@ impl Counted {
             index: 0,
         };
         for cursor in [Cursor { seq: 1, index: 0 }, end] {
-            ledger.ahead(cursor, Vec::new(), 8).await.unwrap();
+            ledger.ahead(cursor, "events", Vec::new(), 8).await.unwrap();
             ledger
-                .ahead(cursor, vec!["acme".to_owned(), "other".to_owned()], 8)
+                .ahead(cursor, "events", vec!["acme".to_owned(), "other".to_owned()], 8)
                 .await
                 .unwrap();
             ledger.closed_as(cursor.seq).await.unwrap();
         }
-        assert_eq!(ledger.gap(end.seq, Vec::new()).await.unwrap(), None);
-        assert_eq!(ledger.gap(self.size - 1, vec!["acme".to_owned()]).await.unwrap(), None);
+        assert_eq!(ledger.gap(end.seq, "events", Vec::new()).await.unwrap(), None);
+        assert_eq!(
+            ledger
+                .gap(self.size - 1, "events", vec!["acme".to_owned()])
+                .await
+                .unwrap(),
+            None
+        );
         let well = Standing::well(DestinationState::Idle);
         ledger.advance("near", end, 1, well, None, NOW).await.unwrap();
         assert_eq!(ledger.due_letters("far", None, 4, 8, 1000).await.unwrap(), []);
@@ -240,7 +246,13 @@ impl Counted {
         let settlement = Settlement {
             name: "far".to_owned(),
             letters_gone: vec![due[0].id],
-            letters_kept: vec![(due[1].id, LetterKind::Refused, "no".to_owned(), None)],
+            letters_kept: vec![KeptLetter {
+                id: due[1].id,
+                kind: LetterKind::Refused,
+                reason: "no".to_owned(),
+                retry_at: None,
+                waits_for: None,
+            }],
             ..Settlement::default()
         };
         ledger.settle(settlement, NOW).await.unwrap();

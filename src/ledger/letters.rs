@@ -154,16 +154,21 @@ fn log_discarded(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::LetterKind;
     use crate::ledger::dead_letters::put_back;
+    use crate::ledger::{KeptLetter, LetterKind};
 
     #[tokio::test]
     async fn a_letter_given_up_just_before_its_call_does_not_disturb_the_delivery() {
         let dir = tempfile::tempdir().expect("a directory");
         let ledger = Ledger::open(&dir.path().join("ledger.db")).expect("a ledger");
-        let kept = ledger.write("settling", |ledger| {
-            put_back(ledger, 7, LetterKind::Refused, "no", None, 0)
-        });
+        let letter = KeptLetter {
+            id: 7,
+            kind: LetterKind::Refused,
+            reason: "no".to_owned(),
+            retry_at: None,
+            waits_for: None,
+        };
+        let kept = ledger.write("settling", move |ledger| put_back(ledger, &letter, 0));
         kept.await.expect("nothing to write down");
     }
 }

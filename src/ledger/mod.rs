@@ -12,14 +12,21 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use crate::archive::{Limits, Member};
+use crate::definition::Definitions;
 use crate::feed::Options;
+use crate::verdict::FeedKind;
 
+mod again;
 mod close;
 mod dead_letters;
 mod deliveries;
+mod dropping;
+mod erase;
 mod flight;
+mod frozen; // event definitions as they were
 #[cfg(test)]
 mod growth_tests;
+mod history; // what tells one past from another
 mod import;
 mod keyed;
 pub mod letters;
@@ -28,19 +35,28 @@ mod log;
 pub mod moves;
 mod open;
 pub mod outcome;
+pub mod people;
 pub mod report;
 pub mod retention;
 pub mod retry;
 #[cfg(test)]
 mod tests;
+mod tickets;
+mod undo;
+mod whom;
 
+pub use again::{Asked, Refused, Replay};
 pub use close::Closed;
-pub use dead_letters::{DueLetter, LetterEntry, LetterKind, LetterRange, NewLetter};
+pub use dead_letters::{DueLetter, KeptLetter, LetterEntry, LetterKind, LetterRange, NewLetter};
 pub use deliveries::{Ahead, DestinationRow, DestinationState, Gap, Registration, Standing, Wanted};
+pub use erase::{Cleared, Erasure, Rewritten, Slot, Spooled};
 pub use flight::{Budget, Flight, Leave, Sending, Settlement};
 pub use keyed::{AsForetold, Keyed, KeyedImport};
 pub use log::LogLine;
 pub use open::SCHEMA_VERSION;
+pub use tickets::{NewTicket, TicketReport, TicketsWanted};
+pub use undo::{UndoAt, UndoPlan};
+pub use whom::{Address, DefaultUnit, Whom};
 
 /// A place in everything ever imported: the next event is number `index` of the import that was closed as number `seq`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
@@ -66,6 +82,39 @@ pub struct Reading {
     pub definitions: Option<String>,
 }
 
+impl Reading {
+    /// The reading of a row that no archive belongs to.
+    fn of_nothing() -> Reading {
+        Reading {
+            reader: crate::feed::READER_VERSION,
+            member: Member {
+                name: String::new(),
+                index: 0,
+                method: 0,
+                header_offset: 0,
+                data_offset: 0,
+                compressed_size: 0,
+                size: 0,
+                crc32: 0,
+            },
+            options: Options {
+                default_business_unit: None,
+                duplicate_keys: crate::feed::DuplicateKeys::Reject,
+                entry_bytes_max: 0,
+                depth_max: 0,
+                kind: FeedKind::Events,
+                ordered_items: false,
+                order_unique: false,
+            },
+            limits: Limits {
+                unpacked_bytes: 0,
+                ratio: 0,
+            },
+            definitions: None,
+        }
+    }
+}
+
 /// Where an archive's bytes lie in the spool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stored {
@@ -77,10 +126,24 @@ pub struct Stored {
     pub len: u64,
 }
 
-/// An import that took events in, with all that is needed to read them again.
+/// What a row of the log asks of whoever comes to it in its order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asks {
+    /// An import took events in: they are to be delivered.
+    Deliver,
+    /// Somebody wants the events of an import delivered once more, with the same ids.
+    DeliverAgain,
+    /// An import was undone: its events are to be taken back, wherever that can be done.
+    TakeBack,
+    /// Somebody is to be forgotten. `None` when all were past it that were known then: whom is not known any more.
+    Forget(Option<Arc<Whom>>),
+}
+
+/// An import that took events in, with all that is needed to read them again; or what somebody asked, which is a row of the
+/// same log (see [`Import::asks`]).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Import {
-    /// Its name for people.
+    /// Its name for people. Of a replay and of an undo: the name of the import that they are of.
     pub id: i64,
     /// Its place in the order of commits.
     pub seq: i64,
@@ -96,6 +159,8 @@ pub struct Import {
     pub entries: u64,
     /// Of these, events.
     pub accepted: u64,
+    /// What is to be done with it.
+    pub asks: Asks,
     /// The frozen reading.
     pub reading: Reading,
     /// Indices of the entries that are no events: rejected, seen before by a unique key, or erased since.
@@ -104,6 +169,10 @@ pub struct Import {
     pub stored: Option<Stored>,
     /// When its bytes left the spool.
     pub pruned_at: Option<i64>,
+    /// The definitions of [`Reading::definitions`], for whoever needs them and has looked them up.
+    pub definitions: Option<Arc<Definitions>>,
+    /// What tells everything that was closed up to it from any other past; `None` for what is older than that.
+    pub history: Option<[u8; 32]>,
 }
 
 /// What can go wrong with the ledger. None of it is ever an archive's fault.

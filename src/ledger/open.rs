@@ -144,6 +144,8 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, LedgerError> {
     // An archive may be moved only after a commit that is really on disk.
     connection.pragma_update(None, "synchronous", "FULL").map_err(doing)?;
     connection.pragma_update(None, "foreign_keys", true).map_err(doing)?;
+    // What is deleted here are people's data, mostly: dead letters, excerpts. Free pages must not keep them.
+    connection.pragma_update(None, "secure_delete", true).map_err(doing)?;
     // In a container there may be no directory for temporary files: read-only root, no /tmp.
     connection.pragma_update(None, "temp_store", "MEMORY").map_err(doing)?;
     // Plans do not depend on what is bound. Without this, SQLite prepares a statement anew whenever the value of its LIMIT, or

@@ -8,11 +8,13 @@ use crate::verdict::{Position, Reason, Violation, Warning};
 pub use ahead::ToCome;
 pub use destinations::{BudgetReport, DestinationReport, InFlightReport, LettersByKind};
 pub use letters::{Attempt, LetterReport, LettersWanted, RangeReport};
-use rows::{IMPORT, LATEST_OF_NAME, counts, rejects, report, violations, warnings};
+pub use requests::RequestReport;
+use rows::{IMPORT, LATEST_OF_NAME, NO_REQUEST, counts, rejects, report, violations, warnings};
 
 mod ahead; // what lies ahead of a cursor
 mod destinations; // how far each has got, and what it waits for
 mod letters; // dead letters, one by one
+mod requests; // what was asked for, and how far each is with it
 mod rows; // rows of the ledger as reports
 
 pub(super) use rows::import;
@@ -48,7 +50,7 @@ pub struct ImportReport {
     /// Archive rules that were not observed.
     pub violations: Vec<Violation>,
     /// What else there is to say: `late`, `duplicate`, `repacked`, `name_reused`, `same_content`, `same_failure`, `retry`,
-    /// `superseded`, `user_feed_pending`.
+    /// `undone`, `superseded`, `user_feed_pending`.
     pub flags: Vec<&'static str>,
     /// The earlier imports that flags speak of.
     #[serde(skip_serializing_if = "Related::is_empty")]
@@ -106,6 +108,9 @@ pub struct Related {
     /// Somebody ran `retry` on it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_of: Option<i64>,
+    /// The request by which it was undone: its events were taken back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undone_by: Option<i64>,
 }
 
 impl Related {
@@ -229,7 +234,7 @@ impl Ledger {
     pub async fn imports(&self, which: Which) -> Result<Vec<ImportReport>, LedgerError> {
         self.read("reading imports", move |connection| {
             // Only what was asked for is in the query: each has an index, and the ledger may hold a million imports.
-            let mut filters = vec!["?1"];
+            let mut filters = vec!["?1", NO_REQUEST];
             let mut values: Vec<&dyn rusqlite::ToSql> = vec![&true];
             if which.failed {
                 filters.push("status = 'failed'");

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, params};
 
+use super::people::held_by_people;
 use super::{Ledger, LedgerError};
 
 /// How long archives stay.
@@ -148,12 +149,14 @@ fn next(transaction: &Transaction<'_>, pruning: &Pruning) -> rusqlite::Result<Ve
         .collect()
 }
 
-/// Each destination holds what is not past its cursor, the last batch of an import included: from this number on.
+/// Each destination holds what is not past its cursor, the last batch of an import included: from this number on. So does the
+/// reading of people, where they are kept.
 fn held_by_cursor(transaction: &Transaction<'_>) -> rusqlite::Result<i64> {
     let least: Option<i64> = transaction
         .prepare_cached("SELECT min(seq) FROM destinations WHERE state <> 'removed'")?
         .query_row([], |row| row.get(0))?;
-    Ok(least.unwrap_or(i64::MAX))
+    let of_people = held_by_people(transaction)?;
+    Ok(least.unwrap_or(i64::MAX).min(of_people.unwrap_or(i64::MAX)))
 }
 
 /// The number from which on the newest archives in the spool are no more than so many bytes.

@@ -154,7 +154,8 @@ fn not_there(
     let found = transaction
         .query_row(
             "SELECT source, archive, id, status, disposition, path FROM imports
-             WHERE id = ?1 OR (source IN (SELECT name FROM sources) AND archive = ?2) ORDER BY id DESC LIMIT 1",
+             WHERE kind NOT IN ('replay', 'undo', 'erase')
+                AND (id = ?1 OR source IN (SELECT name FROM sources) AND archive = ?2) ORDER BY id DESC LIMIT 1",
             params![id, archive],
             |row| {
                 let (status, disposition, path): (String, String, String) = (row.get(3)?, row.get(4)?, row.get(5)?);

@@ -18,6 +18,8 @@ CREATE TABLE imports (
     source          TEXT    NOT NULL,                  -- the source's configured name
     archive         TEXT    NOT NULL,                  -- file name in the source's root
     named_at        INTEGER,                           -- the UTC time in the name; NULL where it has none
+    history         BLOB    CHECK (length(history) = 32),     -- SHA-256 over that of the one closed before and what this one is: ledgers with
+                                                       -- the same one here closed the same archives, in the same order; NULL: before schema 4
     size            INTEGER NOT NULL,                  -- bytes, as listed when it was claimed
     mtime           INTEGER NOT NULL,                  -- likewise
     sha256          BLOB    CHECK (length(sha256) = 32),      -- of the archive; NULL where it was never downloaded (its name or its size was enough)
@@ -84,7 +86,7 @@ CREATE INDEX imports_by_name    ON imports (source, archive, seq);
 CREATE INDEX imports_by_source  ON imports (source, id);
 CREATE INDEX imports_by_data    ON imports (source, data_sha256, seq) WHERE imported = 1;
 CREATE INDEX imports_by_time    ON imports (source, kind, named_at) WHERE imported = 1;
-CREATE INDEX imports_onward     ON imports (seq, accepted, duplicates, source) WHERE onward = 1; -- what lies ahead of a destination
+CREATE INDEX imports_onward     ON imports (seq, accepted, duplicates, source, only_to) WHERE onward = 1; -- what lies ahead of a destination
 CREATE INDEX imports_unmoved    ON imports (source) WHERE disposition = 'pending' OR recheck = 1;
 CREATE INDEX imports_claimed    ON imports (id) WHERE status = 'importing';
 CREATE INDEX imports_failed     ON imports (id) WHERE status = 'failed';
@@ -92,7 +94,7 @@ CREATE INDEX imports_keyed      ON imports (seq) WHERE unique_keys > 0; -- in wh
 CREATE INDEX imports_undone     ON imports (id) WHERE undone_by IS NOT NULL;
 CREATE INDEX imports_spooled    ON imports (spool_file) WHERE spool_file IS NOT NULL;
 CREATE INDEX imports_by_age     ON imports (closed_at, seq, spool_len) WHERE spool_file IS NOT NULL; -- what may leave the spool
-CREATE INDEX imports_pruned     ON imports (seq, accepted, duplicates, source)
+CREATE INDEX imports_pruned     ON imports (seq, accepted, duplicates, source, only_to)
     WHERE onward = 1 AND spool_file IS NULL AND kind NOT IN ('undo', 'erase');
 
 -- Archive rules that were not observed.
@@ -207,7 +209,8 @@ CREATE TABLE in_flight (
     suspects        INTEGER,                           -- so many of its first events hold one at fault; NULL: none is known to
     sent_at         INTEGER,                           -- a call was sent then, and no answer is written down; NULL: none is in hand
     unanswered      INTEGER NOT NULL DEFAULT 0,        -- times that no answer came
-    not_before      INTEGER                            -- the destination asked not to be called before this
+    not_before      INTEGER,                           -- the destination asked not to be called before this
+    looked_up       TEXT                               -- JSON: what its entries lack, as it was known of people when it was composed
 ) STRICT, WITHOUT ROWID;
 
 -- Calls of the last hour, by what they count against, so that a restart does not forget them.
@@ -252,7 +255,8 @@ CREATE TABLE dead_letters (
     attempts        INTEGER NOT NULL DEFAULT 1,
     history         TEXT    NOT NULL DEFAULT '[]',     -- JSON: the last attempts, [{"at", "reason"}], times as text (RFC 3339)
     refused_at      INTEGER NOT NULL,                  -- first
-    retry_at        INTEGER                            -- to be delivered again from then on; NULL: when somebody asks
+    retry_at        INTEGER,                           -- to be delivered again from then on; NULL: when somebody asks
+    waits_for       TEXT                               -- held: the person it cannot go without, by id or by address and unit
 ) STRICT;
 
 CREATE INDEX dead_letters_of    ON dead_letters (destination, id, kind); -- with the kind, to be counted without reading the letters
@@ -273,3 +277,102 @@ CREATE TABLE definitions (
     hash            TEXT    PRIMARY KEY,               -- SHA-256 of the text, in hex
     text            TEXT    NOT NULL                   -- JSON: an array of them, as the files have them, in the order of their names
 ) STRICT, WITHOUT ROWID;
+
+-- What destinations that only queue events call each that they took, to be asked for there: the newest 100,000.
+CREATE TABLE tickets (
+    n               INTEGER PRIMARY KEY,               -- in the order of their answers
+    destination     TEXT    NOT NULL,
+    import          INTEGER NOT NULL REFERENCES imports (id),
+    "index"         INTEGER NOT NULL,
+    event_id        TEXT    NOT NULL,
+    ticket          TEXT    NOT NULL,                  -- as the destination calls it
+    at              INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX tickets_of         ON tickets (destination, n);
+
+-- Who the events are about, as far as somebody needs to know: see people_reading. A user has an id; a lead is known by e-mail
+-- address and business unit alone, until somebody says which id these belong to.
+CREATE TABLE people (
+    person          INTEGER PRIMARY KEY,               -- a number of ours
+    user_id         TEXT,                              -- the id that the partner gives; NULL: a lead
+    email           TEXT,                              -- as given first, or by the last record of a user feed; NULL: not known
+    email_folded    TEXT,                              -- in lower case (Unicode's), as addresses are compared
+    unit            TEXT    NOT NULL DEFAULT '',       -- business unit; '': none, whether it was absent, null or blank
+    first_import    INTEGER NOT NULL, first_index INTEGER NOT NULL, first_at INTEGER NOT NULL, -- the entry that spoke of them first
+    last_import     INTEGER NOT NULL, last_index  INTEGER NOT NULL, last_at  INTEGER NOT NULL, -- and last
+    upgraded_import INTEGER, upgraded_index INTEGER, upgraded_at INTEGER, -- the entry that gave a lead an id; NULL: none did
+    merged          INTEGER NOT NULL DEFAULT 0 CHECK (merged IN (0, 1))   -- and the id was known by then: two became one
+) STRICT;
+
+-- By what they are found: the first 64 bits of the SHA-256 of `id …` and of `email … unit`, the address in lower case. New keys
+-- lie in people_young, which is small and so written to at little cost; a stretch of neighbours at a time moves on.
+CREATE TABLE people_keys (
+    hash            INTEGER NOT NULL,
+    person          INTEGER NOT NULL,
+    PRIMARY KEY (hash, person)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE people_young (
+    hash            INTEGER NOT NULL,
+    person          INTEGER NOT NULL,
+    PRIMARY KEY (hash, person)
+) STRICT, WITHOUT ROWID;
+
+-- Entries that say of two people that they are one, or of one that he is another: nothing was changed by them. The first 10,000
+-- of an import; people_reading counts them all.
+CREATE TABLE clashes (
+    import          INTEGER NOT NULL,
+    "index"         INTEGER NOT NULL,
+    at              INTEGER NOT NULL,                  -- when it was imported
+    what            TEXT    NOT NULL CHECK (what IN (
+                        'new_id_for_a_user',           -- an id that nobody has, with the address of a user who has another
+                        'address_of_another_user',     -- the id of one user, with the address of another
+                        'address_of_a_lead')),         -- the id of a user who has another address, with that of a lead
+    user_id         TEXT    NOT NULL,                  -- as the entry gives it
+    email           TEXT    NOT NULL,                  -- likewise
+    unit            TEXT    NOT NULL,                  -- likewise
+    person          INTEGER,                           -- whose id it is; NULL: nobody's
+    other           INTEGER NOT NULL,                  -- whose address it is
+    PRIMARY KEY (import, "index")
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX clashes_of_person ON clashes (person) WHERE person IS NOT NULL;
+CREATE INDEX clashes_of_other  ON clashes (other);
+
+-- How far the people have been read from what was imported, in the order of commit: one row.
+CREATE TABLE people_reading (
+    one             INTEGER PRIMARY KEY CHECK (one = 1),
+    keep            TEXT    NOT NULL CHECK (keep IN (
+                        'always',                      -- by the configuration, or since a destination needs them
+                        'auto',                        -- once a user feed was imported
+                        'never')),
+    seq             INTEGER NOT NULL DEFAULT 0,        -- the next entry to read
+    "index"         INTEGER NOT NULL DEFAULT 0,
+    changes         INTEGER NOT NULL DEFAULT 0,        -- transactions that changed people: who read before one, reads again
+    users           INTEGER NOT NULL DEFAULT 0,        -- people with an id
+    leads           INTEGER NOT NULL DEFAULT 0,        -- people without
+    upgraded        INTEGER NOT NULL DEFAULT 0,        -- leads that became users, ever
+    clashes         INTEGER NOT NULL DEFAULT 0,        -- ever
+    gap_imports     INTEGER NOT NULL DEFAULT 0,        -- imports that could not be read any more: nobody knows whom they spoke of
+    gap_entries     INTEGER NOT NULL DEFAULT 0,        -- entries in these
+    gap_first       INTEGER,                           -- the first and the last of these imports
+    gap_last        INTEGER,
+    stretch         INTEGER NOT NULL DEFAULT 0,        -- of people_young that moves on next, of 16
+    trouble         TEXT                               -- why reading does not go on; NULL: it does
+) STRICT;
+INSERT INTO people_reading (one, keep) VALUES (1, 'never');
+
+CREATE INDEX imports_of_users ON imports (seq) WHERE kind = 'users' AND imported = 1; -- whether there ever was a user feed
+
+CREATE INDEX dead_letters_waiting ON dead_letters (waits_for) WHERE waits_for IS NOT NULL; -- letters that a person's address frees
+
+-- What somebody asked of all who read on in the log (imports.kind: replay, undo, erase), apart from what its row there says.
+CREATE TABLE requests (
+    import          INTEGER PRIMARY KEY REFERENCES imports (id),
+    who             TEXT,                              -- erase: JSON, whom; NULL once all are past it: nobody knows any more
+    cleared_at      INTEGER,                           -- erase: since when spool and ledger hold nothing of them; NULL: that is still to be done
+    report          TEXT    NOT NULL DEFAULT '{}'      -- erase: JSON, what was found where
+) STRICT;
+
+CREATE INDEX imports_requests   ON imports (seq) WHERE kind IN ('replay', 'undo', 'erase');

@@ -25,11 +25,13 @@ use temporary::Temporary;
 mod arriving;
 mod extent;
 mod pins;
+mod rewriting;
 mod slice;
 mod temporary;
 
 pub use arriving::{Arrivals, Arriving, arriving};
 pub use pins::{Pin, Question};
+pub use rewriting::{Rewriting, Scratch};
 pub use slice::Slice;
 
 /// Archives below this size, in bytes, share a segment.

@@ -9,7 +9,7 @@ use super::sorter::{Merged, Sorted, Sorter, Spill};
 use crate::verdict::Position;
 
 /// Memory for the keys of an archive that is being read, in bytes.
-const COLLECTED_BYTES: usize = 4 * 1024 * 1024;
+const COLLECTED_BYTES: usize = 2 * 1024 * 1024;
 
 /// Key, index, line and column in four bytes each, offset in six.
 const FOUND_BYTES: usize = KEY_BYTES + 4 + PLACE_BYTES;

@@ -15,7 +15,7 @@ use std::sync::Mutex;
 const KEPT_BYTES_MAX: usize = 16 * 1024;
 
 /// Memory of all chunks together while they are merged, in bytes, and what each has of it at least and at most.
-const MERGE_BYTES: usize = 2 * 1024 * 1024;
+const MERGE_BYTES: usize = 1024 * 1024;
 const CHUNK_BUFFER_BYTES: (usize, usize) = (4 * 1024, 64 * 1024);
 
 /// What a temporary file is called in the moment between being made and being unlinked.

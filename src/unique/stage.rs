@@ -11,7 +11,7 @@ use super::error::Fault;
 use super::keys::{InOrder, Keys, PLACE_BYTES, part, place_from_bytes, place_to_bytes};
 use super::search::Search;
 use super::sorter::{Merged, Sorted, Sorter, Spill};
-use super::store::{BLOCKS_PER_STEP, Store, Writer};
+use super::store::{Store, Writer};
 use crate::verdict::Position;
 
 /// Archive of the batch and index of the entry, its place, and which entry was first.
@@ -19,6 +19,10 @@ const AGAIN_BYTES: usize = 8 + PLACE_BYTES + 8;
 
 /// Memory for what was seen before, in bytes, while it is put into the order of archives and entries.
 const AGAIN_MEMORY: usize = 1024 * 1024;
+
+/// Blocks to a transaction: eight megabytes. Nobody waits for the file meanwhile but who merges, or has something erased, and each
+/// transaction waits for the disk.
+pub(super) const BLOCKS_STAGED: u64 = 512;
 
 /// What staging a batch came to.
 #[derive(Debug)]
@@ -71,10 +75,6 @@ impl Store {
         }
         self.work.blocks_read += search.blocks_read();
         self.work.blocks_written += staging.written;
-        self.work.blocks_at_once = self
-            .work
-            .blocks_at_once
-            .max(staging.written.min(BLOCKS_PER_STEP as u64));
         Ok(staged)
     }
 }
@@ -158,7 +158,7 @@ impl<'c> Staging<'c> {
             }
         };
         self.in_transaction += writer.push(transaction, record)?;
-        if self.in_transaction >= BLOCKS_PER_STEP as u64 {
+        if self.in_transaction >= BLOCKS_STAGED {
             self.written += std::mem::take(&mut self.in_transaction) + writer.note(transaction)?;
             self.transaction.take().map_or(Ok(()), Transaction::commit)?;
         }

@@ -22,7 +22,7 @@ const APPLICATION_ID: i64 = 0x4647_756b;
 const PAGE_BYTES: i64 = 16 * 1024;
 
 /// Page cache, in KiB.
-const CACHE_KIB: i64 = 4 * 1024;
+const CACHE_KIB: i64 = 2 * 1024;
 
 /// How long a statement waits for another process (`feedgate erase` beside the daemon) before it gives up.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -50,7 +50,7 @@ pub struct Work {
     pub blocks_written: u64,
     /// Blocks removed.
     pub blocks_removed: u64,
-    /// Most blocks that were written in one transaction.
+    /// Most blocks that were written in one step of merging.
     pub blocks_at_once: u64,
 }
 

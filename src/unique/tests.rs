@@ -320,3 +320,38 @@ fn nothing_is_merged_that_would_fill_the_disk() {
     house.merge_all();
     assert!(house.count("runs") < 4);
 }
+
+#[tokio::test]
+async fn one_at_a_time_has_the_turn_and_forgetting_waits_for_none() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let unique = Unique::new(dir.path(), 0).expect("a thread");
+    unique.forget(vec![key(1)]).await.expect("nothing is known");
+    assert!(!unique.path().exists(), "no file is made to forget something");
+
+    let turn = unique.turn().await;
+    let another = unique.clone();
+    let mut waits = tokio::spawn(async move { drop(another.turn().await) });
+    let keys = archive(dir.path(), 0..3);
+    let staged = unique
+        .stage(&turn, vec![(1, keys)], Vec::new(), spill(dir.path()))
+        .await
+        .expect("staged");
+    assert_eq!(staged.brought, [3]);
+    unique.settle(&turn, vec![place(1)]).await.expect("settled");
+    unique.forget(vec![key(1)]).await.expect("forgotten");
+    assert!(
+        futures_util::poll!(&mut waits).is_pending(),
+        "somebody else has the turn"
+    );
+    drop(turn);
+    waits.await.expect("it has its turn");
+
+    let turn = unique.turn().await;
+    assert_eq!(unique.standing(&turn).await.expect("it stands").cursor, Some(place(1)));
+    let keys = archive(dir.path(), 0..3);
+    let staged = unique
+        .stage(&turn, vec![(2, keys)], Vec::new(), spill(dir.path()))
+        .await
+        .expect("staged");
+    assert_eq!(staged.brought, [1], "what was forgotten is new");
+}

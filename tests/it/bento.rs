@@ -22,7 +22,7 @@ const SECRET_KEY: &str = "sec-a81d02c4";
 const SITE_UUID: &str = "5d7b-site";
 
 /// Settings for a server that plays Bento.
-fn settings(server: &HttpServer) -> BentoSettings {
+pub(crate) fn settings(server: &HttpServer) -> BentoSettings {
     BentoSettings {
         endpoint: Endpoint {
             url: format!("{}/api/v1", server.url()),
@@ -46,7 +46,7 @@ fn settings(server: &HttpServer) -> BentoSettings {
     }
 }
 
-fn destination(settings: BentoSettings) -> DestinationSettings {
+pub(crate) fn destination(settings: BentoSettings) -> DestinationSettings {
     DestinationSettings {
         name: "bento".to_owned(),
         kind: DestinationKind::Bento(Box::new(settings)),
@@ -54,6 +54,7 @@ fn destination(settings: BentoSettings) -> DestinationSettings {
         was: None,
         events: Vec::new(),
         sources: Vec::new(),
+        actions: Vec::new(),
         rename: Vec::new(),
         dead_letters_max: 100,
     }

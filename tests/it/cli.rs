@@ -51,6 +51,7 @@ fn help_names_every_command() {
         "events",
         "retry",
         "dead-letters",
+        "tickets",
         "keys",
         "demo",
         "completions",

@@ -10,6 +10,7 @@ use feedgate::config::resolve::{
 use feedgate::feed::DuplicateKeys;
 
 mod bento;
+mod capillary;
 mod destinations;
 mod example;
 mod http;
@@ -471,6 +472,21 @@ fn a_source_says_who_and_where_and_how() {
     check(
         "name='a'\nurl='file:///in'\n[[source]]\nname='a'\nurl='file:///in2'",
         &["line 5: there are two of the name `a` in `[[source]]`"],
+    );
+    let same_root = "source `a` has the same root, and every archive in it would be imported twice; leave one out";
+    check(
+        "name='a'\nurl='file:///in'\n[[source]]\nname='b'\nurl='file:///in/'\n[[source]]\nname='c'\nurl='file:///in/c'",
+        &[&format!("line 6: {same_root}")],
+    );
+    let sftp = |user: &str, host: &str| format!("url='sftp://{user}@{host}/'\nagent=true\nhost_key='{PIN}'");
+    check(
+        &format!(
+            "name='a'\n{}\n[[source]]\nname='b'\n{}\n[[source]]\nname='c'\n{}",
+            sftp("u", "h"),
+            sftp("v", "h"),
+            sftp("u", "H:22")
+        ),
+        &[&format!("line 13: {same_root}")],
     );
 }
 

@@ -210,6 +210,7 @@ pub(crate) fn settings(name: &str, kind: DestinationKind) -> DestinationSettings
         was: None,
         events: Vec::new(),
         sources: Vec::new(),
+        actions: Vec::new(),
         rename: Vec::new(),
         dead_letters_max: 100_000,
     }
@@ -909,6 +910,7 @@ async fn events_prints_what_was_asked_for() {
         let query = Query {
             wanted,
             event: event.map(str::to_owned),
+            reveal: false,
         };
         let expect: Vec<String> = expect.iter().map(|line| all[*line].clone()).collect();
         let world = &world;
@@ -961,6 +963,7 @@ async fn events_prints_what_was_asked_for() {
             ..Wanted::default()
         },
         event: None,
+        reveal: false,
     };
     assert_eq!(
         world.printed(&of_failed).await.1,
@@ -972,6 +975,7 @@ async fn events_prints_what_was_asked_for() {
             ..Wanted::default()
         },
         event: None,
+        reveal: false,
     };
     let error = events(&world.ledger, &world.path("spool"), &of_none, &mut Vec::new())
         .await

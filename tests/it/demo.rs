@@ -4,10 +4,11 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 mod far_end; // the scripted far end: faults strike where they are laid
 mod server; // the server, against OpenSSH's own client
+
+use crate::house::gate::wait_until;
 
 /// `feedgate demo`, with a temporary directory of its own to be watched.
 fn demo(tmp: &Path, arguments: &[&str]) -> Command {
@@ -212,12 +213,4 @@ fn text(output: &Output) -> String {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     )
-}
-
-fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !so() {
-        assert!(started.elapsed() < Duration::from_secs(60), "in vain: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }

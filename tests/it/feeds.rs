@@ -194,7 +194,9 @@ fn every_code_of_the_data_file_has_a_fixture() {
     for name in names_of_fixtures() {
         codes += &summary(&fixture(&name)[..], &options());
     }
-    for code in RejectCode::ALL {
+    // Whether an entry breaks a definition, no data file says by itself: see `definitions`.
+    let of_the_feed = |code: &&RejectCode| !code.as_str().starts_with("definition_");
+    for code in RejectCode::ALL.iter().filter(of_the_feed) {
         assert!(codes.contains(&format!("\n  {code} ")), "{code}");
     }
     use ViolationCode::*;

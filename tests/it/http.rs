@@ -48,6 +48,7 @@ fn destination(http: HttpSettings) -> DestinationSettings {
         was: None,
         events: Vec::new(),
         sources: Vec::new(),
+        actions: Vec::new(),
         rename: Vec::new(),
         dead_letters_max: 100_000,
     }

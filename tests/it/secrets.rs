@@ -89,7 +89,9 @@ impl Life {
         );
         let far_keys = format!("url = {:?}\nhost_key = {:?}", far.url(), far.host_key());
         gate.source_toml("by-password", &format!("{far_keys}\npassword_env = \"PASSWORD\""));
-        gate.source_toml("turned-away", &format!("{far_keys}\npassword_env = \"WRONG\""));
+        // Elsewhere on the server: one root has one source.
+        let elsewhere = far_keys.replacen("/\"", "/elsewhere\"", 1);
+        gate.source_toml("turned-away", &format!("{elsewhere}\npassword_env = \"WRONG\""));
         gate.destination_sqlite("events");
         let url = format!("{}/in?token={QUERY_TOKEN}", receivers[0].url());
         gate.destination(

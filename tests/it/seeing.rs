@@ -43,9 +43,9 @@ impl World {
         let at = feedgate::ledger::now() - seconds_ago * 1_000;
         self.ledger
             .execute(
-                "INSERT INTO imports (id, seq, source, archive, size, mtime, status, imported, entries, accepted,
+                "INSERT INTO imports (id, seq, source, archive, size, mtime, status, imported, onward, entries, accepted,
                     spool_file, spool_offset, spool_len, first_seen_at, claimed_at, closed_at, disposition, path)
-                 VALUES (?1, ?1, ?2, ?3, 1, 1, 'processed', 1, ?4, ?4, 'a', 0, 1, 1, 1, ?5, 'moved', 'processed/a')",
+                 VALUES (?1, ?1, ?2, ?3, 1, 1, 'processed', 1, 1, ?4, ?4, 'a', 0, 1, 1, 1, ?5, 'moved', 'processed/a')",
                 params![seq, source, format!("a{seq}.zip"), accepted, at],
             )
             .expect("an import");
@@ -151,9 +151,11 @@ fn lag_is_what_lies_ahead_of_the_cursor() {
     world.import(4, "acme", 30, 10);
     // Neither one that took nothing in nor one that is not closed is anything to deliver.
     world.import(3, "acme", 99, 800);
-    world.sql("UPDATE imports SET imported = 0 WHERE seq = 3");
+    world.sql("UPDATE imports SET imported = 0, onward = 0 WHERE seq = 3");
     world.import(5, "acme", 99, 800);
-    world.sql("UPDATE imports SET seq = NULL, closed_at = NULL, imported = 0, status = 'importing' WHERE seq = 5");
+    world.sql(
+        "UPDATE imports SET seq = NULL, closed_at = NULL, imported = 0, onward = 0, status = 'importing' WHERE seq = 5",
+    );
     let check = |seq, index, expect: (u64, u64), seconds: std::ops::Range<u64>| {
         world.sql("DELETE FROM destinations");
         world.destination("crm", "http", "delivering", seq, index);
@@ -693,9 +695,12 @@ fn what_is_on_its_way_is_not_given_up() {
 fn check_says_what_would_be_sent() {
     let mut world = World::new();
     let root = world.gate.dir().join("root");
-    std::fs::create_dir_all(&root).expect("a root");
+    let other_root = world.gate.dir().join("other");
+    for dir in [&root, &other_root] {
+        std::fs::create_dir_all(dir).expect("a root");
+    }
     world.gate.source_local("acme", &root);
-    world.gate.source_local("beta", &root);
+    world.gate.source_local("beta", &other_root);
     world.import(1, "acme", 10, 500);
     world.import(2, "beta", 20, 400);
     world.import(3, "acme", 1, 300);
@@ -740,7 +745,7 @@ fn check_says_what_would_be_sent() {
     for (name, keys, expect) in cases {
         let mut gate = Gate::new();
         gate.source_local("acme", &root);
-        gate.source_local("beta", &root);
+        gate.source_local("beta", &other_root);
         gate.destination(name, &format!("type = 'console'\n{keys}"));
         let config = std::fs::read_to_string(gate.config()).expect("a configuration");
         let config = config.replace(

@@ -72,6 +72,7 @@ const NEVER_MEET: &[(&str, &[&str])] = &[
             "crate::intake",
             "crate::delivery",
             "crate::destination",
+            "crate::people",
             "crate::config::load",
             "ssh2",
         ],
@@ -80,7 +81,18 @@ const NEVER_MEET: &[(&str, &[&str])] = &[
         "destination",
         &["crate::source", "crate::intake", "crate::delivery", "tokio::time"],
     ),
-    ("delivery", &["crate::source", "crate::intake", "ssh2"]),
+    ("delivery", &["crate::source", "crate::intake", "crate::people", "ssh2"]),
+    (
+        "people",
+        &[
+            "crate::source",
+            "crate::intake",
+            "crate::delivery",
+            "crate::destination",
+            "rusqlite",
+            "ssh2",
+        ],
+    ),
     ("intake", &["crate::delivery", "crate::destination", "rusqlite", "ssh2"]),
     (
         "unique",

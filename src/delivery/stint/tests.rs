@@ -104,6 +104,7 @@ impl Scene {
             was: None,
             events: Vec::new(),
             sources: Vec::new(),
+            actions: Vec::new(),
             rename: Vec::new(),
             dead_letters_max: 0,
         };

@@ -5,8 +5,8 @@
 //! else. Reasons quote what was said, with no address of anybody in it.
 
 use super::address;
-use super::entry::{Entry, Value};
 use super::site::Site;
+use crate::destination::entry::{Entry, Value};
 use crate::destination::receiver::Answer;
 use crate::destination::wire::{Reached, Response};
 

@@ -1,7 +1,7 @@
 //! Fields of people's profiles: what an operator picks from entries.
 
-use super::entry::Entry;
-use super::json::push_text;
+use crate::destination::entry::Entry;
+use crate::destination::json::push_text;
 use crate::events::Event;
 
 /// A field of a profile.

@@ -17,12 +17,12 @@ use std::cell::Cell;
 
 use super::address;
 use super::amount::Currency;
-use super::entry::{Entry, Value};
 use super::fields::{self, Field};
-use super::json::Object;
 use super::name::Named;
 use super::purchase::Purchase;
 use crate::config::resolve::{BentoSettings, WithoutEmail};
+use crate::destination::entry::{Entry, Value};
+use crate::destination::json::Object;
 use crate::destination::receiver::Added;
 use crate::events::{Event, push_utc};
 
@@ -440,7 +440,7 @@ mod tests {
             body in any_object(3),
             name in prop::sample::select(vec!["Completed Order", "Changed Order Status", "Viewed Product"]),
         ) {
-            let body = crate::destination::bento::entry::whole_characters(&body).into_owned();
+            let body = crate::destination::entry::whole_characters(&body).into_owned();
             let settings = BentoSettings {
                 currency: Some("EUR".to_owned()),
                 fields: pairs(&[("city", "city"), ("/cart/products/0/sku", "first_sku")]),

@@ -13,14 +13,12 @@
 //! | `mapping`, `purchase`, `amount` | an entry as Bento's event; orders; money |
 //! | `fields`, `people` | what is written to a profile; what is said of people beside their events |
 //! | `site`, `answer`, `tags` | requests; what answers mean; the dial |
-//! | `address`, `entry`, `json` | e-mail addresses; entries as they are spelt; writing |
+//! | `address` | e-mail addresses |
 
 mod address;
 mod amount;
 mod answer;
-mod entry;
 mod fields;
-mod json;
 mod mapping;
 mod name;
 mod people;
@@ -30,13 +28,13 @@ mod tags;
 
 use std::ops::Range;
 
-use self::entry::{Entry, whole_characters};
 use self::mapping::Mapping;
 use self::people::People;
 use self::site::Site;
 use super::Reply;
-use super::receiver::{Added, Answer, Budget, Call, Receiver};
+use super::receiver::{Added, Answer, Budget, Call, Needs, Receiver};
 use crate::config::resolve::BentoSettings;
+use crate::destination::entry::{Entry, whole_characters};
 use crate::events::{Bounds, Event};
 
 pub(super) use self::tags::check;
@@ -108,6 +106,10 @@ impl Receiver for Bento {
             }
             Err(added) => added,
         }
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::Email
     }
 
     fn bytes(&self) -> usize {

@@ -8,11 +8,11 @@
 use std::collections::HashMap;
 
 use super::answer;
-use super::entry::Entry;
 use super::fields::mapped;
-use super::json::Object;
 use super::site::{Request, Site};
 use crate::config::resolve::BentoSettings;
+use crate::destination::entry::Entry;
+use crate::destination::json::Object;
 use crate::destination::receiver::Answer;
 use crate::events::Event;
 

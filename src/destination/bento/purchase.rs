@@ -4,8 +4,8 @@
 //! read, is refused; what is odd about its cart is not worth that, and only leaves out what cannot be mapped.
 
 use super::amount::Currency;
-use super::entry::{Entry, Value};
-use super::json::Object;
+use crate::destination::entry::{Entry, Value};
+use crate::destination::json::Object;
 use crate::events::Event;
 
 /// What an order comes to, beside what any event has.

@@ -1,8 +1,8 @@
 //! A Bento site: its address, what lets us in, what it allows in an hour.
 
-use super::json::Object;
 use crate::config::resolve::{Authorization, BentoSettings};
 use crate::destination::Reply;
+use crate::destination::json::Object;
 use crate::destination::receiver::Budget;
 use crate::destination::wire::{Headers, Reached, Wire};
 

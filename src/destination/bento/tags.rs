@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::answer;
-use super::entry::{Entry, Value};
 use super::site::Site;
 use crate::config::resolve::BentoSettings;
 use crate::destination::Reply;
+use crate::destination::entry::{Entry, Value};
 use crate::destination::receiver::Answer;
 
 /// Asks for the site's tags, and says which of those that events are mapped to are not among them. That is no fault: Bento

@@ -14,10 +14,11 @@ use std::path::{Path, PathBuf};
 
 use crate::config::resolve::{DestinationKind, DestinationSettings, FileFormat};
 use crate::events::{Batch, Event, push_date};
-use crate::ledger::Cursor;
+use crate::ledger::{Asks, Cursor};
 use crate::on_disk;
 
 use super::{Position, Reply, Store, of_io};
+use taking_out::Erasing;
 use temporaries::{Error, Temporaries};
 
 mod names;
@@ -25,6 +26,7 @@ mod ndjson;
 mod owner;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod taking_out;
 mod temporaries;
 
 /// Most days that the events of one import are filed under. Without a limit a feed of made-up times would make as many
@@ -48,6 +50,8 @@ pub(super) struct Files {
     kept: usize,
     /// The import that is being written.
     writing: Option<Writing>,
+    /// The person who is being erased.
+    erasing: Option<Erasing>,
 }
 
 /// An import half written.
@@ -98,10 +102,16 @@ impl Files {
             zstd_level,
             kept: 0,
             writing: None,
+            erasing: None,
         })
     }
 
     fn try_deliver(&mut self, batch: &Batch) -> Result<Reply, Reply> {
+        match &batch.import.asks {
+            Asks::Deliver | Asks::DeliverAgain | Asks::Forget(None) => {}
+            Asks::TakeBack => return self.take_back(batch),
+            Asks::Forget(Some(whom)) => return self.forget(batch, whom),
+        }
         // What was begun and is not gone on with comes to nothing: its temporaries go when it is dropped.
         let writing_failed = |(path, error): Error| of_io(&format!("writing `{}`", path.display()), &error);
         let mut writing = match self.writing.take() {
@@ -115,7 +125,7 @@ impl Files {
             return Ok(Reply::Held);
         }
         let temporaries = writing.writer.finish().map_err(writing_failed)?;
-        let may_have_been_here = self.kept < REDELIVERED_MAX;
+        let may_have_been_here = self.kept < REDELIVERED_MAX || batch.import.asks == Asks::DeliverAgain;
         temporaries
             .keep(may_have_been_here)
             .map_err(|(path, error)| of_io(&format!("keeping `{}`", path.display()), &error))?;

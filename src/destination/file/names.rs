@@ -71,6 +71,33 @@ pub(super) fn days(dir: &Path) -> io::Result<Vec<String>> {
     Ok(days)
 }
 
+/// Every file of ours, in the order of days and names.
+pub(super) fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for day in days(dir)? {
+        for file in fs::read_dir(dir.join(day))? {
+            let file = file?;
+            if file.file_name().to_str().is_some_and(is_ours) {
+                files.push(file.path());
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Whether a file's name says that it is Parquet.
+pub(super) fn is_parquet(path: &Path) -> bool {
+    path.to_string_lossy().ends_with(PARQUET)
+}
+
+/// What the ids of the events in a file of ours begin with.
+#[cfg(feature = "parquet")]
+pub(super) fn key_of(path: &Path) -> String {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name.get(..KEY_CHARS).unwrap_or_default().to_owned()
+}
+
 /// A key's files in a day's directory that are not among those to be kept, the last one first: whenever this is cut short,
 /// what is left can be found by counting again.
 pub(super) fn left_over(day: &Path, key: &str, kept: &HashSet<PathBuf>) -> Vec<PathBuf> {
@@ -89,14 +116,20 @@ fn is_day(name: &str) -> bool {
 }
 
 fn is_temporary(name: &str) -> bool {
-    let Some(name) = name.strip_prefix('.').and_then(|name| name.strip_suffix(TEMPORARY)) else {
-        return false;
-    };
+    let name = name.strip_prefix('.').and_then(|name| name.strip_suffix(TEMPORARY));
+    name.is_some_and(|name| is_of(name, &[NDJSON_ZSTD, NDJSON_PLAIN, PARQUET, ASIDE]))
+}
+
+fn is_ours(name: &str) -> bool {
+    is_of(name, &ENDINGS)
+}
+
+/// Whether a name is a key, perhaps a number, and one of these endings.
+fn is_of(name: &str, endings: &[&str]) -> bool {
     let Some((key, rest)) = name.split_at_checked(KEY_CHARS) else {
         return false;
     };
-    let endings = ENDINGS.iter().chain([&ASIDE]);
-    let number = endings.into_iter().find_map(|ending| rest.strip_suffix(ending));
+    let number = endings.iter().find_map(|ending| rest.strip_suffix(ending));
     key.bytes().all(|byte| byte.is_ascii_hexdigit()) && number.is_some_and(is_number)
 }
 

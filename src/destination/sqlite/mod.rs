@@ -1,8 +1,7 @@
 //! A SQLite database of events, for people.
 //!
 //! Rows and cursor are in one transaction, so every event is there exactly once, whatever is killed. The file has one
-//! writer, us, and many readers. It has large pages and a rollback journal rather than a write-ahead log: rows are only ever
-//! appended, a new page needs no journal, and through a log every row would be written twice. A transaction is gathered in
+//! writer, us, and many readers. It has large pages and a rollback journal rather than a write-ahead log: rows are appended, a new page needs no journal, and through a log every row would be written twice. A transaction is gathered in
 //! memory, and readers are locked out while it is committed: for some hundredths of a second.
 //!
 //! There is no index but the row number: one more would cost about as much as the rows. Who needs one creates it, and it is
@@ -11,16 +10,19 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use roaring::RoaringTreemap;
 use rusqlite::{Connection, params};
 
 use crate::events::{Batch, Bounds, push_utc};
-use crate::ledger::Cursor;
+use crate::ledger::{Asks, Cursor};
 
 use super::{Mark, Position, Reply, Store};
 use open::{BUSY_TIMEOUT, TRANSACTION, belongs_to_another, identity, of_sql, owner};
+use taking_out::Whose;
 use views::Views;
 
 mod open;
+mod taking_out;
 mod views;
 
 pub(super) use open::check;
@@ -37,6 +39,10 @@ pub(super) struct Sqlite {
     position: Position,
     /// The cursor that the open transaction will leave; `None` outside one.
     pending: Option<Cursor>,
+    /// Of an import that is delivered once more: its place in the log, and the events of it that were there already.
+    replayed: (i64, RoaringTreemap),
+    /// Where the search for rows to take out goes on: their request's place in the log, and the last row looked at.
+    taking_out: (i64, i64),
 }
 
 impl Sqlite {
@@ -52,16 +58,28 @@ impl Sqlite {
             position: position(&connection).map_err(opening)?,
             connection,
             pending: None,
+            replayed: (0, RoaringTreemap::new()),
+            taking_out: (0, 0),
         })
     }
 
     fn try_deliver(&mut self, batch: &Batch) -> Result<Reply, Reply> {
+        let taken_out = match &batch.import.asks {
+            Asks::TakeBack => Some(Whose::Import(&batch.key)),
+            Asks::Forget(Some(whom)) => Some(Whose::Person(whom)),
+            Asks::Forget(None) | Asks::Deliver | Asks::DeliverAgain => None,
+        };
+        if let Some(whose) = taken_out {
+            return self.take_out(batch, whose);
+        }
         if self.pending.is_none() {
             self.begin()?;
         }
+        let there = self.look_what_is_there(batch);
         let writing = |error| of_sql(&self.path, "writing events to", error);
+        there.map_err(writing)?;
         self.views.add_new(&self.connection, batch).map_err(writing)?;
-        insert(&self.connection, batch).map_err(writing)?;
+        insert(&self.connection, batch, &self.replayed.1).map_err(writing)?;
         move_on(&self.connection, batch).map_err(writing)?;
         self.pending = Some(batch.end);
         Ok(Reply::Held)
@@ -119,6 +137,7 @@ impl Sqlite {
     /// Leaves nothing of a transaction that came to nothing, and hands the reply on.
     fn give_up(&mut self, reply: Reply) -> Reply {
         self.pending = None;
+        self.replayed = (0, RoaringTreemap::new());
         if self.connection.is_autocommit() {
             // SQLite rolled back by itself, as it does on a full disk, or nothing was begun.
             return reply;
@@ -161,7 +180,7 @@ impl Store for Sqlite {
     }
 }
 
-fn insert(connection: &Connection, batch: &Batch) -> rusqlite::Result<()> {
+fn insert(connection: &Connection, batch: &Batch, there: &RoaringTreemap) -> rusqlite::Result<()> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO events (import, source, archive, id, \"index\", event, user_id, email, business_unit, time, body)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
@@ -173,6 +192,9 @@ fn insert(connection: &Connection, batch: &Batch) -> rusqlite::Result<()> {
     // Two buffers for all rows.
     let (mut id, mut time) = (String::new(), String::new());
     for event in batch.events() {
+        if there.contains(event.index) {
+            continue;
+        }
         id.clear();
         event.id.push_to(&mut id);
         time.clear();
@@ -195,11 +217,13 @@ fn move_on(connection: &Connection, batch: &Batch) -> rusqlite::Result<()> {
     let mut update = connection.prepare_cached(
         "UPDATE feedgate SET seq = ?1, \"index\" = ?2, last_seq = coalesce(?3, last_seq), last_key = coalesce(?4, last_key)",
     )?;
-    let (last_seq, last_key) = match batch.is_empty() {
-        true => (None, None),
-        false => (Some(batch.import.seq), Some(&*batch.key)),
-    };
-    update.execute(params![batch.end.seq, batch.end.index as i64, last_seq, last_key])?;
+    let last = (!batch.is_empty()).then(|| Mark::of(&batch.import));
+    update.execute(params![
+        batch.end.seq,
+        batch.end.index as i64,
+        last.as_ref().map(|mark| mark.seq),
+        last.as_ref().map(|mark| &mark.link),
+    ])?;
     Ok(())
 }
 
@@ -214,7 +238,7 @@ fn position(connection: &Connection) -> rusqlite::Result<Position> {
             index: row.get::<_, Option<i64>>(1)?.unwrap_or(0).max(0) as u64,
         };
         let last = match (row.get(2)?, row.get(3)?) {
-            (Some(seq), Some(key)) => Some(Mark { seq, key }),
+            (Some(seq), Some(link)) => Some(Mark { seq, link }),
             _ => None,
         };
         Ok(Position::At { cursor, last })

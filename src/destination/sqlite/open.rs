@@ -172,6 +172,8 @@ fn set_up(connection: &mut Connection, destination: &str) -> rusqlite::Result<()
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // Rows are deleted only when they are to be gone, and for somebody who is erased that means gone from the file.
+    connection.pragma_update(None, "secure_delete", true)?;
     // Where the root is read-only and there is no /tmp, SQLite finds no place for temporary files, and says "disk I/O error".
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     let journal: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;

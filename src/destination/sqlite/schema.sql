@@ -1,5 +1,6 @@
 CREATE TABLE events (
-    -- The accepted events, each exactly once, in the order they were imported. Rows are appended and never changed.
+    -- The accepted events, each exactly once, in the order they were imported. Rows are appended and never changed;
+    -- they go when their import is undone, or when somebody is erased.
     -- There is a view event_<name> for each event name (the first 200).
     n             INTEGER PRIMARY KEY, -- counts rows; later imports have higher numbers
     id            TEXT    NOT NULL,    -- names the event for ever, here and everywhere else it is delivered to
@@ -21,7 +22,7 @@ CREATE TABLE feedgate (
     destination   TEXT    NOT NULL,    -- the destination's configured name
     seq           INTEGER,             -- the next event is number "index" of the import that was committed as number seq; NULL: nothing yet
     "index"       INTEGER,
-    last_seq      INTEGER,             -- the import that events were taken from last, and what their ids begin with:
+    last_seq      INTEGER,             -- the import that events were taken from last, and its link in the ledger's history:
     last_key      TEXT                 -- tells whether this file and the state directory belong together
 ) STRICT;
 

@@ -156,11 +156,20 @@ impl Wire {
 
     /// Makes one `POST`.
     pub(in crate::destination) fn post(&mut self, to: &Address, headers: &Headers, body: &[u8]) -> Reached {
+        self.send(Method::POST, "posting", to, headers, body)
+    }
+
+    /// Makes one `PUT`, as [`Wire::post`].
+    pub(in crate::destination) fn put(&mut self, to: &Address, headers: &Headers, body: &[u8]) -> Reached {
+        self.send(Method::PUT, "putting", to, headers, body)
+    }
+
+    fn send(&mut self, method: Method, what: &str, to: &Address, headers: &Headers, body: &[u8]) -> Reached {
         let mut sending = Sending {
             left: body,
             of: body.len(),
         };
-        let mut request = headers.request(Method::POST, to);
+        let mut request = headers.request(method, to);
         request.headers_mut().insert(header::CONTENT_LENGTH, body.len().into());
         if self.asks_first {
             let value = |text| header::HeaderValue::from_static(text);
@@ -173,7 +182,7 @@ impl Wire {
         let answer = self
             .agent
             .run(Request::from_parts(parts, SendBody::from_reader(&mut sending)));
-        let doing = format!("posting to {to}");
+        let doing = format!("{what} to {to}");
         let stage = sending.stage();
         let reached = match answer {
             // Who was asked first, and says yes without having looked, has taken nothing. A no without a look is a no.

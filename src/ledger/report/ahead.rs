@@ -5,8 +5,9 @@
 use roaring::RoaringTreemap;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::ledger::import::{SELECT_IMPORT, import};
-use crate::ledger::{Cursor, Import, Ledger, LedgerError};
+use crate::ledger::deliveries::{IS_FOR, OF_SOURCES};
+use crate::ledger::import::left_out;
+use crate::ledger::{Cursor, Ledger, LedgerError};
 
 /// What lies ahead of a cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,42 +19,47 @@ pub struct ToCome {
 }
 
 impl Ledger {
-    /// What lies ahead of a cursor, of the sources given (none given: of all).
-    pub async fn to_come(&self, of: Cursor, sources: Vec<String>) -> Result<ToCome, LedgerError> {
+    /// What lies ahead of a destination's cursor, of the sources given (none given: of all).
+    pub async fn to_come(&self, of: Cursor, name: &str, sources: Vec<String>) -> Result<ToCome, LedgerError> {
+        let name = name.to_owned();
         self.read("counting what is to be delivered", move |connection| {
-            to_come(&*connection.unchecked_transaction()?, of, &sources)
+            to_come(&*connection.unchecked_transaction()?, of, &name, &sources)
         })
         .await
     }
 }
 
-pub(super) fn to_come(ledger: &Connection, of: Cursor, sources: &[String]) -> rusqlite::Result<ToCome> {
+pub(super) fn to_come(ledger: &Connection, of: Cursor, name: &str, sources: &[String]) -> rusqlite::Result<ToCome> {
     let sources_json = serde_json::Value::from(sources).to_string();
     // Named, since for a few sources SQLite would rather read all that they ever sent.
     let filter = match sources.is_empty() {
         true => "?2 = '[]'",
-        false => "source IN (SELECT value FROM json_each(?2))",
+        false => OF_SOURCES,
     };
     let (imports, events): (u64, u64) = ledger
         .prepare_cached(&format!(
             "SELECT count(*), coalesce(sum(accepted - duplicates), 0) FROM imports INDEXED BY imports_onward
-             WHERE onward = 1 AND seq >= ?1 AND {filter}"
+             WHERE onward = 1 AND seq >= ?1 AND {filter} AND {IS_FOR}"
         ))?
-        .query_row(params![of.seq, sources_json], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let first: Option<Import> = match of.index {
+        .query_row(params![of.seq, sources_json, name], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+    let behind: Option<u64> = match of.index {
         0 => None,
         _ => ledger
-            .prepare_cached(&format!("{SELECT_IMPORT} WHERE onward = 1 AND seq = ?1 AND {filter}"))?
-            .query_row(params![of.seq, sources_json], import)
+            .prepare_cached(&format!(
+                "SELECT accepted - duplicates, rejected_set, duplicate_set, erased_set FROM imports
+                 WHERE onward = 1 AND seq = ?1 AND {filter} AND {IS_FOR}"
+            ))?
+            .query_row(params![of.seq, sources_json, name], |row| {
+                let accepted: u64 = row.get(0)?;
+                Ok(events_before(of.index, &left_out(row, 1..=3)?).min(accepted))
+            })
             .optional()?,
-    };
-    let behind = match first {
-        Some(import) => events_before(of.index, &import.left_out).min(import.accepted),
-        None => 0,
     };
     Ok(ToCome {
         imports,
-        events: events.saturating_sub(behind),
+        events: events.saturating_sub(behind.unwrap_or(0)),
     })
 }
 

@@ -145,7 +145,7 @@ fn destination(ledger: &Connection, row: &Row<'_>, now: i64) -> rusqlite::Result
         seq: row.get("seq")?,
         index: row.get("index")?,
     };
-    let ahead = to_come(ledger, cursor, &[])?;
+    let ahead = to_come(ledger, cursor, &name, &[])?;
     let oldest_at = oldest_at(ledger, cursor.seq)?;
     let delivered_at: Option<i64> = row.get("delivered_at")?;
     // A rate that is no number, or none at all, says nothing.

@@ -90,8 +90,8 @@ impl Ledger {
             let ids = serde_json::Value::from(wanted.ids).to_string();
             let limit = wanted.limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
             let mut select = connection.prepare_cached(
-                "SELECT letter.id, kind, import, source, archive, \"index\", event_id, event, last_import, last_index, events,
-                    failed, letter.attempts, reason, refused_at, letter.retry_at, history,
+                "SELECT letter.id, letter.kind, import, source, archive, \"index\", event_id, event, last_import, last_index, events,
+                    failed, letter.attempts, reason, refused_at, letter.retry_at, letter.history,
                     EXISTS (SELECT 1 FROM in_flight, json_each(in_flight.letters)
                         WHERE in_flight.destination = ?1 AND json_each.value = letter.id) AS in_flight
                  FROM dead_letters AS letter JOIN imports ON imports.id = letter.import

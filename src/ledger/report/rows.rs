@@ -8,18 +8,22 @@ use crate::verdict::{Position, Violation, ViolationCode, Warning, WarningCode};
 macro_rules! latest_of_name {
     () => {
         "NOT EXISTS (SELECT 1 FROM imports AS later WHERE later.source = imports.source
-            AND later.archive = imports.archive AND later.seq > imports.seq)"
+            AND later.archive = imports.archive AND later.seq > imports.seq
+            AND later.kind NOT IN ('replay', 'undo', 'erase'))"
     };
 }
 
 /// Nothing newer of the same name has been closed since.
 pub(super) const LATEST_OF_NAME: &str = latest_of_name!();
 
+/// What somebody asked for is a row of the same table, and no import.
+pub(super) const NO_REQUEST: &str = "kind NOT IN ('replay', 'undo', 'erase')";
+
 /// What [`report`] reads.
 pub(super) const IMPORT: &str = concat!(
     "SELECT id, source, archive, kind, superseded, user_feed_pending, status, imported, entries, accepted, duplicates, rejected, late,
     duplicate_of, repacked_of,
-    name_reused, same_content, same_failure, retry_of, sha256, data_sha256, size, data_bytes, disposition, path, error,
+    name_reused, same_content, same_failure, retry_of, undone_by, sha256, data_sha256, size, data_bytes, disposition, path, error,
     retry_at, receipt, named_at, first_seen_at, imported_at, closed_at, elapsed_ms, pruned_at,
     (SELECT coalesce(sum(count), 0) FROM counts WHERE import = imports.id AND kind = 'warning') AS warnings,
     disposition = 'pending' AND error IS NOT NULL OR status = 'failed' AND ",
@@ -30,7 +34,7 @@ pub(super) const IMPORT: &str = concat!(
 );
 
 pub(in crate::ledger) fn import(connection: &Connection, id: i64) -> rusqlite::Result<Option<ImportReport>> {
-    let sql = format!("{IMPORT} WHERE id = ?1");
+    let sql = format!("{IMPORT} WHERE id = ?1 AND {NO_REQUEST}");
     let found = connection.prepare_cached(&sql)?.query_row([id], report).optional()?;
     let Some(mut import) = found else { return Ok(None) };
     import.violations = violations(connection, id)?;
@@ -45,6 +49,7 @@ pub(super) fn report(row: &Row<'_>) -> rusqlite::Result<ImportReport> {
         same_content: row.get("same_content")?,
         same_failure: row.get("same_failure")?,
         retry_of: row.get("retry_of")?,
+        undone_by: row.get("undone_by")?,
     };
     let flags = [
         (row.get("late")?, "late"),
@@ -54,6 +59,7 @@ pub(super) fn report(row: &Row<'_>) -> rusqlite::Result<ImportReport> {
         (related.same_content.is_some(), "same_content"),
         (related.same_failure.is_some(), "same_failure"),
         (related.retry_of.is_some(), "retry"),
+        (related.undone_by.is_some(), "undone"),
         (row.get("superseded")?, "superseded"),
         (row.get("user_feed_pending")?, "user_feed_pending"),
     ];

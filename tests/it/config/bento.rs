@@ -83,6 +83,7 @@ fn every_key_of_a_bento() {
         was: None,
         events: Vec::new(),
         sources: Vec::new(),
+        actions: Vec::new(),
         rename: Vec::new(),
         dead_letters_max: 100_000,
     };

@@ -155,14 +155,34 @@ fn a_key_of_another_type_is_refused() {
         ("console", ""),
         ("http", "url='https://h'"),
         ("bento", "site_uuid='s'\npublishable_key_env='P'\nsecret_key_env='S'"),
+        ("capillary", "url='https://h'"),
     ];
-    let keys: [(&[&str], &[&str]); 6] = [
+    let keys: [(&[&str], &[&str]); 10] = [
         (&["sqlite", "file"], &["path='/x'"]),
         (&["file"], &["partition='import'"]),
         (&["file", "http"], &["format='ndjson'", "compression='none'"]),
         (
-            &["http", "bento"],
-            &["url='https://h'", "ca_file='/x'", "timeout='1s'", "batch_events=1"],
+            &["http", "bento", "capillary"],
+            &["url='https://h'", "ca_file='/x'", "timeout='1s'"],
+        ),
+        (&["http", "bento"], &["batch_events=1"]),
+        (
+            &["http", "capillary"],
+            &["user='u'", "password_file='/x'", "password_env='X'"],
+        ),
+        (&["bento", "capillary"], &["burst=1"]),
+        (
+            &["capillary"],
+            &[
+                "without_definition='drop'",
+                "without_identifier='hold'",
+                "till_code='t'",
+                "org_resolver={}",
+                "requests_per_hour=1",
+                "api_url='https://h'",
+                "token_file='/x'",
+                "token_env='X'",
+            ],
         ),
         (
             &["http"],
@@ -172,9 +192,6 @@ fn a_key_of_another_type_is_refused() {
                 "header_files={}",
                 "bearer_file='/x'",
                 "bearer_env='X'",
-                "user='u'",
-                "password_file='/x'",
-                "password_env='X'",
                 "signing_key_file='/x'",
                 "signing_key_env='X'",
                 "statuses={}",
@@ -190,7 +207,6 @@ fn a_key_of_another_type_is_refused() {
                 "secret_key_env='X'",
                 "batch_per_hour=1",
                 "fetch_per_hour=1",
-                "burst=1",
                 "without_email='hold'",
                 "currency='EUR'",
                 "bypass_workflows=true",
@@ -208,7 +224,7 @@ fn a_key_of_another_type_is_refused() {
                 let kinds = kinds.join("\" and \"");
                 let instead = match (key, kind) {
                     ("url", "sqlite" | "file") => "; use `path`",
-                    ("path", "http" | "bento") => "; use `url`",
+                    ("path", "http" | "bento" | "capillary") => "; use `url`",
                     _ => "",
                 };
                 let expect = format!("line 2: `{key}` is for destinations of type \"{kinds}\"{instead}");
@@ -357,7 +373,9 @@ fn what_the_files_hold_is_part_of_the_settings() {
         file(dir.path(), "value", "x"),
     );
     let text = format!(
-        "{HTTP}ca_file='{roots}'\nbearer_file='{token}'\nsigning_key_file='{key}'\nheader_files={{ X-A = '{value}' }}"
+        "{HTTP}ca_file='{roots}'\nbearer_file='{token}'\nsigning_key_file='{key}'\nheader_files={{ X-A = '{value}' }}\n\
+         [definitions]\ndir='{}' # unless named, it lies beside each of the files that are loaded",
+        dir.path().display()
     );
     let changes = [
         (&roots, CERTIFICATE.replace("MIIB", "MIIC")),
@@ -526,7 +544,7 @@ fn destinations_keep_out_of_each_others_way() {
     );
     check(
         "[[destination]]\nname='a'\ntype='kafka'",
-        "line 4: `type` is `\"kafka\"`: this version does not have it yet; it has \"sqlite\", \"file\", \"console\", \"http\" and \"bento\"",
+        "line 4: `type` is `\"kafka\"`: this version does not have it yet; it has \"sqlite\", \"file\", \"console\", \"http\", \"bento\" and \"capillary\"",
     );
     check(
         &format!("{sqlite}{sqlite}path='/x'"),

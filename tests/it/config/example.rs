@@ -18,7 +18,10 @@ fn loaded(text: &str) -> Settings {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("example.toml");
     std::fs::write(&path, text).unwrap();
-    Settings::load(Some(&path), variables()).unwrap()
+    let mut settings = Settings::load(Some(&path), variables()).unwrap();
+    // Beside a file that lies elsewhere each time.
+    settings.definitions.dir = None;
+    settings
 }
 
 /// The example with its last destinations switched on, as it says itself: one `#` less on each of their lines, words left
@@ -60,7 +63,7 @@ fn what_is_switched_off_in_the_example_can_be_switched_on() {
         .iter()
         .map(|destination| destination.kind.as_str())
         .collect();
-    assert_eq!(kinds, ["sqlite", "file", "file", "http", "bento"]);
+    assert_eq!(kinds, ["sqlite", "file", "file", "http", "bento", "capillary"]);
 }
 
 /// The keys in the example, those that are commented out included, by section.
@@ -105,7 +108,8 @@ fn the_example_shows_every_key_and_no_other() {
 }
 
 /// Keys that have no default show an example instead.
-const WITHOUT_DEFAULT: [&str; 30] = [
+const WITHOUT_DEFAULT: [&str; 38] = [
+    "dir",
     "private_key_file",
     "private_key_passphrase_file",
     "private_key_passphrase_env",
@@ -136,6 +140,13 @@ const WITHOUT_DEFAULT: [&str; 30] = [
     "profile",
     "tags",
     "set_fields",
+    "actions",
+    "till_code",
+    "org_resolver",
+    "requests_per_hour",
+    "api_url",
+    "token_file",
+    "token_env",
 ];
 
 /// The example with every commented key switched on for which `wanted` holds.
@@ -167,6 +178,10 @@ fn the_examples_of_tables_can_be_switched_on() {
         "profile",
         "tags",
         "set_fields",
+        "actions",
+        "till_code",
+        "org_resolver",
+        "requests_per_hour",
     ];
     let settings = loaded(&switched_on(|key| tables.contains(&key)));
     assert_eq!(
@@ -189,5 +204,14 @@ fn the_examples_of_tables_can_be_switched_on() {
             bento.set_fields.len()
         ),
         (2, 1, 2, 1)
+    );
+    let DestinationKind::Capillary(capillary) = &settings.destinations[5].kind else {
+        panic!("the sixth is a capillary");
+    };
+    assert_eq!(settings.destinations[0].actions, ["EIConsumer"]);
+    assert_eq!(capillary.org_resolver.len(), 3);
+    assert_eq!(
+        (capillary.till_code.as_deref(), capillary.requests_per_hour),
+        (Some("till-7"), Some(36_000))
     );
 }

@@ -86,6 +86,7 @@ fn every_key_of_an_http() {
         was: Some("old".to_owned()),
         events: vec!["A".to_owned(), "B".to_owned()],
         sources: vec!["acme".to_owned()],
+        actions: Vec::new(),
         rename: owned([("A b", "a_b"), ("C", "$c")]),
         dead_letters_max: 7,
     };
@@ -115,6 +116,7 @@ fn an_http_of_few_words() {
         was: None,
         events: Vec::new(),
         sources: Vec::new(),
+        actions: Vec::new(),
         rename: Vec::new(),
         dead_letters_max: 100_000,
     };

@@ -102,6 +102,43 @@ fn a_ledger_put_back_from_a_backup_costs_no_archive() {
 }
 
 #[test]
+fn a_ledger_put_back_that_comes_to_the_same_import_at_the_same_number_is_told_from_the_one_that_was_lost() {
+    let (gate, root) = gate_with_data_elsewhere();
+    drop_into(&root, MONDAY, &feed("a", 1));
+    assert_eq!(gate.once().code, 0);
+    let backup = gate.dir().join("backup.db");
+    let ledger = Connection::open(gate.ledger()).unwrap();
+    ledger.execute("VACUUM INTO ?1", [backup.to_str().unwrap()]).unwrap();
+    drop(ledger);
+    for digits in [TUESDAY, WEDNESDAY] {
+        drop_into(&root, digits, &feed(digits, 1));
+        assert_eq!(gate.once().code, 0);
+    }
+    for ending in ["", "-wal", "-shm"] {
+        fs::remove_file(format!("{}{ending}", gate.ledger().display())).ok();
+    }
+    fs::copy(&backup, gate.ledger()).unwrap();
+
+    // Another archive in Tuesday's place, and Wednesday's again: number 3, as it was.
+    for (digits, of) in [("20260205000000", "d"), (WEDNESDAY, WEDNESDAY)] {
+        drop_into(&root, digits, &feed(of, 1));
+        gate.once();
+    }
+    let (state, reason) = destination(&gate, "events");
+    assert_eq!(state, "barred");
+    assert!(
+        reason.contains("knows nothing of the last import in it"),
+        "going on would have missed what came in Tuesday's place: {reason}"
+    );
+
+    // As the message says: moved away, it is filled anew, with all that is still in the spool.
+    fs::remove_file(gate.dir().join("events.db")).unwrap();
+    gate.cli(["retry", "--dead-letters", "events"]);
+    assert_eq!(gate.once().code, 0);
+    assert_eq!(destination(&gate, "events").0, "idle");
+}
+
+#[test]
 fn a_write_ahead_log_that_is_lost_or_damaged_costs_no_archive() {
     for damage in ["lost", "damaged"] {
         let (gate, root) = gate_with_data_elsewhere();

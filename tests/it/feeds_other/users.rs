@@ -2,7 +2,7 @@
 
 use super::*;
 use feedgate::events::People;
-use feedgate::ledger::{Import, Stored};
+use feedgate::ledger::{Asks, Import, Stored};
 use roaring::RoaringTreemap;
 
 const MONDAY: &str = "20240527080000";
@@ -36,6 +36,9 @@ fn import(gate: &Gate, archive: &str) -> Import {
                     len: row.get(10)?,
                 }),
                 pruned_at: None,
+                asks: Asks::Deliver,
+                definitions: None,
+                history: None,
             })
         })
         .expect("an import")

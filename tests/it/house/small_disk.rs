@@ -27,11 +27,26 @@ impl SmallDisk {
         Some(SmallDisk(dir.to_owned()))
     }
 
+    /// Where it is mounted.
+    pub fn dir(&self) -> &Path {
+        &self.0
+    }
+
+    /// Bytes that are free.
+    pub fn free(&self) -> u64 {
+        let stats = rustix::fs::statvfs(&self.0).expect("statvfs");
+        stats.f_bavail * stats.f_frsize
+    }
+
     /// Fills it, byte by byte, but for what is there already.
     pub fn fill(&self) {
-        let stats = rustix::fs::statvfs(&self.0).expect("statvfs");
-        let free = usize::try_from(stats.f_bavail * stats.f_frsize).expect("a small disk");
-        fs::write(self.0.join("ballast"), vec![0; free]).expect("the ballast");
+        self.fill_up_to(0);
+    }
+
+    /// Fills it until only so much is free.
+    pub fn fill_up_to(&self, free: u64) {
+        let ballast = usize::try_from(self.free().saturating_sub(free)).expect("a small disk");
+        fs::write(self.0.join("ballast"), vec![0; ballast]).expect("the ballast");
     }
 
     /// Fills it with files, so that no other can be made.

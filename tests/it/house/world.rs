@@ -253,6 +253,7 @@ impl World {
             was: None,
             events: Vec::new(),
             sources: Vec::new(),
+            actions: Vec::new(),
             rename: Vec::new(),
             dead_letters_max: 100_000,
         }

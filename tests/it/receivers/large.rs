@@ -77,10 +77,10 @@ async fn thousands_of_imports_of_one_event_each() {
     world.tamper(
         "WITH RECURSIVE n(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM n WHERE n < 10000)
          INSERT INTO imports (seq, source, archive, named_at, size, mtime, sha256, data_sha256, data_bytes, status, imported,
-            entries, accepted, rejected, reading, spool_file, spool_offset, spool_len, first_seen_at, claimed_at, imported_at,
+            onward, entries, accepted, rejected, reading, spool_file, spool_offset, spool_len, first_seen_at, claimed_at, imported_at,
             closed_at, path)
          SELECT n, source, 'event_history_' || (20260300000000 + n) || '.json.zip', named_at, size, mtime, sha256, data_sha256,
-            data_bytes, status, imported, entries, accepted, rejected, reading, spool_file, spool_offset, spool_len,
+            data_bytes, status, imported, onward, entries, accepted, rejected, reading, spool_file, spool_offset, spool_len,
             first_seen_at, claimed_at, imported_at, closed_at, path FROM imports, n",
     );
     let mut crm = world.http("crm", &server);

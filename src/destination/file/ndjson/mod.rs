@@ -12,6 +12,9 @@ use by_import::ByImport;
 mod by_day;
 mod by_import;
 mod text;
+mod without;
+
+pub(super) use without::without;
 
 /// What is gathered before the system is asked to write it, in bytes.
 const WRITE_BYTES: usize = 64 * 1024;

@@ -26,6 +26,9 @@ use schema::Shape;
 mod aside;
 mod rows;
 mod schema;
+mod without;
+
+pub(super) use without::without;
 
 /// Most files of one import that are open at a time.
 const OPEN_MAX: usize = 32;

@@ -58,23 +58,42 @@ impl Shape {
     pub(super) fn new(level: i32, destination: &str, key: &str, import: &Import) -> Result<Shape, ParquetError> {
         Ok(Shape {
             schema: Arc::new(parse_message_type(SCHEMA)?),
-            properties: Arc::new(properties(level, destination, import)?),
+            properties: Arc::new(properties(level, about(destination, import))?),
             key: key.to_owned(),
             source: import.source.as_str().into(),
             archive: import.archive.as_str().into(),
             import: import.id,
         })
     }
+
+    /// For what is left of a file that is written anew: it says of itself what it said.
+    pub(super) fn again(
+        level: i32,
+        key: String,
+        source: ByteArray,
+        archive: ByteArray,
+        import: i64,
+        about: Option<Vec<KeyValue>>,
+    ) -> Result<Shape, ParquetError> {
+        Ok(Shape {
+            schema: Arc::new(parse_message_type(SCHEMA)?),
+            properties: Arc::new(properties(level, about.unwrap_or_default())?),
+            key,
+            source,
+            archive,
+            import,
+        })
+    }
 }
 
-fn properties(level: i32, destination: &str, import: &Import) -> Result<WriterProperties, ParquetError> {
+fn properties(level: i32, about: Vec<KeyValue>) -> Result<WriterProperties, ParquetError> {
     let compression = match level {
         0 => Compression::UNCOMPRESSED,
         level => Compression::ZSTD(ZstdLevel::try_new(level)?),
     };
     let mut builder = WriterProperties::builder()
         .set_created_by(format!("feedgate version {}", env!("CARGO_PKG_VERSION")))
-        .set_key_value_metadata(Some(about(destination, import)))
+        .set_key_value_metadata(Some(about))
         .set_compression(compression)
         .set_data_page_size_limit(PAGE_BYTES)
         .set_dictionary_enabled(false)
