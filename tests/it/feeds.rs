@@ -194,13 +194,22 @@ fn every_code_of_the_data_file_has_a_fixture() {
     for name in names_of_fixtures() {
         codes += &summary(&fixture(&name)[..], &options());
     }
-    // Whether an entry breaks a definition, no data file says by itself: see `definitions`. Orders and users are other feeds: see
-    // `feeds_other`.
-    let of_events = RejectCode::ALL
-        .iter()
-        .position(|code| *code == RejectCode::DuplicateKey)
-        .expect("the last of them");
-    for code in &RejectCode::ALL[..=of_events] {
+    // Whether an entry breaks a definition, no data file says by itself: see `definitions`.
+    // The rules of orders and of users have tables of their own: see `feeds_other`.
+    let elsewhere = [
+        "definition_",
+        "order_id_",
+        "timestamp_missing",
+        "total_",
+        "shipping_",
+        "discount_",
+        "coupon_",
+        "currency_",
+        "items_",
+        "user_",
+    ];
+    let of_the_feed = |code: &&RejectCode| !elsewhere.iter().any(|prefix| code.as_str().starts_with(prefix));
+    for code in RejectCode::ALL.iter().filter(of_the_feed) {
         assert!(codes.contains(&format!("\n  {code} ")), "{code}");
     }
     use ViolationCode::*;

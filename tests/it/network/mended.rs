@@ -248,7 +248,11 @@ fn a_root_that_is_empty_for_a_while_is_no_news_when_it_is_full_again() {
         drop_into(root, WEDNESDAY);
         wait_for_import(gate, "disposition", &name_of(WEDNESDAY), "moved");
         wait_until_well(gate);
-        assert_eq!(ask(&gate.ledger(), "SELECT count(*) FROM imports"), ["3"]);
+        // What failed a moment ago is looked at once more, and claimed meanwhile: that is no import.
+        assert_eq!(
+            ask(&gate.ledger(), "SELECT count(*) FROM imports WHERE seq IS NOT NULL"),
+            ["3"]
+        );
         assert_eq!(files(root), [name_of(MONDAY), name_of(TUESDAY)]);
         wait_for_events(gate, 2);
         // One that is another file when it is back is looked at.

@@ -20,8 +20,16 @@ pub fn run(bytes: &[u8]) {
         (Glance::InProgress, NameClass::InProgress) | (Glance::Other, NameClass::Other) => {}
         (Glance::Awaited, NameClass::Feed(feed)) => {
             assert_eq!(feed.as_str(), name);
-            let ending = if feed.kind().is_user_feed() { "" } else { ".zip" };
-            assert_eq!(format!("{}{ending}", feed.member()), name);
+            match feed.other() {
+                None => assert_eq!(format!("{}.zip", feed.member()), name),
+                // The other file of a user feed is one too, of the same time, and this is its other.
+                Some(other) => match classify(&other) {
+                    NameClass::Feed(other) => {
+                        assert_eq!((other.at(), other.other().as_deref()), (feed.at(), Some(name)))
+                    }
+                    class => panic!("{name:?} goes with {other:?}, which is {class:?}"),
+                },
+            }
         }
         (Glance::Awaited, NameClass::NearMiss(violation)) => {
             let codes = [ViolationCode::NameMalformed, ViolationCode::NameTimestamp];
@@ -43,9 +51,8 @@ fn by_chrono(name: &str) -> Option<i64> {
         ("user_feed_header_", ".json"),
         ("user_feed_data_", ".json"),
     ];
-    let digits = forms
-        .iter()
-        .find_map(|(beginning, ending)| name.strip_prefix(beginning)?.strip_suffix(ending))?;
+    let within = |(beginning, ending)| name.strip_prefix(beginning)?.strip_suffix(ending);
+    let digits = forms.into_iter().find_map(within)?;
     let time = NaiveDateTime::parse_from_str(digits, "%Y%m%d%H%M%S").ok()?;
     let again = time.format("%Y%m%d%H%M%S").to_string();
     let is_real = !digits.starts_with("0000") && !digits.ends_with("60");
