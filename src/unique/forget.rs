@@ -45,12 +45,14 @@ impl Store {
 fn forget_in(connection: &Connection, run: Run, keys: &[Key]) -> Result<(), Fault> {
     let mut forgotten: u64 = 0;
     for key in keys {
-        // From the front each time: the block may just have been written anew.
-        let mut walk = Walk::for_keys(run, 0);
-        if walk.find(connection, *key)?.is_some() {
+        // From the front each time: the block may just have been written anew, and the key be in the next one too.
+        loop {
+            let mut walk = Walk::for_keys(run, 0);
+            if walk.find(connection, *key, |_| true)?.is_none() {
+                break;
+            }
             let (row, block) = walk.into_block();
-            write_without(connection, row, &block, *key)?;
-            forgotten += 1;
+            forgotten += write_without(connection, row, &block, *key)?;
         }
     }
     connection
@@ -59,21 +61,23 @@ fn forget_in(connection: &Connection, run: Run, keys: &[Key]) -> Result<(), Faul
     Ok(())
 }
 
-fn write_without(connection: &Connection, row: i64, block: &Block, key: Key) -> rusqlite::Result<()> {
+/// Answers with how many records went.
+fn write_without(connection: &Connection, row: i64, block: &Block, key: Key) -> rusqlite::Result<u64> {
     let mut rest = Block::default();
     let records = (0..block.len()).map(|place| block.get(place));
     records
         .filter(|record| record.key != key)
         .for_each(|record| rest.push(record));
+    let gone = (block.len() - rest.len()) as u64;
     if rest.len() == 0 {
-        return connection
+        connection
             .prepare_cached("DELETE FROM blocks WHERE id = ?1")?
-            .execute([row])
-            .map(drop);
+            .execute([row])?;
+        return Ok(gone);
     }
     let first = rest.key(0).to_bytes();
     connection
         .prepare_cached("UPDATE blocks SET first = ?2, keys = ?3 WHERE id = ?1")?
-        .execute(params![row, first, rest.take_row()])
-        .map(drop)
+        .execute(params![row, first, rest.take_row()])?;
+    Ok(gone)
 }

@@ -3,12 +3,14 @@
 //! Work is done in steps of a megabyte, each a transaction, between the imports and never in one's way for longer than a step.
 //! What is being merged counts until the run that it goes into is whole; one that was cut short goes on where it was. Each key is
 //! written about once for every eightfold growth.
+//!
+//! Keys of imports that were undone are left out, and nothing is merged before it is known which those are: otherwise a key that
+//! came again since would be in a run twice.
 
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::Key;
 use super::block::{Block, Record};
 use super::error::Fault;
 use super::search::Walk;
@@ -31,7 +33,7 @@ impl Store {
         if self.remove_some()? {
             return Ok(true);
         }
-        if !self.has_room()? {
+        if self.void.is_none() || !self.has_room()? {
             return Ok(false);
         }
         self.begin_merges()?;
@@ -108,7 +110,7 @@ impl Store {
     fn merge_some(&mut self, into: i64) -> Result<(), Fault> {
         let transaction = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
         let blocks: u64 = transaction.query_row("SELECT blocks FROM runs WHERE id = ?1", [into], |row| row.get(0))?;
-        let mut inputs = Inputs::behind(&transaction, into, last_key(&transaction, into)?)?;
+        let mut inputs = Inputs::behind(&transaction, into, last_record(&transaction, into)?)?;
         let mut writer = Writer::of(into, blocks);
         let mut written = 0;
         let mut is_whole = false;
@@ -117,7 +119,7 @@ impl Store {
                 is_whole = true;
                 break;
             };
-            if !self.void.contains(&record.origin.import) {
+            if !self.is_void(record.origin.import) {
                 written += writer.push(&transaction, record)?;
             }
         }
@@ -149,8 +151,8 @@ fn size(keys: u64) -> u32 {
     }
 }
 
-/// The last key that was written to a run.
-fn last_key(connection: &Connection, run: i64) -> Result<Option<Key>, Fault> {
+/// The last record that was written to a run.
+fn last_record(connection: &Connection, run: i64) -> Result<Option<Record>, Fault> {
     let mut block = Block::default();
     let loaded = connection
         .prepare_cached("SELECT keys FROM blocks WHERE id >= ?1 AND id < ?2 ORDER BY id DESC LIMIT 1")?
@@ -160,7 +162,7 @@ fn last_key(connection: &Connection, run: i64) -> Result<Option<Key>, Fault> {
         .optional()?;
     match loaded {
         None => Ok(None),
-        Some(true) => Ok(Some(block.key(block.len() - 1))),
+        Some(true) => Ok(Some(block.get(block.len() - 1))),
         Some(false) => Err(Fault::Damaged(format!(
             "the last block of run {run} is not what was written"
         ))),
@@ -173,8 +175,8 @@ struct Inputs {
 }
 
 impl Inputs {
-    /// The runs that go into one, each behind this key.
-    fn behind(connection: &Connection, into: i64, last: Option<Key>) -> Result<Inputs, Fault> {
+    /// The runs that go into one, each behind this record.
+    fn behind(connection: &Connection, into: i64, last: Option<Record>) -> Result<Inputs, Fault> {
         let mut select = connection.prepare_cached(
             "SELECT id, keys, blocks FROM runs WHERE into_run = ?1 AND state = 'settled' ORDER BY id",
         )?;
@@ -189,8 +191,9 @@ impl Inputs {
         for run in runs {
             let mut walk = Walk::through(run?);
             if let Some(last) = last {
-                walk.look_up(connection, last)?;
-                if walk.find(connection, last)?.is_some() {
+                walk.look_up(connection, last.key)?;
+                walk.go_to(connection, last.key)?;
+                while walk.peek(connection)?.is_some_and(|record| record <= last) {
                     walk.pass();
                 }
             }

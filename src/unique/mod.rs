@@ -139,7 +139,8 @@ impl Unique {
         spill: Arc<Spill>,
     ) -> Result<Staged, UniqueError> {
         self.ask("holding unique keys against those that are known", move |store| {
-            store.void = undone.into_iter().filter_map(|id| u32::try_from(id).ok()).collect();
+            let undone = undone.into_iter().filter_map(|id| u32::try_from(id).ok());
+            store.void = Some(undone.collect());
             store.keep_few()?;
             store.stage(&batch, spill)
         })

@@ -48,13 +48,24 @@ impl Walk {
         }
     }
 
-    /// Which entry had this key. It must not come before the one asked for last.
-    pub fn find(&mut self, connection: &Connection, key: Key) -> Result<Option<Origin>, Fault> {
+    /// Which entry had this key, of those that `counts` is true of: there may be others, of imports that were undone. It must
+    /// not come before the key asked for last.
+    pub fn find(
+        &mut self,
+        connection: &Connection,
+        key: Key,
+        counts: impl Fn(Origin) -> bool,
+    ) -> Result<Option<Origin>, Fault> {
         self.go_to(connection, key)?;
-        Ok(match self.at < self.block.len() && self.block.key(self.at) == key {
-            true => Some(self.block.get(self.at).origin),
-            false => None,
-        })
+        while let Some(record) = self.peek(connection)?
+            && record.key == key
+        {
+            if counts(record.origin) {
+                return Ok(Some(record.origin));
+            }
+            self.pass();
+        }
+        Ok(None)
     }
 
     /// Passes everything before this key.
@@ -103,10 +114,10 @@ impl Walk {
         self.loaded(loaded)
     }
 
-    /// Goes to the last block that begins at the key or before it.
+    /// Goes to the last block that begins before the key: the key may be at its end, and go on in the next.
     pub fn look_up(&mut self, connection: &Connection, key: Key) -> Result<(), Fault> {
         let sql =
-            "SELECT id FROM blocks INDEXED BY blocks_by_key WHERE run = ?1 AND first <= ?2 ORDER BY first DESC LIMIT 1";
+            "SELECT id FROM blocks INDEXED BY blocks_by_key WHERE run = ?1 AND first < ?2 ORDER BY first DESC LIMIT 1";
         let row: Option<i64> = connection
             .prepare_cached(sql)?
             .query_row(params![self.run.id, key.to_bytes()], |row| row.get(0))
@@ -160,10 +171,8 @@ impl Search {
     /// Which entry had this key first; `None`: nobody, or only imports that were undone since. Keys are asked for in their order.
     pub fn find(&mut self, store: &Store, key: Key) -> Result<Option<Origin>, Fault> {
         for walk in &mut self.walks {
-            let found = walk.find(&store.connection, key)?;
-            if let Some(origin) = found
-                && !store.void.contains(&origin.import)
-            {
+            let found = walk.find(&store.connection, key, |origin| !store.is_void(origin.import))?;
+            if found.is_some() {
                 return Ok(found);
             }
         }

@@ -35,8 +35,8 @@ pub(super) struct Store {
     pub connection: Connection,
     /// The directory whose disk must have room for what is merged, and how many bytes of it.
     room: (PathBuf, u64),
-    /// Imports whose keys do not count any more, as far as was told.
-    pub void: HashSet<u32>,
+    /// Imports whose keys do not count any more, as was told last; `None`: nobody has told yet, and nothing is merged.
+    pub void: Option<HashSet<u32>>,
     /// What was done so far: for the tests, which count instead of taking the time.
     pub work: Work,
 }
@@ -93,7 +93,7 @@ impl Store {
             SetUp::Done => Ok(Store {
                 connection,
                 room: (path.parent().unwrap_or(Path::new(".")).to_owned(), free_bytes_min),
-                void: HashSet::new(),
+                void: None,
                 work: Work::default(),
             }),
             SetUp::Newer(found) => Err(UniqueError::Newer {
@@ -165,6 +165,11 @@ impl Store {
         let transaction = begin(&mut self.connection)?;
         pass(&transaction, place)?;
         transaction.commit()
+    }
+
+    /// Whether the keys of an import do not count any more.
+    pub fn is_void(&self, import: u32) -> bool {
+        self.void.as_ref().is_some_and(|void| void.contains(&import))
     }
 
     /// Runs that count, the newest first: what comes twice mostly comes twice soon.

@@ -46,6 +46,8 @@ struct House {
     store: Store,
     known: BTreeMap<u64, Origin>,
     imports: i64,
+    /// Imports that were undone, as the ledger has it.
+    undone: HashSet<u32>,
 }
 
 impl House {
@@ -57,14 +59,18 @@ impl House {
             store,
             known: BTreeMap::new(),
             imports: 0,
+            undone: HashSet::new(),
         }
     }
 
-    /// Opens it anew, as after a crash.
+    /// Opens it anew, as after a crash: what was undone is not known until somebody says so.
     fn reopen(&mut self) {
-        let void = self.store.void.clone();
         self.store = Store::open(&self.dir.path().join(FILE_NAME), 0).expect("a store");
-        self.store.void = void;
+    }
+
+    fn stage(&mut self, batch: &[(i64, Keys)]) -> Staged {
+        self.store.void = Some(self.undone.clone());
+        self.store.stage(batch, spill(self.dir.path())).expect("staged")
     }
 
     /// Imports archives of these keys in one batch, and holds what the store says of each against what is known.
@@ -76,7 +82,7 @@ impl House {
                 (self.imports, archive(self.dir.path(), keys.iter().copied()))
             })
             .collect();
-        let staged = self.store.stage(&batch, spill(self.dir.path())).expect("staged");
+        let staged = self.stage(&batch);
         let mut expect = Vec::new();
         let mut brought = vec![0; archives.len()];
         for (archive, keys) in archives.iter().enumerate() {
@@ -86,7 +92,7 @@ impl House {
                     index: index as u32,
                 };
                 let known = self.known.get(number).copied();
-                match known.filter(|first| !self.store.void.contains(&first.import)) {
+                match known.filter(|first| !self.undone.contains(&first.import)) {
                     Some(first) => expect.push((archive, index as u64, first)),
                     None => {
                         brought[archive] += 1;
@@ -115,7 +121,15 @@ impl House {
     }
 
     fn merge_all(&mut self) {
+        self.store.void = Some(self.undone.clone());
         while self.store.step().expect("a step") {}
+    }
+
+    /// The keys that blocks begin with.
+    fn firsts(&self) -> HashSet<[u8; 16]> {
+        let mut select = self.store.connection.prepare("SELECT first FROM blocks").expect("sql");
+        let firsts = select.query_map([], |row| row.get(0)).expect("blocks");
+        firsts.collect::<Result<_, _>>().expect("keys")
     }
 
     fn count(&self, what: &str) -> u64 {
@@ -165,7 +179,7 @@ fn what_is_staged_counts_only_if_its_import_was_closed() {
     let mut house = House::new();
     let dir = house.dir.path().to_owned();
     let lost = archive(&dir, 0..2_000);
-    house.store.stage(&[(7, lost)], spill(&dir)).expect("staged");
+    house.stage(&[(7, lost)]);
     house.reopen();
     assert_eq!(house.store.standing().expect("it stands").staged, [7]);
     // Nobody closed it: the same keys are new when they come again.
@@ -184,7 +198,7 @@ fn an_import_that_was_undone_has_no_keys_whether_they_were_merged_or_not() {
     for import in 0..3 {
         house.import(&[(import * 1_000..(import + 1) * 1_000).collect()]);
     }
-    house.store.void = HashSet::from([2]);
+    house.undone = HashSet::from([2]);
     house.import(&[(500..2_500).collect()]);
     // Its keys are another's by now, and are told as that one's.
     house.import(&[(500..2_500).collect()]);
@@ -193,6 +207,72 @@ fn an_import_that_was_undone_has_no_keys_whether_they_were_merged_or_not() {
     house.merge_all();
     assert_eq!(house.count("runs"), 1);
     house.import(&[(0..3_000).collect()]);
+}
+
+#[test]
+fn nothing_is_merged_before_it_is_said_what_was_undone() {
+    let mut house = House::new();
+    house.import(&[(0..1_000).collect()]);
+    house.undone = HashSet::from([1]);
+    // The same archive, uploaded once more.
+    house.import(&[(0..1_000).collect()]);
+    house.import(&[(1_000..2_000).collect(), (2_000..3_000).collect()]);
+    house.import(&[(3_000..4_000).collect()]);
+    house.reopen();
+    // The next process has only settled what was staged, and has nothing else to do.
+    assert!(!house.store.step().expect("a step"));
+    house.import(&[(0..4_000).collect()]);
+    house.merge_all();
+    assert_eq!(house.count("runs"), 1);
+    house.import(&[(0..4_000).collect()]);
+}
+
+/// A key is in a run once for each import that was undone, if merging did not know of that yet.
+#[test]
+fn of_entries_with_the_same_key_in_a_run_the_one_that_counts_is_found_wherever_it_is() {
+    const KEYS: u64 = 12_000;
+    // In front of all that are there four times is one that is not: so each block, and each step, ends among four.
+    let alone = (0..KEYS).min_by_key(|number| key(*number)).expect("some");
+    for ids in [[1, 2, 3, 4], [4, 3, 2, 1]] {
+        let mut house = House::new();
+        for (nth, id) in ids.into_iter().enumerate() {
+            house.imports = id - 1;
+            house.undone = ids[..nth].iter().map(|id| *id as u32).collect();
+            house.import(&[(0..KEYS).filter(|number| nth == 0 || *number != alone).collect()]);
+        }
+        let undone = std::mem::take(&mut house.undone);
+        house.merge_all();
+        assert_eq!(house.count("runs"), 1);
+        assert!(house.count("blocks") > BLOCKS_PER_STEP as u64);
+        let records = |house: &House| -> u64 {
+            let sql = "SELECT sum(keys) FROM runs";
+            let sum = house.store.connection.query_row(sql, [], |row| row.get(0));
+            sum.expect("a sum")
+        };
+        assert_eq!(records(&house), 4 * KEYS - 3);
+
+        (house.imports, house.undone) = (4, undone);
+        let firsts = house.firsts();
+        let across: Vec<u64> = (0..KEYS)
+            .filter(|number| *number != alone && firsts.contains(&key(*number).to_bytes()))
+            .collect();
+        assert_eq!(across.len() as u64, house.count("blocks") - 1);
+        // Looked up one by one, and then all of them side by side.
+        for number in &across {
+            house.import(&[vec![*number]]);
+        }
+        house.import(&[(0..KEYS).collect()]);
+
+        let keys: Vec<Key> = across.iter().map(|number| key(*number)).collect();
+        house.store.forget(keys.clone()).expect("forgotten");
+        let bytes = std::fs::read(house.dir.path().join(FILE_NAME)).expect("the file");
+        assert!(
+            keys.iter()
+                .all(|key| memchr::memmem::find(&bytes, &key.to_bytes()).is_none())
+        );
+        // The one that was alone is there a second time.
+        assert_eq!(records(&house), 4 * KEYS - 3 + 1 - 4 * across.len() as u64);
+    }
 }
 
 #[test]
@@ -235,7 +315,7 @@ fn a_small_import_reads_a_few_blocks_however_much_is_known() {
         house.imports += 1;
         let batch = [(house.imports, archive(&dir, keys.clone()))];
         let before = house.store.work;
-        let staged = house.store.stage(&batch, spill(&dir)).expect("staged");
+        let staged = house.stage(&batch);
         assert_eq!(staged.brought, [keys.end - keys.start]);
         house.store.settle(&[place(house.imports)]).expect("settled");
         house.store.work.blocks_read - before.blocks_read
@@ -261,7 +341,7 @@ fn a_small_import_reads_a_few_blocks_however_much_is_known() {
     let before = house.store.work;
     house.imports += 1;
     let batch = [(house.imports, archive(house.dir.path(), 0..all))];
-    let staged = house.store.stage(&batch, spill(house.dir.path())).expect("staged");
+    let staged = house.stage(&batch);
     assert_eq!(staged.brought, [0]);
     let read = house.store.work.blocks_read - before.blocks_read;
     assert!(read <= house.count("blocks"), "{read} of {}", house.count("blocks"));
