@@ -20,7 +20,7 @@ pub struct Receipt {
     /// The archive's file name.
     pub archive: String,
     /// `events` or `orders`; `users` and `header` for the two files of a user feed.
-    pub kind: String,
+    pub feed: String,
     /// `processed`, `failed` or `duplicate`.
     pub status: String,
     /// What happened, in a sentence.
@@ -110,14 +110,14 @@ impl Receipt {
             // Word for word as documented, whatever the number: partners' scripts look for it.
             ("failed", Some(events)) if stored => Some(format!(
                 "{events} {}s are imported; do not send them again",
-                noun(&import.kind)
+                noun(&import.feed)
             )),
             _ => None,
         };
         Receipt {
             note,
             summary: summary(
-                noun(&import.kind),
+                noun(&import.feed),
                 &import.status,
                 import.imported,
                 stored,
@@ -126,7 +126,7 @@ impl Receipt {
                 &import.violations,
             ),
             import: stored.then_some(import.id),
-            kind: import.kind,
+            feed: import.feed,
             rejects_not_shown: import.rejected.saturating_sub(full.rejects.len() as u64),
             violations: import
                 .violations

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::args::EraseArgs;
 use super::output::Out;
+use super::people::catch_up as people_read;
 use super::{Ending, consent, requests, settings};
 use crate::daemon::{LockError, clear_by_hand};
 use crate::erasure::{self, Found};
@@ -53,7 +54,10 @@ struct OutOfReach {
 pub async fn run(config: Option<&Path>, args: &EraseArgs) -> anyhow::Result<Ending> {
     let state_dir = settings::state_dir(config)?;
     let ledger = Ledger::open_beside(&state_dir.join("ledger.db"))?;
-    let whom = known_otherwise(&ledger, whom(args)?).await?;
+    let whom = whom(args)?;
+    // Who is known by an id and by an address shows when all is read; nobody may have needed it so far.
+    people_read(&ledger, &state_dir).await?;
+    let whom = known_otherwise(&ledger, whom).await?;
     let out_of_reach = out_of_reach(&ledger).await?;
     let mut found = None;
     if !args.yes {

@@ -76,7 +76,7 @@ pub async fn run(config: Option<&Path>, args: &PeopleArgs) -> anyhow::Result<End
 }
 
 /// Reads what there is to read. A daemon that does so is waited for, a little: two that read the same get in each other's way.
-async fn catch_up(ledger: &Ledger, state_dir: &Path) -> anyhow::Result<()> {
+pub(super) async fn catch_up(ledger: &Ledger, state_dir: &Path) -> anyhow::Result<()> {
     let is_alive = || heartbeat_age(state_dir).is_some_and(|age| age < HEARTBEAT_AGE_MAX);
     let began = Instant::now();
     while let Some(totals) = ledger.people().await?

@@ -90,6 +90,14 @@ fn print(out: &mut Out, plan: &UndoPlan) -> anyhow::Result<()> {
             ids.join(", ")
         ))?;
     }
+    if !plan.seen_before.is_empty() {
+        let ids: Vec<String> = plan.seen_before.iter().map(i64::to_string).collect();
+        out.line(&format!(
+            "later imports with events that had come before: {}; those that this import had first stay undelivered, unless such an \
+             import is undone too and its archive uploaded again",
+            ids.join(", ")
+        ))?;
+    }
     out.line("the archive may be uploaded again: it is imported anew then, and its events have the same ids")?;
     out.line("the partner's receipt stays as it is")
 }

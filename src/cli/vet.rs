@@ -173,7 +173,7 @@ fn in_full(name: String, size: u64, sha256: Option<String>, named_at: Option<i64
         data_bytes: judged.reading.is_some().then_some(judged.data_bytes),
         disposition: "pending".to_owned(),
         path: name.clone(),
-        kind: kind_of(&name).to_string(),
+        feed: kind_of(&name).to_string(),
         archive: name,
         error: None,
         retry_at: None,

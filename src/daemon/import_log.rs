@@ -149,8 +149,28 @@ fn say(line: &LogLine) {
             letters = number("letters"),
             "dead letters were given up, as was asked for"
         ),
+        "people_clash" => tracing::warn!(
+            import = number("import"),
+            clashes = number("clashes"),
+            first_index = number("first_index"),
+            "entries say of people what contradicts what is known; nothing was changed (`feedgate people --clashes`)"
+        ),
+        "replay" => say_request(&value, "an import is delivered once more, as was asked for"),
+        "undo" => say_request(&value, "an import is undone, as was asked for"),
+        "erase" => say_request(&value, "somebody is to be erased, as was asked for"),
         _ => say_import(&value, source),
     }
+}
+
+fn say_request(value: &Value, message: &str) {
+    tracing::info!(
+        request = value["request"].as_u64(),
+        import = value["import"].as_u64(),
+        source = value["source"].as_str(),
+        archive = value["archive"].as_str(),
+        events = value["events"].as_u64(),
+        "{message}"
+    );
 }
 
 fn say_import(value: &Value, source: &str) {

@@ -29,7 +29,7 @@ pub struct ImportReport {
     /// The archive's file name.
     pub archive: String,
     /// `events` or `orders`; `users` and `header` for the two files of a user feed.
-    pub kind: String,
+    pub feed: String,
     /// `processed`, `failed`, `duplicate`; before that `importing`.
     pub status: String,
     /// Whether this import took the events in.

@@ -28,6 +28,9 @@ pub struct UndoPlan {
     pub dead_letters: u64,
     /// Imports that took nothing in, since this one had: they stay so.
     pub duplicates: Vec<i64>,
+    /// Later imports with events that were seen before, by a unique key, where this one brought any: such events of theirs as this
+    /// one had first stay undelivered.
+    pub seen_before: Vec<i64>,
 }
 
 /// What undoing an import would come to at a destination.
@@ -124,8 +127,16 @@ fn plan(ledger: &Connection, id: i64) -> rusqlite::Result<Result<UndoPlan, Refus
             |row| row.get(0),
         )?
         .collect::<rusqlite::Result<_>>()?;
+    let seen_before = ledger
+        .prepare(
+            "SELECT id FROM imports INDEXED BY imports_onward WHERE onward = 1 AND seq > ?1 AND duplicates > 0 AND of_import IS NULL
+                AND (SELECT unique_keys > 0 FROM imports WHERE id = ?2) ORDER BY seq LIMIT ?3",
+        )?
+        .query_map(params![seq, id, DUPLICATES_NAMED_MAX as i64], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
     Ok(Ok(UndoPlan {
         import: id,
+        seen_before,
         events: target.events,
         destinations,
         dead_letters: letters_of(ledger, id)?,

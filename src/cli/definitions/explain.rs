@@ -70,7 +70,7 @@ fn print(out: &mut Out, definition: &Definition, example: &Value, guessed: &[&Fi
     if !unique.is_empty() {
         let unique = unique.join(", ");
         out.line(&format!(
-            "  unique by  the customer and {unique}: a second one is kept, and not delivered"
+            "  unique by  whose it is (\"id\", else \"email\" and \"businessUnit\") and {unique}: a second one is kept, and not delivered"
         ))?;
     }
     out.line("")?;

@@ -73,7 +73,7 @@ pub(super) fn report(row: &Row<'_>) -> rusqlite::Result<ImportReport> {
         id: row.get("id")?,
         source: row.get("source")?,
         archive: row.get("archive")?,
-        kind: row.get("kind")?,
+        feed: row.get("kind")?,
         status: row.get("status")?,
         imported: row.get("imported")?,
         entries: row.get("entries")?,

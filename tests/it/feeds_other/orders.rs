@@ -21,7 +21,7 @@ fn an_order_feed_is_imported_and_its_times_are_read_in_all_three_forms() {
     let once = gate.once();
     assert_eq!(once.code, 0, "{once}");
     let import = gate.import_in_full(&name);
-    assert_eq!(import["kind"], "orders", "{import:#}");
+    assert_eq!(import["feed"], "orders", "{import:#}");
     assert_eq!(
         (&import["accepted"], &import["rejected"]),
         (&5.into(), &0.into()),

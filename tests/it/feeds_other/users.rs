@@ -73,12 +73,12 @@ fn both_files_are_taken_in_together_and_put_away() {
         gate.import_in_full(&data_name(MONDAY)),
     );
     assert_eq!(
-        (&header["kind"], &header["accepted"]),
+        (&header["feed"], &header["accepted"]),
         (&"header".into(), &4.into()),
         "{header:#}"
     );
     assert_eq!(
-        (&users["kind"], &users["accepted"]),
+        (&users["feed"], &users["accepted"]),
         (&"users".into(), &2.into()),
         "{users:#}"
     );
