@@ -181,6 +181,21 @@ async fn what_was_in_flight_is_composed_again_as_it_was() {
     assert_eq!(house.held(), 0);
 }
 
+/// After a restart with a call in flight, what comes after it still waits until its people have been read.
+#[tokio::test]
+async fn what_comes_after_a_call_in_flight_waits_for_the_reading_as_well() {
+    let mut house = House::new().await;
+    house.import(Events(&["u1 ada@x.de DE"])).await;
+    house.read().await;
+    house.server.next(Script::CutAfter);
+    assert!(house.world.deliver(&house.bento).await.trouble.is_some());
+    house.import(Users(&["u1 new@x.de DE"])).await;
+    house.import(Events(&["u1 - -"])).await;
+    assert_eq!(house.deliver().await, ["ada@x.de DE"]);
+    house.read().await;
+    assert_eq!(house.deliver().await, ["new@x.de DE"]);
+}
+
 /// Likewise for letters: what was looked up for them is sent again.
 #[tokio::test]
 async fn letters_in_flight_are_composed_again_as_they_were() {
