@@ -2,7 +2,7 @@
 //! is waited for; and the order of the vendor's pages, user feed first or late.
 
 use feedgate::config::resolve::{DestinationSettings, KeepPeople, Start};
-use feedgate::ledger::DestinationState;
+use feedgate::ledger::{DestinationState, Whom};
 use serde_json::{Value, json};
 
 use super::Feed::{Events, Users};
@@ -213,6 +213,29 @@ async fn letters_in_flight_are_composed_again_as_they_were() {
     let stored = house.server.stored();
     assert_eq!((stored.len(), &stored[0].body), (2, &stored[1].body));
     assert_eq!(house.held(), 0);
+}
+
+/// An erasure that is still under way is of what was imported before it.
+#[tokio::test]
+async fn whoever_comes_after_an_erasure_stays() {
+    let mut house = House::new().await;
+    house.import(Events(&["u1 - -"])).await;
+    house.read().await;
+    assert_eq!(house.deliver().await, [""; 0]);
+    assert_eq!(house.held(), 1);
+    let ledger = house.world.ledger.clone();
+    ledger.erase(Whom::by_id("u1"), 0).await.expect("asked");
+    assert_eq!(house.held(), 0);
+    house.import(Events(&["u1 - -"])).await;
+    house.read().await;
+    assert_eq!(house.deliver().await, [""; 0]);
+    assert_eq!(house.held(), 1);
+    let erasure = ledger.next_erasure().await.expect("the ledger").expect("one");
+    ledger.cleared(erasure, 0).await.expect("cleared");
+    assert_eq!(house.held(), 1);
+    let path = house.world.path("ledger.db");
+    assert_eq!(table(&path), ["u1 - - 3.0 3.0"]);
+    counts_are_right(&path);
 }
 
 /// Somebody comes to be known after the delivery looked, and before the letter is written: it does not wait for ever.
