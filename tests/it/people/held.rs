@@ -215,6 +215,26 @@ async fn letters_in_flight_are_composed_again_as_they_were() {
     assert_eq!(house.held(), 0);
 }
 
+/// Whoever is erased is in no call that is composed again, where it is only known by the look-up that an entry is theirs.
+#[tokio::test]
+async fn what_was_looked_up_for_a_call_in_flight_is_forgotten_with_the_person() {
+    let mut house = House::new().await;
+    house.import(Events(&["u1 ada@x.de DE", "u2 bob@x.de -"])).await;
+    house.read().await;
+    assert_eq!(house.deliver().await.len(), 2);
+    house.import(Events(&["u1 - -", "u2 - -"])).await;
+    house.read().await;
+    house.server.next(Script::CutAfter);
+    assert!(house.world.deliver(&house.bento).await.trouble.is_some());
+    let ada = Whom::by_address("ada@x.de", "DE");
+    house.world.ledger.erase(ada, 0).await.expect("asked");
+    let flight = house.world.ledger.flight("bento").await.expect("the ledger");
+    let looked_up = flight.expect("a call").looked_up;
+    assert_eq!(looked_up.keys().collect::<Vec<_>>(), ["id u2"]);
+    assert_eq!(house.deliver().await, ["bob@x.de -"]);
+    assert_eq!(house.held(), 1, "whose address nobody knows any more");
+}
+
 /// An erasure that is still under way is of what was imported before it.
 #[tokio::test]
 async fn whoever_comes_after_an_erasure_stays() {
