@@ -152,6 +152,8 @@ impl Delivery {
         self.off_the_runtime(move || {
             // What cannot be read is told by the turn, which comes upon it as well.
             courier.fill(Some((end, looked_up))).ok();
+            // It was looked up without regard to how far the people have been read: what comes after the parcel is asked anew.
+            courier.look_anew();
             courier
         })
         .await

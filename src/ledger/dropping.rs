@@ -32,8 +32,14 @@ pub(super) fn drop_letters(ledger: &Connection, name: Option<&str>, import: i64)
     Ok(single + ranges)
 }
 
-/// Drops what dead letters hold of somebody: those of one destination, or of all. A range keeps its other events.
-pub(super) fn forget_in_letters(ledger: &Connection, name: Option<&str>, whom: &Whom) -> rusqlite::Result<usize> {
+/// Drops what dead letters hold of somebody, of what was imported before a place in the log: those of one destination, or of all.
+/// A range keeps its other events.
+pub(super) fn forget_in_letters(
+    ledger: &Connection,
+    name: Option<&str>,
+    whom: &Whom,
+    before: i64,
+) -> rusqlite::Result<usize> {
     let mut select = ledger.prepare(
         "SELECT id, import, body FROM dead_letters WHERE last_import IS NULL AND (?1 IS NULL OR destination = ?1)",
     )?;
@@ -44,7 +50,7 @@ pub(super) fn forget_in_letters(ledger: &Connection, name: Option<&str>, whom: &
             Some(import) if import.id == row.get::<_, i64>(1)? => import,
             _ => Arc::new(import_by_id(ledger, row.get(1)?)?),
         };
-        if is_of(whom, row.get_ref(2)?.as_str()?, &import) {
+        if import.seq < before && is_of(whom, row.get_ref(2)?.as_str()?, &import) {
             theirs.push(row.get(0)?);
         }
         known = Some(import);
@@ -52,7 +58,9 @@ pub(super) fn forget_in_letters(ledger: &Connection, name: Option<&str>, whom: &
     for id in &theirs {
         ledger.execute("DELETE FROM dead_letters WHERE id = ?1", [id])?;
     }
-    let ranges = thin_out(ledger, name, |line, import| is_of(whom, line.body.get(), import))?;
+    let ranges = thin_out(ledger, name, |line, import| {
+        import.seq < before && is_of(whom, line.body.get(), import)
+    })?;
     Ok(theirs.len() + ranges)
 }
 
@@ -119,7 +127,8 @@ pub(super) fn come_past(ledger: &Connection, name: &str, to: i64) -> rusqlite::R
 /// A destination came past rows of the log: what it set aside meanwhile of what was undone, or of whom is to be forgotten, goes.
 pub(super) fn let_go(ledger: &Connection, name: &str, from: i64, to: i64) -> rusqlite::Result<()> {
     let mut select = ledger.prepare_cached(
-        "SELECT kind, of_import, (SELECT who FROM requests WHERE import = imports.id) FROM imports INDEXED BY imports_requests
+        "SELECT kind, of_import, (SELECT who FROM requests WHERE import = imports.id), seq
+         FROM imports INDEXED BY imports_requests
          WHERE kind IN ('replay', 'undo', 'erase') AND seq >= ?1 AND seq < ?2",
     )?;
     let mut rows = select.query([from, to])?;
@@ -130,7 +139,7 @@ pub(super) fn let_go(ledger: &Connection, name: &str, from: i64, to: i64) -> rus
             ("erase", _, Some(whom)) => {
                 let whom: Whom =
                     serde_json::from_str(&whom).map_err(|error| damaged(2, rusqlite::types::Type::Text, error))?;
-                forget_in_letters(ledger, Some(name), &whom)?
+                forget_in_letters(ledger, Some(name), &whom, row.get(3)?)?
             }
             _ => 0,
         };

@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 use super::dropping::forget_in_letters;
+use super::flight::forget_in_flight;
 use super::import::{SELECT_IMPORT, import};
 use super::people::{self, Who};
 use super::{DefaultUnit, Import, Ledger, LedgerError, Reading, Stored, Whom, history, log, report};
@@ -103,8 +104,9 @@ impl Ledger {
                 params![now, seq, past.and_then(["erase"], None)],
             )?;
             let request = transaction.last_insert_rowid();
-            let people = people::forget(transaction, &who(&whom))?;
-            let letters = forget_in_letters(transaction, None, &whom)?;
+            let people = people::forget(transaction, &who(&whom), seq)?;
+            let letters = forget_in_letters(transaction, None, &whom, seq)?;
+            forget_in_flight(transaction, &whom, seq)?;
             let report = Cleared {
                 dead_letters: letters as u64,
                 people: people.len() as u64,
@@ -214,13 +216,14 @@ impl Ledger {
 
     /// The spool has nothing of somebody any more: the texts of imports that have left it go now, and that is written down.
     pub async fn cleared(&self, erasure: Erasure, now: i64) -> Result<(), LedgerError> {
-        let Erasure { request, whom, .. } = erasure;
+        let Erasure { request, seq, whom } = erasure;
         self.write("erasing somebody from the ledger's texts", move |transaction| {
             let mut cleared = cleared(transaction, request)?;
             cleared.texts += blank_texts_about(transaction, &whom)?;
             // What was read for the people before the spool was cleared may have been written down since.
-            people::forget(transaction, &who(&whom))?;
-            cleared.dead_letters += forget_in_letters(transaction, None, &whom)? as u64;
+            people::forget(transaction, &who(&whom), seq)?;
+            cleared.dead_letters += forget_in_letters(transaction, None, &whom, seq)? as u64;
+            forget_in_flight(transaction, &whom, seq)?;
             note_cleared(transaction, request, &cleared)?;
             transaction
                 .execute("UPDATE requests SET cleared_at = ?2 WHERE import = ?1", [request, now])

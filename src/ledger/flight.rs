@@ -9,9 +9,10 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use super::dead_letters::{KeptLetter, NewLetter, bury, put_back};
 use super::deliveries::note;
 use super::dropping::let_go;
+use super::import::damaged;
 use super::people::LookedUp;
 use super::tickets::{NewTicket, remember};
-use super::{Cursor, Ledger, LedgerError, Standing};
+use super::{Cursor, Ledger, LedgerError, Standing, Whom};
 
 /// An hour, in milliseconds.
 const HOUR_MS: i64 = 3_600_000;
@@ -320,6 +321,54 @@ fn flight(ledger: &Connection, name: &str) -> rusqlite::Result<Option<Flight>> {
         .optional()
 }
 
+/// Takes somebody out of what was looked up for parcels that begin before a place in the log. Composed again after a crash, such
+/// a parcel has the same events with the same ids, but for those of them that lacked what was looked up: these are put aside as
+/// they are where nobody knows the person, and those that are blank in the spool by then are no events any more.
+pub(super) fn forget_in_flight(ledger: &Connection, whom: &Whom, before: i64) -> rusqlite::Result<()> {
+    let mut select = ledger
+        .prepare_cached("SELECT destination, looked_up FROM in_flight WHERE looked_up IS NOT NULL AND seq <= ?1")?;
+    let parcels: Vec<(String, String)> = select
+        .query_map([before], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    for (name, json) in parcels {
+        // Written by this program; what cannot be read is of no use to anybody, and may name them.
+        let mut looked_up: LookedUp = serde_json::from_str(&json).unwrap_or_default();
+        forget_looked_up(&mut looked_up, whom);
+        ledger
+            .prepare_cached("UPDATE in_flight SET looked_up = ?2 WHERE destination = ?1")?
+            .execute(params![name, json_of(&looked_up)])?;
+    }
+    Ok(())
+}
+
+fn forget_looked_up(looked_up: &mut LookedUp, whom: &Whom) {
+    looked_up.retain(|_, known| !whom.is(known.user_id.as_deref(), known.email.as_deref(), Some(&known.unit)));
+}
+
+/// What was looked up for a parcel, less whom somebody asked to erase since: the parcel in hand knows them still. Nobody forgets
+/// whom the request is about before the destination is past it, and that is not before the parcel has its verdict.
+fn not_erased(ledger: &Connection, flight: &Flight) -> rusqlite::Result<LookedUp> {
+    let mut looked_up = flight.looked_up.clone();
+    if looked_up.is_empty() {
+        return Ok(looked_up);
+    }
+    let mut select = ledger.prepare_cached(
+        "SELECT who FROM imports INDEXED BY imports_requests, requests ON requests.import = imports.id
+         WHERE kind IN ('replay', 'undo', 'erase') AND kind = 'erase' AND seq >= ?1 AND who IS NOT NULL",
+    )?;
+    let mut rows = select.query([flight.begin.seq])?;
+    while let Some(row) = rows.next()? {
+        let whom = serde_json::from_str(row.get_ref(0)?.as_str()?)
+            .map_err(|error| damaged(0, rusqlite::types::Type::Text, error))?;
+        forget_looked_up(&mut looked_up, &whom);
+    }
+    Ok(looked_up)
+}
+
+fn json_of(looked_up: &LookedUp) -> Option<String> {
+    (!looked_up.is_empty()).then(|| serde_json::json!(looked_up).to_string())
+}
+
 fn put_flight(ledger: &Connection, name: &str, flight: Option<&Flight>) -> rusqlite::Result<()> {
     let Some(flight) = flight else {
         ledger
@@ -328,7 +377,7 @@ fn put_flight(ledger: &Connection, name: &str, flight: Option<&Flight>) -> rusql
         return Ok(());
     };
     let letters = flight.letters.as_ref().map(|ids| serde_json::json!(ids).to_string());
-    let looked_up = (!flight.looked_up.is_empty()).then(|| serde_json::json!(flight.looked_up).to_string());
+    let looked_up = json_of(&not_erased(ledger, flight)?);
     ledger
         .prepare_cached(
             "INSERT OR REPLACE INTO in_flight (destination, letters, seq, \"index\", end_seq, end_index, events, calls_before,
@@ -472,6 +521,40 @@ mod tests {
         };
         assert_eq!(ledger.flight("bento").await.unwrap(), Some(expected));
         assert_eq!(ledger.flight("other").await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn whoever_is_erased_is_not_written_down_again_by_a_parcel_in_hand() {
+        let (ledger, _dir) = ledger();
+        let known = |id: &str| crate::ledger::people::Known {
+            user_id: Some(id.to_owned()),
+            email: Some(format!("{id}@example.com")),
+            unit: String::new(),
+        };
+        let sending = |seq| Sending {
+            flight: Flight {
+                begin: Cursor { seq, index: 0 },
+                looked_up: ["u1", "u2"].map(|id| (format!("id {id}"), known(id))).into(),
+                ..Flight::default()
+            },
+            budget: None,
+            ..sending(1, 1)
+        };
+        let looked_up = async |ledger: &Ledger| -> Vec<String> {
+            let flight = ledger.flight("bento").await.unwrap().expect("a parcel");
+            flight.looked_up.into_keys().collect()
+        };
+        ledger.begin_call(sending(1), 0).await.unwrap();
+        assert_eq!(looked_up(&ledger).await, ["id u1", "id u2"]);
+        ledger.erase(Whom::by_id("u1"), 0).await.unwrap();
+        assert_eq!(looked_up(&ledger).await, ["id u2"]);
+        ledger.begin_call(sending(1), 0).await.unwrap();
+        assert_eq!(looked_up(&ledger).await, ["id u2"]);
+        // One of the same id who came later is another matter.
+        ledger.begin_call(sending(2), 0).await.unwrap();
+        let erasure = ledger.next_erasure().await.unwrap().expect("an erasure");
+        ledger.cleared(erasure, 0).await.unwrap();
+        assert_eq!(looked_up(&ledger).await, ["id u1", "id u2"]);
     }
 
     #[tokio::test]

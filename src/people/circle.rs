@@ -90,6 +90,7 @@ impl Circle {
             heard: Heard {
                 from: concerned.reading.at,
                 changes: concerned.reading.changes,
+                asked: concerned.reading.asked,
                 ..Heard::default()
             },
         };

@@ -56,6 +56,8 @@ pub struct Follower {
     spool_dir: PathBuf,
     /// Imports ahead, as the ledger said last, and whether each is a user feed.
     imports: Vec<(Arc<Import>, bool)>,
+    /// What had been asked of all who read on, and done, before these were looked up and any of them was opened.
+    asked: (i64, i64),
     unsaid: Unsaid,
 }
 
@@ -100,6 +102,7 @@ impl Follower {
             pages: None,
             spool_dir: spool_dir.to_owned(),
             imports: Vec::new(),
+            asked: (0, 0),
             unsaid: Unsaid::default(),
         }
     }
@@ -170,6 +173,10 @@ impl Follower {
 
     async fn step_from(&mut self, reading: PeopleReading) -> Result<Step, PeopleError> {
         let at = reading.at;
+        if reading.asked != self.asked {
+            self.look_anew();
+            self.asked = reading.asked;
+        }
         self.imports.retain(|(import, _)| import.end() > at);
         if self.imports.is_empty() {
             let ahead = self.ledger.people_ahead(at, IMPORTS_MAX).await?;
@@ -183,6 +190,10 @@ impl Follower {
             Ok(page) => page,
             Err((_, error)) if error.is_transient() => return Err(error.into()),
             Err((import, error)) => {
+                if !self.ledger.people_pass_over(&import).await? {
+                    self.look_anew();
+                    return Ok(Step::Heard(0));
+                }
                 warn!(
                     import = import.id,
                     archive = import.archive,
@@ -190,14 +201,13 @@ impl Follower {
                     reason = %error,
                     "people are read without this import"
                 );
-                self.ledger.people_pass_over(&import).await?;
                 return Ok(Step::Heard(0));
             }
         };
         let who: Vec<Who> = page.said.iter().flat_map(Said::who).collect();
         let concerned = self.ledger.concerned(who).await?;
-        // Somebody else reads too, and was quicker: `feedgate people`, say.
-        if concerned.reading.at != at {
+        // Somebody else reads too, and was quicker: `feedgate people`, say. Or somebody was erased since the page was read.
+        if (concerned.reading.at, concerned.reading.asked) != (at, self.asked) {
             return Ok(Step::Heard(0));
         }
         let mut circle = Circle::of(concerned);
@@ -220,11 +230,18 @@ impl Follower {
         let nothing = Heard {
             from: reading.at,
             changes: reading.changes,
+            asked: reading.asked,
             to: end,
             ..Heard::default()
         };
         self.ledger.hear(nothing, now()).await?;
         Ok(Step::Heard(0))
+    }
+
+    /// Forgets what the ledger said is ahead, and what is open of it: an old spool file is read on though it is removed.
+    fn look_anew(&mut self) {
+        self.imports.clear();
+        self.pages = None;
     }
 
     async fn read(&mut self, at: Cursor) -> Result<Result<read::Page, read::Unreadable>, PeopleError> {

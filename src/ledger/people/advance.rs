@@ -17,6 +17,8 @@ pub struct Heard {
     pub from: Cursor,
     /// How often people had been changed when they were looked up.
     pub changes: i64,
+    /// What had been asked by then, and done.
+    pub asked: (i64, i64),
     /// Behind the last entry.
     pub to: Cursor,
     /// People of whom nobody had heard, with their numbers.
@@ -55,12 +57,12 @@ struct ClashesLine {
 }
 
 impl Ledger {
-    /// Writes down what some entries came to. `false` if people were read further meanwhile, or changed: then nothing is
-    /// written, and the entries are to be held against what is known now.
+    /// Writes down what some entries came to. `false` if people were read further meanwhile, or changed, or if somebody was
+    /// erased: then nothing is written, and the entries are to be read again and held against what is known now.
     pub async fn hear(&self, heard: Heard, now: i64) -> Result<bool, LedgerError> {
         self.write("writing down people", move |ledger| {
             let reading = reading(ledger)?;
-            if reading.at != heard.from || reading.changes != heard.changes {
+            if (reading.at, reading.changes, reading.asked) != (heard.from, heard.changes, heard.asked) {
                 return Ok(false);
             }
             one_with_another(ledger, &heard.merged)?;

@@ -10,16 +10,19 @@ use super::{Person, Who, find, keys};
 impl Ledger {
     /// Forgets whoever is known by one of these, and what clashed with them. Returns whom that was.
     pub async fn forget_person(&self, by: Vec<Who>) -> Result<Vec<Person>, LedgerError> {
-        self.write("forgetting somebody", move |ledger| forget(ledger, &by))
+        self.write("forgetting somebody", move |ledger| forget(ledger, &by, i64::MAX))
             .await
     }
 }
 
-/// Likewise, as a part of a transaction that does more.
-pub(in crate::ledger) fn forget(ledger: &Transaction<'_>, by: &[Who]) -> rusqlite::Result<Vec<Person>> {
+/// Likewise, as a part of a transaction that does more. Whoever was heard of first in an import that lies not before a place in
+/// the log stays, and so does what clashed there.
+pub(in crate::ledger) fn forget(ledger: &Transaction<'_>, by: &[Who], before: i64) -> rusqlite::Result<Vec<Person>> {
     let mut forgotten = Vec::new();
     for who in by {
-        if let Some(person) = find(ledger, who)? {
+        if let Some(person) = find(ledger, who)?
+            && !is_later(ledger, person.first.import, before)?
+        {
             keys::remove(ledger, &person)?;
             ledger.execute("DELETE FROM people WHERE person = ?1", [person.number])?;
             ledger.execute("DELETE FROM clashes WHERE person = ?1 OR other = ?1", [person.number])?;
@@ -32,9 +35,21 @@ pub(in crate::ledger) fn forget(ledger: &Transaction<'_>, by: &[Who]) -> rusqlit
         }
         // An id that was refused for another's address is nobody's, and is spoken of in the clash alone.
         match who {
-            Who::Id(id) => ledger.execute("DELETE FROM clashes WHERE user_id = ?1", [id])?,
+            Who::Id(id) => ledger.execute(
+                "DELETE FROM clashes WHERE user_id = ?1
+                    AND NOT EXISTS (SELECT 1 FROM imports WHERE id = clashes.import AND seq >= ?2)",
+                params![id, before],
+            )?,
             Who::Pair(..) => 0,
         };
     }
     Ok(forgotten)
+}
+
+fn is_later(ledger: &Transaction<'_>, import: i64, before: i64) -> rusqlite::Result<bool> {
+    ledger.query_row(
+        "SELECT EXISTS (SELECT 1 FROM imports WHERE id = ?1 AND seq >= ?2)",
+        [import, before],
+        |row| row.get(0),
+    )
 }

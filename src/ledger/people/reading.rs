@@ -16,6 +16,9 @@ pub struct PeopleReading {
     pub at: Cursor,
     /// Transactions that changed people.
     pub changes: i64,
+    /// The last request in the log, and how many erasures are done with: what was looked up or read before one of them changed
+    /// may be undone, lie elsewhere, or speak of somebody who is forgotten.
+    pub asked: (i64, i64),
     /// People with an id.
     pub users: u64,
     /// People without.
@@ -66,6 +69,10 @@ pub struct Concerned {
 /// Whether the daemon keeps them.
 const KEPT: &str = "(keep = 'always' OR keep = 'auto' AND EXISTS (SELECT 1 FROM imports INDEXED BY imports_of_users
     WHERE kind = 'users' AND imported = 1))";
+
+/// What somebody asked last of all who read on in the log, and how many erasures spool and ledger are cleared of.
+const ASKED: &str = "(SELECT coalesce(max(imports.seq), 0) FROM imports INDEXED BY imports_requests
+    WHERE kind IN ('replay', 'undo', 'erase')), (SELECT count(cleared_at) FROM requests)";
 
 impl Ledger {
     /// Notes whether people are to be kept: `Always` also where a destination needs them.
@@ -141,10 +148,21 @@ impl Ledger {
         .await
     }
 
-    /// An import cannot be read any more: nobody will know whom it spoke of.
-    pub async fn people_pass_over(&self, import: &Import) -> Result<(), LedgerError> {
-        let (id, seq, entries) = (import.id, import.seq, import.entries);
+    /// An import cannot be read any more: nobody will know whom it spoke of. `false`, and nothing is noted, if it is not as it
+    /// was looked up: it was written anew without somebody's entries since, or undone.
+    pub async fn people_pass_over(&self, import: &Import) -> Result<bool, LedgerError> {
+        let before = import.clone();
         self.write("noting a gap in what people were read from", move |ledger| {
+            let Import { id, seq, entries, .. } = before;
+            let now: Option<Import> = ledger
+                .prepare_cached(&format!(
+                    "{SELECT_IMPORT} WHERE id = ?1 AND imported = 1 AND undone_by IS NULL"
+                ))?
+                .query_row([id], super::super::import::import)
+                .optional()?;
+            if now.is_none_or(|now| now != before) {
+                return Ok(false);
+            }
             ledger
                 .execute(
                     "UPDATE people_reading SET seq = ?2 + 1, \"index\" = 0, gap_imports = gap_imports + 1,
@@ -152,7 +170,7 @@ impl Ledger {
                         gap_first = coalesce(gap_first, ?1), gap_last = ?1 WHERE seq <= ?2",
                     params![id, seq, entries],
                 )
-                .map(drop)
+                .map(|_| true)
         })
         .await
     }
@@ -176,7 +194,7 @@ pub(super) fn reading(ledger: &Connection) -> rusqlite::Result<PeopleReading> {
     ledger
         .prepare_cached(&format!(
             "SELECT {KEPT}, seq, \"index\", changes, users, leads, upgraded, clashes, gap_imports, gap_entries, gap_first,
-                gap_last, trouble FROM people_reading"
+                gap_last, trouble, {ASKED} FROM people_reading"
         ))?
         .query_row([], |row| {
             let gap = match row.get::<_, Option<i64>>(10)? {
@@ -195,6 +213,7 @@ pub(super) fn reading(ledger: &Connection) -> rusqlite::Result<PeopleReading> {
                     index: row.get(2)?,
                 },
                 changes: row.get(3)?,
+                asked: (row.get(13)?, row.get(14)?),
                 users: row.get(4)?,
                 leads: row.get(5)?,
                 upgraded: row.get(6)?,

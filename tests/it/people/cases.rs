@@ -1,6 +1,11 @@
 //! Each case, feeds in and a table out: `id email unit first last`, places as `import.index`.
 
+use feedgate::erasure::Erasing;
+use feedgate::ledger::Whom;
 use feedgate::ledger::people::Who;
+use feedgate::spool::Spool;
+use feedgate::unique::Unique;
+use tokio_util::sync::CancellationToken;
 
 use super::Feed::{Events, Users};
 use super::*;
@@ -296,4 +301,46 @@ async fn what_cannot_be_read_is_a_gap() {
     let reading = world.ledger.people_reading().await.expect("the ledger");
     let gap = reading.gap.expect("a gap");
     assert_eq!((gap.imports, gap.entries, gap.first, gap.last), (2, 4, 1, 3));
+}
+
+/// A spool file was written anew while its place was known already: what lies elsewhere now is no gap.
+#[tokio::test]
+async fn what_lies_elsewhere_since_it_was_looked_up_is_read_there() {
+    let world = World::new();
+    import(&world, 0, Events(&["u - -"; 4_000])).await;
+    import(&world, 1, Events(&["v - -"])).await;
+    let mut follower = Follower::new(world.ledger.clone(), &world.path("spool"));
+    assert_eq!(follower.step().await.expect("read"), Step::Heard(4_000));
+    std::fs::rename(world.spooled("acme", &digits(1)), world.path("spool").join("anew")).expect("the spool file");
+    world.tamper("UPDATE imports SET spool_file = 'anew' WHERE id = 2");
+    while follower.step().await.expect("read") != Step::Done {}
+    assert_eq!(table(&world.path("ledger.db")), ["u - - 1.0 1.3999", "v - - 2.0 2.0"]);
+    assert_eq!(world.ledger.people_reading().await.expect("the ledger").gap, None);
+}
+
+/// What was open before somebody was erased is not read on: the old file is removed, and still says who they were.
+#[tokio::test]
+async fn whoever_is_erased_while_they_are_read_does_not_come_back() {
+    let world = World::new();
+    let identity = world.ledger.identity().await.expect("the ledger");
+    let (spool, _) = Spool::open(&world.path("spool"), &identity).expect("the spool");
+    let mut entries = vec!["u - -"; 4_000];
+    entries.extend(["v a@x.de DE", "w - -"]);
+    import(&world, 0, Events(&entries)).await;
+    let mut follower = Follower::new(world.ledger.clone(), &world.path("spool"));
+    assert_eq!(follower.step().await.expect("read"), Step::Heard(4_000));
+    world.ledger.erase(Whom::by_id("v"), 0).await.expect("asked");
+    let erasing = Erasing {
+        ledger: world.ledger.clone(),
+        spool,
+        unique: Unique::new(&world.path("."), 0).expect("a thread"),
+    };
+    assert_eq!(erasing.work(&CancellationToken::new()).await.expect("erased"), 1);
+    import(&world, 1, Events(&["x - -"])).await;
+    while follower.step().await.expect("read") != Step::Done {}
+    assert_eq!(world.ledger.people_reading().await.expect("the ledger").gap, None);
+    assert_eq!(
+        table(&world.path("ledger.db")),
+        ["u - - 1.0 1.3999", "w - - 1.4001 1.4001", "x - - 3.0 3.0"]
+    );
 }

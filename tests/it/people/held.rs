@@ -2,7 +2,7 @@
 //! is waited for; and the order of the vendor's pages, user feed first or late.
 
 use feedgate::config::resolve::{DestinationSettings, KeepPeople, Start};
-use feedgate::ledger::DestinationState;
+use feedgate::ledger::{DestinationState, Whom};
 use serde_json::{Value, json};
 
 use super::Feed::{Events, Users};
@@ -181,6 +181,21 @@ async fn what_was_in_flight_is_composed_again_as_it_was() {
     assert_eq!(house.held(), 0);
 }
 
+/// After a restart with a call in flight, what comes after it still waits until its people have been read.
+#[tokio::test]
+async fn what_comes_after_a_call_in_flight_waits_for_the_reading_as_well() {
+    let mut house = House::new().await;
+    house.import(Events(&["u1 ada@x.de DE"])).await;
+    house.read().await;
+    house.server.next(Script::CutAfter);
+    assert!(house.world.deliver(&house.bento).await.trouble.is_some());
+    house.import(Users(&["u1 new@x.de DE"])).await;
+    house.import(Events(&["u1 - -"])).await;
+    assert_eq!(house.deliver().await, ["ada@x.de DE"]);
+    house.read().await;
+    assert_eq!(house.deliver().await, ["new@x.de DE"]);
+}
+
 /// Likewise for letters: what was looked up for them is sent again.
 #[tokio::test]
 async fn letters_in_flight_are_composed_again_as_they_were() {
@@ -198,6 +213,49 @@ async fn letters_in_flight_are_composed_again_as_they_were() {
     let stored = house.server.stored();
     assert_eq!((stored.len(), &stored[0].body), (2, &stored[1].body));
     assert_eq!(house.held(), 0);
+}
+
+/// Whoever is erased is in no call that is composed again, where it is only known by the look-up that an entry is theirs.
+#[tokio::test]
+async fn what_was_looked_up_for_a_call_in_flight_is_forgotten_with_the_person() {
+    let mut house = House::new().await;
+    house.import(Events(&["u1 ada@x.de DE", "u2 bob@x.de -"])).await;
+    house.read().await;
+    assert_eq!(house.deliver().await.len(), 2);
+    house.import(Events(&["u1 - -", "u2 - -"])).await;
+    house.read().await;
+    house.server.next(Script::CutAfter);
+    assert!(house.world.deliver(&house.bento).await.trouble.is_some());
+    let ada = Whom::by_address("ada@x.de", "DE");
+    house.world.ledger.erase(ada, 0).await.expect("asked");
+    let flight = house.world.ledger.flight("bento").await.expect("the ledger");
+    let looked_up = flight.expect("a call").looked_up;
+    assert_eq!(looked_up.keys().collect::<Vec<_>>(), ["id u2"]);
+    assert_eq!(house.deliver().await, ["bob@x.de -"]);
+    assert_eq!(house.held(), 1, "whose address nobody knows any more");
+}
+
+/// An erasure that is still under way is of what was imported before it.
+#[tokio::test]
+async fn whoever_comes_after_an_erasure_stays() {
+    let mut house = House::new().await;
+    house.import(Events(&["u1 - -"])).await;
+    house.read().await;
+    assert_eq!(house.deliver().await, [""; 0]);
+    assert_eq!(house.held(), 1);
+    let ledger = house.world.ledger.clone();
+    ledger.erase(Whom::by_id("u1"), 0).await.expect("asked");
+    assert_eq!(house.held(), 0);
+    house.import(Events(&["u1 - -"])).await;
+    house.read().await;
+    assert_eq!(house.deliver().await, [""; 0]);
+    assert_eq!(house.held(), 1);
+    let erasure = ledger.next_erasure().await.expect("the ledger").expect("one");
+    ledger.cleared(erasure, 0).await.expect("cleared");
+    assert_eq!(house.held(), 1);
+    let path = house.world.path("ledger.db");
+    assert_eq!(table(&path), ["u1 - - 3.0 3.0"]);
+    counts_are_right(&path);
 }
 
 /// Somebody comes to be known after the delivery looked, and before the letter is written: it does not wait for ever.
