@@ -226,3 +226,52 @@ fn an_archive_of_nothing_but_them_is_read_as_before() {
     assert!(world.ids().is_empty());
     assert_eq!(mentions(&world.gate.state_dir()), Vec::<String>::new());
 }
+
+#[test]
+fn by_every_name_that_the_feeds_gave_them_though_nobody_needed_people_so_far() {
+    let world = World::new();
+    world.upload(
+        "20260204120000",
+        r#"[{"event":"e","email":"zap@example.com","businessUnit":"G","n":1},
+            {"event":"e","id":"p7","email":"ZAP@example.com","businessUnit":"G","n":2},
+            {"event":"e","id":"p7","n":3},{"event":"e","id":"z","n":4}]"#,
+    );
+    assert_eq!(world.once().code, 0);
+    world.well(&["erase", "--id", "p7", "--yes"]);
+    assert_eq!(world.once().code, 0);
+    assert_eq!(world.ids().len(), 1, "the lead's event is theirs as well");
+    assert_eq!(world.gate.events().len(), 1);
+}
+
+#[test]
+fn what_an_undo_leaves_undelivered_is_named() {
+    let world = World::new();
+    let dir = world.gate.dir().join("events");
+    fs::create_dir_all(&dir).expect("a directory");
+    let unique = r#"{"eventName":"buy","actions":["EIConsumer"],"fields":[
+        {"name":"customer","type":"customer","attributes":{"identifierType":{"value":"externalId"}}},
+        {"name":"oid","type":"string","attributes":{"isRequired":{"value":"true"},"isUniqueKeyField":{"value":"true"}}}]}"#;
+    fs::write(dir.join("buy.json"), unique).expect("a definition");
+    world.upload("20260204120000", r#"[{"event":"buy","id":"u","oid":"1"}]"#);
+    assert_eq!(world.once().code, 0);
+    world.upload(
+        "20260204120001",
+        r#"[{"event":"buy","id":"u","oid":"1"},{"event":"buy","id":"u","oid":"2"}]"#,
+    );
+    assert_eq!(world.once().code, 0);
+    let undone = world.well(&["undo", "1", "--yes"]);
+    assert!(
+        undone
+            .stdout
+            .contains("later imports with events that had come before: 2"),
+        "{undone}"
+    );
+    // Undone as well and uploaded again, nothing is missing.
+    world.well(&["undo", "2", "--yes"]);
+    world.upload(
+        "20260204120001",
+        r#"[{"event":"buy","id":"u","oid":"1"},{"event":"buy","id":"u","oid":"2"}]"#,
+    );
+    assert_eq!(world.once().code, 0);
+    assert_eq!(world.gate.events().len(), 2);
+}
