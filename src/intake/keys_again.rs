@@ -104,8 +104,8 @@ impl Intake {
                 break;
             };
             let mut batch = Vec::new();
-            for one in some {
-                match self.keys_of(&one).await? {
+            for mut one in some {
+                match self.keys_of(&mut one).await? {
                     Some(keys) => batch.push((one.keyed, keys)),
                     None if one.undone => {}
                     None => again.lose(one.keyed.id),
@@ -142,8 +142,9 @@ impl Intake {
         Ok(())
     }
 
-    /// The keys that an import brought; `None` if it was undone, or they cannot be had any more.
-    async fn keys_of(&self, one: &KeyedImport) -> Result<Option<Keys>, Trouble> {
+    /// The keys that an import brought; `None` if it was undone, or they cannot be had any more. What is known of the import is
+    /// what the ledger says then.
+    async fn keys_of(&self, one: &mut KeyedImport) -> Result<Option<Keys>, Trouble> {
         if one.undone {
             return Ok(None);
         }
@@ -168,10 +169,13 @@ impl Intake {
             let spill = Arc::new(Spill::new(&state_dir));
             collect(import, &spool_dir, text.as_deref(), spill)
         });
-        let doing = || format!("reading the unique keys of import {} again", one.keyed.id);
+        let id = one.keyed.id;
+        let doing = || format!("reading the unique keys of import {id} again");
         let stopped = |_| Err(Lost::Disk(io::Error::other("the reading thread stopped")));
         match reading.await.unwrap_or_else(stopped) {
             Ok(keys) => Ok(Some(keys)),
+            // It lies elsewhere since it was looked up, or was undone.
+            Err(Lost::Events(_)) if self.look_up_again(one).await? => Box::pin(self.keys_of(one)).await,
             Err(Lost::Events(error)) if !error.is_transient() => {
                 tracing::warn!(%error, "an import's unique keys cannot be had again");
                 Ok(None)
@@ -191,6 +195,17 @@ impl Intake {
             }),
             Err(Lost::Disk(source)) => Err(Trouble::Disk { doing: doing(), source }),
         }
+    }
+
+    /// Looks an import up in the ledger once more: somebody may have been erased from it meanwhile, and its spool file be another.
+    /// `false`: it is as before.
+    async fn look_up_again(&self, one: &mut KeyedImport) -> Result<bool, Trouble> {
+        let now = self.ledger.keyed_behind(one.keyed.seq - 1, 1).await?.pop();
+        let Some(now) = now.filter(|now| now.keyed == one.keyed && now != one) else {
+            return Ok(false);
+        };
+        *one = now;
+        Ok(true)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The keys follow the ledger: a file that is gone, damaged or of another time is noticed, and had again as far as that can be.
 
+use super::super::house::gate::wait_until;
 use super::*;
 
 /// Two imports of ten orders each.
@@ -104,6 +105,39 @@ fn what_left_the_spool_cannot_be_had_again_and_that_is_said() {
     ledger.execute(pruned, []).expect("pruned");
     let once = house.import("acme", THIRD, &orders(0..22));
     assert!(once.stderr.contains("cannot be had again"), "{once}");
+    assert_eq!(house.duplicates(THIRD), 10);
+}
+
+#[test]
+fn an_archive_that_lies_elsewhere_since_it_was_looked_up_is_read_there() {
+    let house = House::new(&["acme"]);
+    house.import("acme", FIRST, &orders(0..60_000));
+    house.import("acme", SECOND, &orders(60_000..60_010));
+    fs::remove_file(house.unique_db()).expect("it was there");
+    let ledger = Connection::open(house.gate.ledger()).expect("the ledger");
+    let spool_file = |id: i64| -> PathBuf {
+        let sql = "SELECT spool_file FROM imports WHERE id = ?1";
+        let file: String = ledger.query_row(sql, [id], |row| row.get(0)).expect("a file");
+        house.gate.state_dir().join("spool").join(file)
+    };
+    let (first, second) = (spool_file(1), spool_file(2));
+
+    house.drop_archive("acme", THIRD, &orders(60_000..60_012));
+    let once = house.gate.spawn(house.gate.command().arg("once"));
+    let held = format!("/proc/{}/fd", once.id());
+    wait_until("the first archive to be read", || {
+        let fds = fs::read_dir(&held).into_iter().flatten().flatten();
+        fds.map(|fd| fs::read_link(fd.path()))
+            .any(|file| file.is_ok_and(|file| file == first))
+    });
+    // As an erasure has it, while the first one is read.
+    let elsewhere = "UPDATE imports SET spool_file = spool_file || '.anew' WHERE id = 2";
+    let mut anew = second.clone().into_os_string();
+    anew.push(".anew");
+    fs::hard_link(&second, anew).expect("a new file");
+    ledger.execute(elsewhere, []).expect("noted");
+    fs::remove_file(&second).expect("the old file");
+    once.wait_for_end();
     assert_eq!(house.duplicates(THIRD), 10);
 }
 
