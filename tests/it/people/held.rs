@@ -190,10 +190,15 @@ async fn what_comes_after_a_call_in_flight_waits_for_the_reading_as_well() {
     house.server.next(Script::CutAfter);
     assert!(house.world.deliver(&house.bento).await.trouble.is_some());
     house.import(Users(&["u1 new@x.de DE"])).await;
-    house.import(Events(&["u1 - -"])).await;
+    // So many that the ledger is not asked again before some of them are sent.
+    for hour in 0..80 {
+        let digits = format!("202603{:02}{:02}0000", 1 + hour / 24, hour % 24);
+        let feed = super::json(&["u1 - -"]);
+        house.world.import("acme", &digits, &feed).await;
+    }
     assert_eq!(house.deliver().await, ["ada@x.de DE"]);
     house.read().await;
-    assert_eq!(house.deliver().await, ["new@x.de DE"]);
+    assert_eq!(house.deliver().await, ["new@x.de DE"; 80]);
 }
 
 /// Likewise for letters: what was looked up for them is sent again.
